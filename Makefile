@@ -1,0 +1,33 @@
+# make demo   sets everything up and runs the main job
+# make test   sets everything up, lints, type-checks and runs the tests
+
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+BIN := .venv/bin
+PLUGINS := $(sort $(wildcard plugins/*/pyproject.toml))
+EDITABLE := $(foreach plugin,$(PLUGINS),-e ./$(dir $(plugin)))
+
+.PHONY: demo test lint slow clean
+
+demo: .installed
+	$(BIN)/lesionbench run --augmenter classic --augmenter dcgan --synthetic 480 --out runs/demo
+
+test: lint
+	$(BIN)/pytest
+
+lint: .installed
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy src $(wildcard plugins/*/src)
+
+slow: .installed
+	$(BIN)/pytest -m slow
+
+# Remade when a dependency changes; the packages themselves are installed editable.
+.installed: pyproject.toml constraints.txt $(PLUGINS)
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
+	$(BIN)/uv pip install --quiet --python $(BIN)/python -c constraints.txt -e ".[torch,dask]" $(EDITABLE) --group dev
+	touch .installed
+
+clean:
+	rm -rf .venv .installed runs

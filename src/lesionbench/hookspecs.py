@@ -1,0 +1,33 @@
+"""The hooks a plugin package may implement; each returns the classes it brings.
+
+Hooks only register: no data passes through them.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pluggy import HookimplMarker, HookspecMarker
+
+if TYPE_CHECKING:
+    from lesionbench.pipeline.augmenter import Augmenter
+    from lesionbench.pipeline.classifier import Classifier
+    from lesionbench.pipeline.dataset import Dataset
+
+hookspec = HookspecMarker("lesionbench")
+hookimpl = HookimplMarker("lesionbench")
+
+
+@hookspec
+def register_datasets() -> list[type[Dataset]]:  # type: ignore[empty-body]  # a hook has no body
+    """The dataset classes this package brings."""
+
+
+@hookspec
+def register_augmenters() -> list[type[Augmenter]]:  # type: ignore[empty-body]  # a hook has no body
+    """The augmenter classes this package brings."""
+
+
+@hookspec
+def register_classifiers() -> list[type[Classifier]]:  # type: ignore[empty-body]  # a hook has no body
+    """The classifier classes this package brings."""

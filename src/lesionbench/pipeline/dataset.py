@@ -1,0 +1,62 @@
+"""Datasets: settings that load labelled images."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+
+from lesionbench.errors import DatasetError
+from lesionbench.pipeline.plugin import Plugin
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from lesionbench.pipeline.images import LabelledImages
+
+
+@dataclass(frozen=True, eq=False)
+class LoadedDataset:
+    """What `Dataset.load` returns: the images and what is known about dividing them.
+
+    is_test: bool (N,), the division that the dataset brings, or None when it brings none.
+    groups_known: False when the dataset cannot say which images belong together (then each is its own group).
+    keep_shared_groups: True when the dataset's own division is to be used as published although
+        groups stand on both sides; the leaderboard then says `shared`.
+    notes: what the user must be told, a sentence each.
+    """
+
+    images: LabelledImages
+    is_test: NDArray[np.bool_] | None = None
+    groups_known: bool = True
+    keep_shared_groups: bool = False
+    notes: tuple[str, ...] = ()
+
+
+class Dataset(Plugin):
+    """Settings that load labelled images."""
+
+    needs_data: ClassVar[bool] = True  # False: the images are made, not read, and `root` is None
+    positive_class: ClassVar[str | None] = None  # of two classes, the one whose recall is the sensitivity
+
+    @abstractmethod
+    def load(self, root: Path | None) -> LoadedDataset:
+        """Every image of the dataset, in an order that depends on nothing but the files.
+
+        Raises DatasetError with one message that names what is missing or unreadable.
+        """
+
+    def sources(self, root: Path) -> list[Path]:
+        """Every file whose bytes can change what `load` returns, in a fixed order."""
+        return sorted(path for path in root.rglob("*") if path.is_file())
+
+    def problems(self, root: Path | None) -> list[str]:
+        """Everything wrong with the data, a line each; empty when `load` would succeed."""
+        try:
+            self.load(root)
+        except DatasetError as error:
+            return str(error).splitlines()
+        return []

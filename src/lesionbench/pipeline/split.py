@@ -1,0 +1,119 @@
+"""Splits: the division of a dataset into train, validation and test, group by group."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+
+from lesionbench.errors import SplitError
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from lesionbench.pipeline.dataset import LoadedDataset
+    from lesionbench.pipeline.images import Groups, LabelledImages
+
+SplitMode = Literal["official"] | int
+
+
+@dataclass(frozen=True, eq=False)
+class Split:
+    """One train / validation / test division; a group on two sides cannot be constructed.
+
+    declared_shared: the groups that a published division is known to have in both train or validation
+    and test. A shared group that is not declared, and any shared by train and validation, is a SplitError.
+    """
+
+    train: LabelledImages
+    validation: LabelledImages
+    test: LabelledImages
+    declared_shared: frozenset[int] = frozenset()
+
+    def __post_init__(self) -> None:
+        for name in ("train", "validation", "test"):
+            if not len(getattr(self, name)):
+                raise SplitError(f"the {name} part of a split must hold images, but it is empty")
+        _refuse(shared_groups(self.train.groups, self.validation.groups), "train and validation")
+        seen = np.concatenate([self.train.groups, self.validation.groups])
+        _refuse(shared_groups(seen, self.test.groups) - self.declared_shared, "train and test")
+
+
+def _refuse(shared: frozenset[int], where: str) -> None:
+    if shared:
+        raise SplitError(
+            f"a group may not stand on both sides of a split, but {len(shared)} stand in both {where} "
+            f"(such as group {min(shared)}); --split 5 makes folds that keep groups apart"
+        )
+
+
+def shared_groups(one: Groups, other: Groups) -> frozenset[int]:
+    """The groups that stand in both."""
+    return frozenset(np.intersect1d(one, other).tolist())
+
+
+def group_status(data: LoadedDataset, mode: SplitMode) -> str:
+    """How the split treats groups: `apart`, `shared` (a published leak, kept on purpose) or `waived` (unknown)."""
+    if not data.groups_known:
+        return "waived"
+    if mode == "official" and data.is_test is not None:
+        groups = data.images.groups
+        return "shared" if shared_groups(groups[~data.is_test], groups[data.is_test]) else "apart"
+    return "apart"
+
+
+def divide(data: LoadedDataset, mode: SplitMode, validation: float, seed: int) -> list[NDArray[np.str_]]:
+    """For every fold, the part of every image: `train`, `validation` or `test`, shape (N,).
+
+    `official` takes the dataset's own test images; K makes K group-wise, class-balanced folds.
+    Validation images are a `validation` share of what is not test, whole groups, class-balanced.
+    Raises SplitError when the dataset has no such division or too few groups for it.
+    """
+    images = data.images
+    if mode == "official":
+        if data.is_test is None:
+            raise SplitError("this dataset brings no official split; --split 5 makes five group-wise folds")
+        tests = [np.flatnonzero(data.is_test)]
+    else:
+        tests = _group_folds(images, np.arange(len(images)), mode, seed)
+    parts = []
+    for test in tests:
+        part = np.full(len(images), "train", dtype="<U10")
+        part[test] = "test"
+        rest = np.flatnonzero(part == "train")
+        part[_group_folds(images, rest, round(1 / validation), seed)[0]] = "validation"
+        parts.append(part)
+    return parts
+
+
+def _group_folds(images: LabelledImages, among: NDArray[np.int64], folds: int, seed: int) -> list[NDArray[np.int64]]:
+    """`folds` disjoint sets of positions out of `among`, whole groups, each with every class."""
+    from sklearn.model_selection import StratifiedGroupKFold  # slow to import, so only where folds are made
+
+    labels, groups = images.labels[among], images.groups[among]
+    for label, name in enumerate(images.classes):
+        count = len(np.unique(groups[labels == label]))
+        if count < folds:
+            raise SplitError(
+                f"{folds} group-wise parts need at least {folds} groups of every class, but {name!r} has {count}; "
+                f"choose a smaller --split"
+            )
+    splitter = StratifiedGroupKFold(n_splits=folds, shuffle=True, random_state=seed % 2**32)
+    chosen = [among[test] for _, test in splitter.split(np.zeros(len(among)), labels, groups)]
+    for fold in chosen:
+        if len(np.unique(images.labels[fold])) < len(images.classes):
+            raise SplitError(f"no {folds} group-wise folds with every class in each were found; choose a smaller --split")
+    return chosen
+
+
+def splits(data: LoadedDataset, parts: list[NDArray[np.str_]]) -> list[Split]:
+    """The split of every fold, from the parts that `divide` gave."""
+    images = data.images
+    made = []
+    for part in parts:
+        train, validation, test = (images.take(part == name) for name in ("train", "validation", "test"))
+        published = data.keep_shared_groups and np.array_equal(part == "test", data.is_test)
+        leak = shared_groups(images.groups[part != "test"], test.groups) if published else frozenset()
+        made.append(Split(train, validation, test, leak))
+    return made

@@ -1,0 +1,191 @@
+"""Finding plugins: one entry point at a time, so that a broken package does not take the others with it."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from dataclasses import dataclass, field
+from importlib.metadata import entry_points
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, get_args
+
+import pluggy
+from pydantic import ValidationError
+
+from lesionbench import hookspecs
+from lesionbench.errors import PluginError, SettingsError
+from lesionbench.pipeline.plugin import Plugin
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from lesionbench.pipeline.augmenter import Augmenter
+    from lesionbench.pipeline.classifier import Classifier
+    from lesionbench.pipeline.dataset import Dataset
+
+Kind = Literal["dataset", "augmenter", "classifier"]
+KINDS: tuple[Kind, ...] = get_args(Kind)
+BUILTIN = "lesionbench"
+AnyPlugin = TypeVar("AnyPlugin", bound=Plugin)
+
+
+@dataclass(frozen=True)
+class Found:
+    """One plugin class and the package that brought it."""
+
+    kind: Kind
+    name: str
+    package: str
+    cls: type[Plugin]
+
+
+@dataclass
+class Plugins:
+    """What is installed: by kind and name, and the packages that could not be loaded, with the reason."""
+
+    found: dict[tuple[Kind, str], Found] = field(default_factory=dict)
+    broken: dict[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def load(cls) -> Plugins:
+        """Every plugin of lesionbench itself and of the installed packages (entry-point group `lesionbench`).
+
+        Raises PluginError when two packages bring a plugin of the same kind and name.
+        """
+        from lesionbench import builtin
+
+        loaded = cls()
+        loaded.register(BUILTIN, builtin)
+        for entry in sorted(entry_points(group="lesionbench"), key=lambda entry: entry.name):
+            package = entry.dist.name if entry.dist else entry.name
+            try:
+                module = entry.load()
+                loaded.register(package, module)
+            except PluginError:
+                raise
+            except Exception as error:  # whatever a plugin raises while it is imported is what this is for
+                loaded.broken[package] = f"{type(error).__name__}: {error}"
+        return loaded
+
+    def register(self, package: str, module: object) -> None:
+        """Add everything one module registers, or nothing when any of it is unusable."""
+        manager = pluggy.PluginManager("lesionbench")
+        manager.add_hookspecs(hookspecs)
+        manager.register(module, package)
+        manager.check_pending()
+        new: dict[tuple[Kind, str], Found] = {}
+        for kind in KINDS:
+            for classes in getattr(manager.hook, f"register_{kind}s")():
+                for plugin in classes:
+                    found = Found(kind, _checked_name(plugin, kind), package, plugin)
+                    self._refuse_twin(found, new)
+                    new[kind, found.name] = found
+        self.found |= new
+
+    def _refuse_twin(self, found: Found, new: dict[tuple[Kind, str], Found]) -> None:
+        twin = (self.found | new).get((found.kind, found.name))
+        if twin is not None:
+            raise PluginError(
+                f"two packages bring the {found.kind} {found.name!r}: {twin.package} and {found.package}; "
+                f"uninstall one of them: pip uninstall {found.package}"
+            )
+
+    def of_kind(self, kind: Kind) -> list[Found]:
+        """The plugins of one kind, by name."""
+        return sorted((found for found in self.found.values() if found.kind == kind), key=lambda found: found.name)
+
+    def get(self, kind: Kind, name: str) -> Found:
+        """The plugin of this name; raises SettingsError that suggests the nearest name."""
+        if (kind, name) in self.found:
+            return self.found[kind, name]
+        names = [found.name for found in self.of_kind(kind)]
+        message = f"no {kind} {name!r} is installed{did_you_mean(name, names)} (installed: {', '.join(names) or 'none'})"
+        if self.broken:
+            broken = ", ".join(self.broken)
+            message += f"; could not be loaded: {broken}, see: lesionbench plugins"
+        raise SettingsError(message)
+
+    def dataset(self, spec: str) -> Dataset:
+        """The dataset that a text such as `skin-lesion[test=clean]` names."""
+        from lesionbench.pipeline.dataset import Dataset
+
+        return self._make("dataset", spec, Dataset)
+
+    def augmenter(self, spec: str) -> Augmenter:
+        """The augmenter that a text such as `dcgan[steps=500]` names."""
+        from lesionbench.pipeline.augmenter import Augmenter
+
+        return self._make("augmenter", spec, Augmenter)
+
+    def classifier(self, spec: str) -> Classifier:
+        """The classifier that a text such as `kth-cnn[learning_rate=0.001]` names."""
+        from lesionbench.pipeline.classifier import Classifier
+
+        return self._make("classifier", spec, Classifier)
+
+    def _make(self, kind: Kind, spec: str, base: type[AnyPlugin]) -> AnyPlugin:
+        name, settings = parse_spec(spec)
+        cls = self.get(kind, name).cls
+        for key in settings:
+            if key not in cls.model_fields:
+                known = ", ".join(cls.model_fields) or "none"
+                raise SettingsError(
+                    f"{kind} {name!r} has no setting {key!r}{did_you_mean(key, cls.model_fields)} (settings: {known})"
+                )
+        try:
+            made = cls.model_validate(settings)
+        except ValidationError as error:
+            raise SettingsError(f"{kind} {name!r}: {_sentence(error)}; see: lesionbench plugins {name}") from None
+        assert isinstance(made, base)
+        return made
+
+
+def _checked_name(plugin: type[Plugin], kind: Kind) -> str:
+    from lesionbench.pipeline.augmenter import Augmenter
+    from lesionbench.pipeline.classifier import Classifier
+    from lesionbench.pipeline.dataset import Dataset
+
+    base = {"dataset": Dataset, "augmenter": Augmenter, "classifier": Classifier}[kind]
+    if not (isinstance(plugin, type) and issubclass(plugin, base)):
+        raise TypeError(f"register_{kind}s must return {base.__name__} classes, not {plugin!r}")
+    name = getattr(plugin, "name", None)
+    if not isinstance(name, str) or not re.fullmatch(r"[a-z0-9][a-z0-9_-]*", name):
+        raise TypeError(f"the name of {plugin.__name__} must be lower-case letters, digits and dashes, not {name!r}")
+    return name
+
+
+def parse_spec(spec: str) -> tuple[str, dict[str, str]]:
+    """`name[key=value,...]` as the name and the settings, still text."""
+    match = re.fullmatch(r"\s*([^\[\]\s]+)\s*(?:\[(.*)\])?\s*", spec)
+    if match is None:
+        raise SettingsError(f"a plugin is written NAME or NAME[key=value,...], not {spec!r}")
+    settings: dict[str, str] = {}
+    for part in filter(None, (part.strip() for part in (match[2] or "").split(","))):
+        key, equals, value = (text.strip() for text in part.partition("="))
+        if not equals or not key:
+            raise SettingsError(f"a setting is written key=value, not {part!r} (in {spec!r})")
+        if key in settings:
+            raise SettingsError(f"a setting may be given once, but {key!r} stands twice in {spec!r}")
+        settings[key] = value
+    return match[1], settings
+
+
+def spec_of(plugin: Plugin) -> str:
+    """The one way to write a plugin: its name and, in brackets, the settings that differ from the defaults."""
+    values = plugin.model_dump(mode="json")
+    defaults = type(plugin)().model_dump(mode="json")
+    changed = [f"{key}={values[key]}" for key in values if values[key] != defaults[key]]
+    return f"{plugin.name}[{','.join(changed)}]" if changed else plugin.name
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """`; did you mean 'dcgan'?` when one of the known words is near, else nothing."""
+    near = difflib.get_close_matches(word, list(known), n=1)
+    return f"; did you mean {near[0]!r}?" if near else ""
+
+
+def _sentence(error: ValidationError) -> str:
+    def one(problem: Any) -> str:
+        where = ".".join(str(part) for part in problem["loc"])
+        return f"{where}: {problem['msg']}, not {problem['input']!r}" if where else str(problem["msg"])
+
+    return "; ".join(one(problem) for problem in error.errors())

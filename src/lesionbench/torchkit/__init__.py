@@ -1,0 +1,1 @@
+"""For plugin authors who use torch."""

@@ -1,0 +1,56 @@
+"""What every training loop needs: a seeded session, batches, and a loss that may not be hidden when it diverges."""
+
+from __future__ import annotations
+
+import math
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import torch
+
+from lesionbench.errors import TrainingDiverged
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+@contextmanager
+def torch_session(seed: int, device: str = "cpu") -> Iterator[None]:
+    """Seed torch inside the block and leave its global state as it was found.
+
+    On the CPU one thread is used and algorithms are deterministic, so that the result is the same
+    however many processes share the machine.
+    """
+    threads = torch.get_num_threads()
+    deterministic = torch.are_deterministic_algorithms_enabled()
+    warn_only = torch.is_deterministic_algorithms_warn_only_enabled()
+    with torch.random.fork_rng(devices=range(torch.cuda.device_count()) if device == "cuda" else []):
+        torch.manual_seed(seed % 2**63)
+        torch.use_deterministic_algorithms(True, warn_only=device == "cuda")
+        if device == "cpu":
+            torch.set_num_threads(1)
+        try:
+            yield
+        finally:
+            torch.set_num_threads(threads)
+            torch.use_deterministic_algorithms(deterministic, warn_only=warn_only)
+
+
+def batches(count: int, batch_size: int, seed: int) -> Iterator[torch.Tensor]:
+    """Index batches for ever, int64 (batch_size,): every index once before any comes again, in a new order each time."""
+    generator = torch.Generator().manual_seed(seed % 2**63)
+    waiting = torch.empty(0, dtype=torch.int64)
+    while True:
+        while len(waiting) < batch_size:
+            waiting = torch.cat([waiting, torch.randperm(count, generator=generator)])
+        yield waiting[:batch_size]
+        waiting = waiting[batch_size:]
+
+
+def check_finite(step: int, **losses: float) -> None:
+    """Raise TrainingDiverged when one of the losses is not a finite number."""
+    for name, value in losses.items():
+        if not math.isfinite(value):
+            raise TrainingDiverged(
+                f"the loss {name!r} must stay finite, but it is {value} at step {step}; try a smaller learning_rate"
+            )
