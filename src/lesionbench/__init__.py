@@ -1,4 +1,4 @@
-"""lesionbench: does this augmentation help a classifier on a small medical image set, and how many images?
+"""Does this augmentation help a classifier on my small medical image set, and how many images should I add?
 
 Every name a plugin author needs, loaded when first used, so that importing this costs nothing.
 """
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from lesionbench.pipeline.dataset import Dataset, LoadedDataset
     from lesionbench.pipeline.images import Groups, Images, LabelledImages, Labels, Scores
     from lesionbench.pipeline.training_set import TrainingSet
+
+__version__ = "0.1.0"
 
 _HOME = {
     "Augmenter": "pipeline.augmenter",

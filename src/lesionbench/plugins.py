@@ -6,7 +6,7 @@ import difflib
 import re
 from dataclasses import dataclass, field
 from importlib.metadata import entry_points
-from typing import TYPE_CHECKING, Any, Literal, TypeVar, get_args
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import pluggy
 from pydantic import ValidationError
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 Kind = Literal["dataset", "augmenter", "classifier"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 BUILTIN = "lesionbench"
-AnyPlugin = TypeVar("AnyPlugin", bound=Plugin)
 
 
 @dataclass(frozen=True)
@@ -98,31 +97,49 @@ class Plugins:
         if (kind, name) in self.found:
             return self.found[kind, name]
         names = [found.name for found in self.of_kind(kind)]
-        message = f"no {kind} {name!r} is installed{did_you_mean(name, names)} (installed: {', '.join(names) or 'none'})"
+        message = (
+            f"no {kind} {name!r} is installed{did_you_mean(name, names)} (installed: {', '.join(names) or 'none'})"
+        )
         if self.broken:
             broken = ", ".join(self.broken)
             message += f"; could not be loaded: {broken}, see: lesionbench plugins"
         raise SettingsError(message)
 
+    def named(self, name: str) -> list[Found]:
+        """The plugins of this name, of whichever kind; raises SettingsError when there is none."""
+        found = [self.found[kind, name] for kind in KINDS if (kind, name) in self.found]
+        if not found:
+            names = sorted({name for _, name in self.found})
+            raise SettingsError(
+                f"no plugin {name!r} is installed{did_you_mean(name, names)} (installed: {', '.join(names)})"
+            )
+        return found
+
     def dataset(self, spec: str) -> Dataset:
         """The dataset that a text such as `skin-lesion[test=clean]` names."""
         from lesionbench.pipeline.dataset import Dataset
 
-        return self._make("dataset", spec, Dataset)
+        made = self._make("dataset", spec)
+        assert isinstance(made, Dataset)
+        return made
 
     def augmenter(self, spec: str) -> Augmenter:
         """The augmenter that a text such as `dcgan[steps=500]` names."""
         from lesionbench.pipeline.augmenter import Augmenter
 
-        return self._make("augmenter", spec, Augmenter)
+        made = self._make("augmenter", spec)
+        assert isinstance(made, Augmenter)
+        return made
 
     def classifier(self, spec: str) -> Classifier:
         """The classifier that a text such as `kth-cnn[learning_rate=0.001]` names."""
         from lesionbench.pipeline.classifier import Classifier
 
-        return self._make("classifier", spec, Classifier)
+        made = self._make("classifier", spec)
+        assert isinstance(made, Classifier)
+        return made
 
-    def _make(self, kind: Kind, spec: str, base: type[AnyPlugin]) -> AnyPlugin:
+    def _make(self, kind: Kind, spec: str) -> Plugin:
         name, settings = parse_spec(spec)
         cls = self.get(kind, name).cls
         for key in settings:
@@ -132,11 +149,9 @@ class Plugins:
                     f"{kind} {name!r} has no setting {key!r}{did_you_mean(key, cls.model_fields)} (settings: {known})"
                 )
         try:
-            made = cls.model_validate(settings)
+            return cls.model_validate(settings)
         except ValidationError as error:
             raise SettingsError(f"{kind} {name!r}: {_sentence(error)}; see: lesionbench plugins {name}") from None
-        assert isinstance(made, base)
-        return made
 
 
 def _checked_name(plugin: type[Plugin], kind: Kind) -> str:

@@ -1,12 +1,50 @@
-"""The `lesionbench` command."""
+"""The `lesionbench` command: every error of ours becomes one message and exit status 2."""
 
 from __future__ import annotations
 
+import os
+import sys
+
 import typer
 
-app = typer.Typer()
+from lesionbench.cli.check import check
+from lesionbench.cli.data import app as data
+from lesionbench.cli.leaderboard import leaderboard
+from lesionbench.cli.plan import plan
+from lesionbench.cli.plugins import plugins
+from lesionbench.cli.run import run
+from lesionbench.errors import InputError, LesionbenchError
+
+app = typer.Typer(
+    name="lesionbench",
+    help="Does this augmentation help a classifier on my small medical image set, and how many images should I add?",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+app.command()(run)
+app.command()(plan)
+app.command()(plugins)
+app.command()(check)
+app.command()(leaderboard)
+app.add_typer(data, name="data")
 
 
 def main() -> None:
-    """Run the command line."""
-    app()
+    """Run the command line and exit with its status."""
+    try:
+        app()
+    except InputError as error:
+        _say(error)
+        sys.exit(2)
+    except LesionbenchError as error:
+        _say(error)
+        sys.exit(1)
+    except BrokenPipeError:  # the reader of our output, such as `head`, has gone
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
+
+
+def _say(error: LesionbenchError) -> None:
+    sys.stderr.write(f"lesionbench: {error}\n")

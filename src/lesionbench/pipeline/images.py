@@ -45,8 +45,10 @@ class LabelledImages:
             raise ContractError(f"ids must be text ({count},), not {self.ids.dtype} {self.ids.shape}")
         if len(np.unique(self.ids)) != count:
             raise ContractError("ids must be unique; some stand twice")
-        if count and not (0 <= self.labels.min() and self.labels.max() < len(self.classes)):
-            raise ContractError(f"labels must lie in 0..{len(self.classes) - 1}, not {sorted(set(self.labels.tolist()))}")
+        if count and not (self.labels.min() >= 0 and self.labels.max() < len(self.classes)):
+            raise ContractError(
+                f"labels must lie in 0..{len(self.classes) - 1}, not {sorted(set(self.labels.tolist()))}"
+            )
         for field in ("images", "labels", "groups", "ids"):
             view = getattr(self, field).view()
             view.flags.writeable = False
@@ -75,7 +77,12 @@ class LabelledImages:
 
 def check_images(images: Images) -> None:
     """Raise ContractError unless this is uint8 (N, H, W, C) with C = 1 or 3."""
-    if not isinstance(images, np.ndarray) or images.dtype != np.uint8 or images.ndim != 4 or images.shape[3] not in (1, 3):
+    if (
+        not isinstance(images, np.ndarray)
+        or images.dtype != np.uint8
+        or images.ndim != 4
+        or images.shape[3] not in (1, 3)
+    ):
         found = f"{images.dtype} {images.shape}" if isinstance(images, np.ndarray) else type(images).__name__
         raise ContractError(f"images must be uint8 (N, H, W, C) with C = 1 or 3, not {found}")
 

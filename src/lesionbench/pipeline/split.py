@@ -74,6 +74,8 @@ def divide(data: LoadedDataset, mode: SplitMode, validation: float, seed: int) -
     if mode == "official":
         if data.is_test is None:
             raise SplitError("this dataset brings no official split; --split 5 makes five group-wise folds")
+        _every_class(images, np.flatnonzero(data.is_test), "test")
+        _every_class(images, np.flatnonzero(~data.is_test), "train")
         tests = [np.flatnonzero(data.is_test)]
     else:
         tests = _group_folds(images, np.arange(len(images)), mode, seed)
@@ -85,6 +87,15 @@ def divide(data: LoadedDataset, mode: SplitMode, validation: float, seed: int) -
         part[_group_folds(images, rest, round(1 / validation), seed)[0]] = "validation"
         parts.append(part)
     return parts
+
+
+def _every_class(images: LabelledImages, chosen: NDArray[np.int64], part: str) -> None:
+    for label, name in enumerate(images.classes):
+        if not (images.labels[chosen] == label).any():
+            raise SplitError(
+                f"the {part} part of the official split must hold every class, but it has no image of class {name!r}; "
+                f"--split 5 makes folds that do"
+            )
 
 
 def _group_folds(images: LabelledImages, among: NDArray[np.int64], folds: int, seed: int) -> list[NDArray[np.int64]]:
@@ -103,7 +114,9 @@ def _group_folds(images: LabelledImages, among: NDArray[np.int64], folds: int, s
     chosen = [among[test] for _, test in splitter.split(np.zeros(len(among)), labels, groups)]
     for fold in chosen:
         if len(np.unique(images.labels[fold])) < len(images.classes):
-            raise SplitError(f"no {folds} group-wise folds with every class in each were found; choose a smaller --split")
+            raise SplitError(
+                f"no {folds} group-wise folds with every class in each were found; choose a smaller --split"
+            )
     return chosen
 
 
@@ -113,7 +126,9 @@ def splits(data: LoadedDataset, parts: list[NDArray[np.str_]]) -> list[Split]:
     made = []
     for part in parts:
         train, validation, test = (images.take(part == name) for name in ("train", "validation", "test"))
-        published = data.keep_shared_groups and np.array_equal(part == "test", data.is_test)
+        published = (
+            data.keep_shared_groups and data.is_test is not None and np.array_equal(part == "test", data.is_test)
+        )
         leak = shared_groups(images.groups[part != "test"], test.groups) if published else frozenset()
         made.append(Split(train, validation, test, leak))
     return made

@@ -37,7 +37,7 @@ def torch_session(seed: int, device: str = "cpu") -> Iterator[None]:
 
 
 def batches(count: int, batch_size: int, seed: int) -> Iterator[torch.Tensor]:
-    """Index batches for ever, int64 (batch_size,): every index once before any comes again, in a new order each time."""
+    """Index batches for ever, int64 (batch_size,): every index once, in random order, before any comes again."""
     generator = torch.Generator().manual_seed(seed % 2**63)
     waiting = torch.empty(0, dtype=torch.int64)
     while True:

@@ -1,1 +1,45 @@
-"""Being written."""
+"""The augmenter `dcgan`: one pair of networks a class, trained on that class's real images alone."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar, Literal
+
+from pydantic import Field
+
+from lesionbench import Augmenter, hookimpl
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from lesionbench import LabelledImages, RunContext, Sampler
+
+
+class Dcgan(Augmenter):
+    """A deep convolutional GAN a class (Radford et al. 2016), with the networks of one of two papers."""
+
+    name: ClassVar[str] = "dcgan"
+
+    architecture: Literal["kth", "frid-adar"] = Field(
+        "kth", description="the networks: of the KTH report (32 px) or of Frid-Adar et al. 2018 (64 px)"
+    )
+    steps: int = Field(1200, ge=1, description="optimiser steps of each network, for every class")
+    batch_size: int = Field(64, ge=2, description="real images a step, and as many synthetic ones")
+    learning_rate: float = Field(2e-4, gt=0, description="Adam's learning rate, for both networks")
+    beta1: float = Field(0.5, ge=0, lt=1, description="Adam's decay of the mean gradient")
+    beta2: float = Field(0.999, ge=0, lt=1, description="Adam's decay of the mean squared gradient")
+
+    def fit(self, train: LabelledImages, context: RunContext) -> Sampler:
+        from lesionbench_dcgan.fit import fit
+
+        return fit(self, train, context)
+
+    def load(self, folder: Path) -> Sampler:
+        from lesionbench_dcgan.sampler import DcganSampler
+
+        return DcganSampler.load(folder)
+
+
+@hookimpl
+def register_augmenters() -> list[type[Augmenter]]:
+    """The DCGAN."""
+    return [Dcgan]

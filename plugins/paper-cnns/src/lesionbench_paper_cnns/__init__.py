@@ -1,1 +1,39 @@
-"""Being written."""
+"""The classifiers of the papers: `kth-cnn`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar
+
+from pydantic import Field
+
+from lesionbench import Classifier, hookimpl
+
+if TYPE_CHECKING:
+    from lesionbench import Predictor, RunContext, TrainingSet
+
+
+class KthCnn(Classifier):
+    """The KTH report's small CNN: 108,225 parameters for 32x32 colour images of two classes.
+
+    The report gives the layers and nothing of the training; every default but `size` is ours.
+    """
+
+    name: ClassVar[str] = "kth-cnn"
+
+    steps: int = Field(1500, ge=1, description="optimiser steps")
+    batch_size: int = Field(64, ge=1, description="images a step")
+    learning_rate: float = Field(1e-3, gt=0, description="Adam's learning rate")
+    dropout: float = Field(0.25, ge=0, lt=1, description="part of the values dropped after pools 1-3 and conv 4")
+    size: int = Field(32, ge=20, description="side of the network's input in pixels; other images are resized")
+    evaluate_every: int = Field(50, ge=1, description="steps between two looks at the validation loss")
+
+    def fit(self, train: TrainingSet, context: RunContext) -> Predictor:
+        from lesionbench_paper_cnns.kth_cnn import fit_kth_cnn  # torch is slow to import
+
+        return fit_kth_cnn(self, train, context)
+
+
+@hookimpl
+def register_classifiers() -> list[type[Classifier]]:
+    """Return what this package brings."""
+    return [KthCnn]

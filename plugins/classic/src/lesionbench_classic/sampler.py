@@ -1,0 +1,99 @@
+"""The training images, from which copies are drawn."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from random import Random
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from lesionbench.errors import ContractError
+from lesionbench_classic.transforms import copies
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import albumentations as A  # noqa: N812  # everybody calls it A
+    from numpy.typing import NDArray
+
+    from lesionbench import Images, Labels
+    from lesionbench_classic import Classic
+
+# What a random stream is for; a key keeps streams of one seed apart.
+ORDER, COPY, ON_THE_FLY = range(3)
+
+
+@dataclass(frozen=True, eq=False)
+class ClassicSampler:
+    """A sampler of changed copies of the training images.
+
+    images: uint8 (N, H, W, C), C = 1 or 3.  labels: int64 (N,).
+    """
+
+    settings: Classic
+    images: Images
+    labels: Labels
+
+    def sample(self, label: int, count: int, seed: int) -> Images:
+        """`count` copies of the class's images, each image copied once before any is copied twice.
+
+        uint8 (count, H, W, C). Copy i depends on the seed, the label and i alone, so doses are nested.
+        Raises ContractError when the class has no image to copy.
+        """
+        own = np.flatnonzero(self.labels == label)
+        if count and not len(own):
+            raise ContractError(f"a class needs at least one real image to copy, but class {label} has none")
+        originals = self.images[own[_order(len(own), count, _stream(seed, ORDER, label))]]
+        return self._changed(originals, seed, COPY, label)
+
+    def transform(self, images: Images, seed: int) -> Images:
+        """The same images, each changed at random: uint8 (N, H, W, C).
+
+        The change of image i depends on the seed and i alone.
+        """
+        return self._changed(images, seed, ON_THE_FLY)
+
+    def save(self, folder: Path) -> None:
+        """Write `settings.json` and `real.npz` into the folder."""
+        (folder / "settings.json").write_text(self.settings.model_dump_json(indent=2) + "\n", encoding="utf-8")
+        np.savez(folder / "real.npz", images=self.images, labels=self.labels)
+
+    @classmethod
+    def load(cls, folder: Path) -> ClassicSampler:
+        """The sampler that `save` wrote into this folder, with the settings that it had."""
+        from lesionbench_classic import Classic
+
+        settings = Classic.model_validate_json((folder / "settings.json").read_text(encoding="utf-8"))
+        with np.load(folder / "real.npz", allow_pickle=False) as arrays:
+            return cls(settings, arrays["images"], arrays["labels"])
+
+    @cached_property
+    def _copies(self) -> A.OneOf:
+        height, width = self.images.shape[1:3]
+        return copies(self.settings, height, width)
+
+    def _changed(self, images: Images, seed: int, *key: int) -> Images:
+        """Each image changed by the draws of a stream of its own: uint8 (N, H, W, C), a new array."""
+        change = self._copies
+        changed = np.empty(images.shape, np.uint8)
+        for i, image in enumerate(np.ascontiguousarray(images)):
+            stream = _stream(seed, *key, i)
+            # One pair of streams for the whole tree: seeded by albumentations, every node starts the same stream
+            # anew, and the draw that chose a flip would also choose which.
+            change.set_random_state(stream, Random(int(stream.integers(2**63))))  # noqa: S311  # no secret
+            changed[i] = change(image=image)["image"]
+        return changed
+
+
+def _stream(seed: int, *key: int) -> np.random.Generator:
+    """The random stream of this seed that the key names."""
+    return np.random.default_rng(np.random.SeedSequence(seed % 2**64, spawn_key=key))
+
+
+def _order(total: int, count: int, stream: np.random.Generator) -> NDArray[np.int64]:
+    """`count` positions in 0..total-1, int64 (count,): one random order of all after another."""
+    rounds = -(-count // total) if total else 0
+    orders = [stream.permutation(total) for _ in range(rounds)]
+    return np.concatenate([np.zeros(0, np.int64), *orders])[:count]

@@ -1,0 +1,74 @@
+"""One class's pair of networks, in training."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+
+from lesionbench.experiment.context import derive_seed
+from lesionbench.torchkit.gan import (
+    Losses,
+    Players,
+    adversarial_step,
+    check_weights,
+    discriminator_bce,
+    generator_bce,
+    initialise,
+)
+from lesionbench.torchkit.tensors import resized, to_images, to_tensor
+from lesionbench.torchkit.training import batches
+from lesionbench_dcgan.networks import ARCHITECTURES
+
+if TYPE_CHECKING:
+    from lesionbench.pipeline.context import RunContext
+    from lesionbench.pipeline.images import Images
+    from lesionbench_dcgan import Dcgan
+    from lesionbench_dcgan.sampler import State
+
+
+class Pair:
+    """A generator and a discriminator that learn from the images of one class: uint8 (N, H, W, C), N at least 1."""
+
+    def __init__(self, settings: Dcgan, images: Images, seed: int, context: RunContext) -> None:
+        self.architecture = ARCHITECTURES[settings.architecture]
+        self.context = context
+        self.random = torch.Generator().manual_seed(seed)  # on the CPU, so that every device starts and draws alike
+        self.real = to_tensor(resized(images, self.architecture.size), context.device)  # (N, C, size, size)
+        self.batches = batches(len(images), settings.batch_size, derive_seed("dcgan batches", seed))
+        channels = images.shape[3]
+        self.generator = self.architecture.generator(channels)
+        self.discriminator = self.architecture.discriminator(channels)
+        for network in (self.generator, self.discriminator):
+            initialise(network, self.random)
+        betas = (settings.beta1, settings.beta2)
+        self.players = Players.with_adam(
+            self.generator, self.discriminator, settings.learning_rate, betas, context.device
+        )
+
+    def step(self) -> Losses:
+        """One update of the discriminator and one of the generator, on one batch."""
+        real = self.real[next(self.batches).to(self.context.device)]  # (B, C, size, size)
+        noise = self.architecture.noise(len(real), self.random).to(self.context.device)  # (B, 100)
+        logits = self.discriminator.logits
+        return adversarial_step(
+            self.players,
+            self.context,
+            draw=lambda: self.generator(noise),
+            # Two passes: batch norm sees real and synthetic images apart, as in both papers' code.
+            discriminator_loss=lambda fake: discriminator_bce(logits(real), logits(fake)),
+            generator_loss=lambda fake: generator_bce(logits(fake)),
+        )
+
+    @torch.no_grad()
+    def draw(self, noise: torch.Tensor) -> Images:
+        """The images that the generator makes of this noise as it stands: uint8 (N, size, size, C)."""
+        self.generator.eval()  # as it will draw in the end, and without a trace in batch norm's running statistics
+        images = to_images(self.generator(noise.to(self.context.device)))
+        self.generator.train()
+        return images
+
+    def weights(self, steps: int) -> State:
+        """The generator's weights, on the CPU; raises TrainingDiverged when one is not finite after these steps."""
+        check_weights(self.generator, steps)
+        return {name: tensor.cpu() for name, tensor in self.generator.state_dict().items()}

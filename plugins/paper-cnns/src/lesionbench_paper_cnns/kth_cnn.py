@@ -1,0 +1,75 @@
+"""The KTH report's CNN (its appendix), and its training."""
+
+from __future__ import annotations
+
+import logging
+from collections import OrderedDict
+from functools import partial
+from typing import TYPE_CHECKING
+
+from torch import nn
+from torch.optim import Adam
+
+from lesionbench.torchkit.classifying import Schedule, TorchPredictor, fit_classifier
+from lesionbench_paper_cnns.dropout import Dropout
+
+if TYPE_CHECKING:
+    from lesionbench.pipeline.context import RunContext
+    from lesionbench.pipeline.training_set import TrainingSet
+    from lesionbench_paper_cnns import KthCnn
+
+log = logging.getLogger(__name__)
+
+
+def fit_kth_cnn(settings: KthCnn, train: TrainingSet, context: RunContext) -> TorchPredictor:
+    """A predictor: the network after training with Adam, at its best step by validation loss."""
+    height, width, channels = train.real.shape
+    if (height, width) != (settings.size, settings.size):
+        log.info("kth-cnn resizes images of %dx%d to %dx%d pixels", height, width, settings.size, settings.size)
+    outputs = 1 if len(train.classes) == 2 else len(train.classes)
+    return fit_classifier(
+        partial(kth_network, channels, outputs, settings.dropout, settings.size),
+        partial(Adam, lr=settings.learning_rate),
+        train,
+        context,
+        Schedule(settings.steps, settings.batch_size, settings.evaluate_every),
+        settings.size,
+    )
+
+
+def kth_network(channels: int, outputs: int, dropout: float, size: int = 32) -> nn.Sequential:
+    """The appendix's layers: (N, channels, size, size) to logits (N, outputs); 108,225 parameters for 3, 1 and 32.
+
+    The appendix prints output shapes and parameter counts; they leave one choice of kernels and
+    paddings. The activations are not printed: ReLU, between the pool and the dropout because it
+    gives the same values there as before the pool, from a quarter of the input.
+    """
+    side = _side_before_flatten(size)
+    return nn.Sequential(
+        OrderedDict(
+            conv1=nn.Conv2d(channels, 32, kernel_size=3, padding=1),  # (N, 32, 32, 32)
+            pool1=nn.MaxPool2d(2),  # (N, 32, 16, 16)
+            relu1=nn.ReLU(),
+            dropout1=Dropout(dropout),
+            conv2=nn.Conv2d(32, 64, kernel_size=2),  # (N, 64, 15, 15)
+            pool2=nn.MaxPool2d(2, ceil_mode=True),  # (N, 64, 8, 8)
+            relu2=nn.ReLU(),
+            dropout2=Dropout(dropout),
+            conv3=nn.Conv2d(64, 128, kernel_size=2),  # (N, 128, 7, 7)
+            pool3=nn.MaxPool2d(2),  # (N, 128, 3, 3)
+            relu3=nn.ReLU(),
+            dropout3=Dropout(dropout),
+            conv4=nn.Conv2d(128, 128, kernel_size=2),  # (N, 128, 2, 2)
+            relu4=nn.ReLU(),
+            dropout4=Dropout(dropout),
+            flatten=nn.Flatten(),  # (N, 512)
+            dense=nn.Linear(128 * side * side, outputs),
+        )
+    )
+
+
+def _side_before_flatten(size: int) -> int:
+    """Height and width of conv 4's output."""
+    after_pool2 = (size // 2 - 1 + 1) // 2  # conv 2 takes one pixel, ceil_mode rounds up
+    after_pool3 = (after_pool2 - 1) // 2
+    return after_pool3 - 1

@@ -1,0 +1,71 @@
+"""The options that describe an experiment, shared by `run` and `plan`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from lesionbench.experiment.settings import Experiment
+    from lesionbench.plugins import Plugins
+
+File = Annotated[
+    Path | None,
+    typer.Argument(
+        metavar="[EXPERIMENT.toml]", help="Settings in a file; options given beside it win.", show_default=False
+    ),
+]
+Dataset = Annotated[str | None, typer.Option(metavar="NAME", help="The dataset, NAME or NAME[key=value,...].")]
+Data = Annotated[Path | None, typer.Option(metavar="DIR", help="The folder the dataset reads.")]
+Augmenter = Annotated[
+    list[str] | None, typer.Option(metavar="NAME", help="An augmenter to compare with the baseline; repeat for more.")
+]
+Synthetic = Annotated[
+    list[str] | None, typer.Option(metavar="N[,N...]", help="The doses: synthetic images per class. [default: 480]")
+]
+Classifier = Annotated[
+    list[str] | None, typer.Option(metavar="NAME", help="A classifier; repeat for more. [default: kth-cnn]")
+]
+Split = Annotated[
+    str | None, typer.Option(metavar="official|K", help="The dataset's own test set, or K group-wise folds.")
+]
+Validation = Annotated[
+    str | None, typer.Option(metavar="SHARE", help="The share of training images held for validation. [default: 0.2]")
+]
+Seeds = Annotated[str | None, typer.Option(metavar="N", help="How often everything random is repeated. [default: 3]")]
+Seed = Annotated[str | None, typer.Option(metavar="N", help="The base seed. [default: 0]")]
+PositiveClass = Annotated[str | None, typer.Option(metavar="NAME", help="Of two classes, the one to be sensitive to.")]
+Device = Annotated[str | None, typer.Option(metavar="auto|cpu|cuda", help="Where networks are trained.")]
+Precision = Annotated[str | None, typer.Option(metavar="auto|fp32|bf16", help="auto: fp32 on the CPU, bf16 on a GPU.")]
+Out = Annotated[
+    Path | None,
+    typer.Option(metavar="DIR", help="The output folder. [default: runs/DATASET-SETTINGS]", show_default=False),
+]
+StoreFolder = Annotated[
+    Path | None, typer.Option("--store", metavar="DIR", help="Where fits are kept, to share them. [default: OUT/store]")
+]
+
+
+def experiment_from(file: Path | None, plugins: Plugins, **options: Any) -> Experiment:
+    """The experiment in the file with the options that were given over it; raises SettingsError."""
+    from lesionbench.experiment.settings import RESOLVED, make_experiment, read_toml
+
+    given = read_toml(file) if file is not None else {}
+    given.pop(RESOLVED, None)
+    given.update({key: value for key, value in options.items() if value not in (None, [])})
+    return make_experiment(given, plugins)
+
+
+def output_folder(out: Path | None, file: Path | None, experiment: Experiment) -> Path:
+    """`--out`; else the folder of an experiment.toml that a run wrote; else one named after the settings."""
+    from lesionbench.experiment.settings import RESOLVED, read_toml
+    from lesionbench.experiment.store import key_of
+
+    if out is not None:
+        return out
+    if file is not None and RESOLVED in read_toml(file):
+        return file.parent
+    settings = experiment.model_dump(mode="json")
+    return Path("runs") / f"{experiment.dataset.partition('[')[0]}-{key_of(settings)[:8]}"

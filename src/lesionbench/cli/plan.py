@@ -1,0 +1,53 @@
+"""`lesionbench plan`: what a run would do, and how long it would take; runs nothing."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from lesionbench.cli import options
+
+
+def plan(
+    file: options.File = None,
+    dataset: options.Dataset = None,
+    data: options.Data = None,
+    augmenter: options.Augmenter = None,
+    synthetic: options.Synthetic = None,
+    classifier: options.Classifier = None,
+    split: options.Split = None,
+    validation: options.Validation = None,
+    seeds: options.Seeds = None,
+    seed: options.Seed = None,
+    positive_class: options.PositiveClass = None,
+    device: options.Device = None,
+    precision: options.Precision = None,
+    out: options.Out = None,
+    store: options.StoreFolder = None,
+    jobs: Annotated[int | None, typer.Option(min=1, help="Processes at a time. [default: the cores]")] = None,
+    measure: Annotated[bool, typer.Option("--measure", help="Time a few steps of what has never run here.")] = False,
+) -> None:
+    """Print the cells, what is done already and the estimated time; runs nothing and writes nothing."""
+    from lesionbench.cli.planning import print_plan
+    from lesionbench.plugins import Plugins
+
+    plugins = Plugins.load()
+    experiment = options.experiment_from(
+        file,
+        plugins,
+        dataset=dataset,
+        data=data,
+        augmenters=augmenter,
+        synthetic=synthetic,
+        classifiers=classifier,
+        split=split,
+        validation=validation,
+        seeds=seeds,
+        seed=seed,
+        positive_class=positive_class,
+        device=device,
+        precision=precision,
+    )
+    folder = options.output_folder(out, file, experiment)
+    print_plan(plugins, experiment, folder, store or folder / "store", jobs, measure)

@@ -1,0 +1,138 @@
+"""What `lesionbench plan` does once its options are understood."""
+
+from __future__ import annotations
+
+import os
+import sys
+import tempfile
+import time
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+from statistics import median
+from typing import TYPE_CHECKING
+
+from lesionbench.experiment import keys
+from lesionbench.experiment.cell import read_record
+from lesionbench.experiment.context import make_context
+from lesionbench.experiment.grid import Cell, arms, cells
+from lesionbench.experiment.output import check_output
+from lesionbench.experiment.prepare import prepare
+from lesionbench.experiment.store import Store
+from lesionbench.pipeline.training_set import TrainingSet
+
+if TYPE_CHECKING:
+    from lesionbench.experiment.grid import PoolJob
+    from lesionbench.experiment.prepare import Prepared
+    from lesionbench.experiment.settings import Experiment
+    from lesionbench.pipeline.augmenter import Augmenter
+    from lesionbench.pipeline.classifier import Classifier
+    from lesionbench.plugins import Plugins
+
+FEW, MORE = 3, 9  # steps of the two short fits from which the time of a whole one is told
+
+
+@dataclass
+class Plan:
+    """What is done, what is to do, and how long one fit of each plugin took (seconds)."""
+
+    cells_done: list[Cell] = field(default_factory=list)
+    cells_to_do: list[Cell] = field(default_factory=list)
+    fits_to_do: list[PoolJob] = field(default_factory=list)
+    seconds: dict[str, list[float]] = field(default_factory=dict)
+
+    def estimate(self, jobs: int) -> tuple[float, list[str]]:
+        """The seconds the rest takes with `jobs` processes, and the plugins of which nothing is known."""
+        wanted = Counter(job.augmenter for job in self.fits_to_do)
+        wanted.update(cell.arm.classifier for cell in self.cells_to_do)
+        known = sum(count * median(self.seconds[name]) for name, count in wanted.items() if name in self.seconds)
+        return known / jobs, [name for name in wanted if name not in self.seconds]
+
+
+def make_plan(prepared: Prepared, plugins: Plugins) -> Plan:
+    """Look every cell and every fit of the experiment up in the store."""
+    store, plan = Store(prepared.store), Plan()
+    jobs: dict[PoolJob, bool] = {}  # True: a cell that is not done needs it
+    for cell in cells(prepared.experiment, prepared.about.folds):
+        entry = store.find("predictions", keys.predictions_key(prepared, cell, plugins))
+        (plan.cells_done if entry else plan.cells_to_do).append(cell)
+        record = read_record(entry) if entry else None
+        if record:
+            plan.seconds.setdefault(cell.arm.classifier, []).append(record.seconds)
+        if cell.pool:
+            jobs[cell.pool] = jobs.get(cell.pool, False) or entry is None
+    for job, needed in jobs.items():
+        record = read_record(store.path("fits", keys.fit_key(prepared, job, plugins)))
+        if record:
+            plan.seconds.setdefault(job.augmenter, []).append(record.seconds)
+        elif needed:
+            plan.fits_to_do.append(job)
+    return plan
+
+
+def print_plan(
+    plugins: Plugins, experiment: Experiment, out: Path, store: Path, jobs: int | None, measure: bool
+) -> None:
+    """Print the plan of a run into `out`; runs nothing but, with `measure`, a few steps of each plugin."""
+    noted = check_output(out, experiment)
+    prepared = prepare(experiment, plugins, store, noted.get("sources"), keep=False)
+    plan = make_plan(prepared, plugins)
+    jobs = jobs or (os.cpu_count() or 1 if prepared.device == "cpu" else 1)
+    if measure:
+        _measure(plan, experiment, plugins, jobs)
+    sys.stdout.writelines(f"{line}\n" for line in _lines(plan, prepared, out, jobs, measure))
+
+
+def _lines(plan: Plan, prepared: Prepared, out: Path, jobs: int, measured: bool) -> list[str]:
+    experiment, about = prepared.experiment, prepared.about
+    sizes = ", ".join(f"{count} {part}" for part, count in about.sizes.items())
+    total = len(plan.cells_done) + len(plan.cells_to_do)
+    lines = [f"dataset {experiment.dataset}, split {about.split} ({sizes}), groups {about.groups}"]
+    lines += [f"note: {note}" for note in about.notes]
+    lines += [f"  {arm.augmenter} {arm.synthetic_per_class} per class, {arm.classifier}" for arm in arms(experiment)]
+    lines.append(
+        f"{len(arms(experiment))} arms x {about.folds} folds x {experiment.seeds} seeds = {total} cells: "
+        f"{len(plan.cells_done)} done, {len(plan.cells_to_do)} to do, after {len(plan.fits_to_do)} augmenter fits"
+    )
+    seconds, unknown = plan.estimate(jobs)
+    if plan.cells_to_do:
+        words = f"about {seconds / 60:.1f} minutes with {jobs} processes" if seconds else "time not known yet"
+        if unknown and not measured:
+            words += f"; nothing is known of {', '.join(unknown)}: add --measure to time a few steps"
+        lines.append(words)
+    lines.append(f"into {out}")
+    return lines
+
+
+def _measure(plan: Plan, experiment: Experiment, plugins: Plugins, jobs: int) -> None:
+    """Time a few steps of every plugin of which nothing is known, on the experiment's own images."""
+    _, unknown = plan.estimate(jobs)
+    if not unknown:
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        prepared = prepare(experiment, plugins, Path(folder) / "store")
+        train = TrainingSet.of(prepared.load_split(0), None, 0)
+        for name in unknown:
+            of_augmenter = name in experiment.augmenters
+            plugin = plugins.augmenter(name) if of_augmenter else plugins.classifier(name)
+            plan.seconds[name] = [_whole_fit_seconds(plugin, train, prepared, Path(folder))]
+
+
+def _whole_fit_seconds(plugin: Augmenter | Classifier, train: TrainingSet, prepared: Prepared, folder: Path) -> float:
+    """The seconds of a whole fit, told from two short ones; for a plugin without `steps`, those of a whole one."""
+    if not hasattr(plugin, "steps"):
+        return _fit_seconds(plugin, train, prepared, folder)[0]
+    few, _ = _fit_seconds(plugin.model_copy(update={"steps": FEW}), train, prepared, folder)
+    more, _ = _fit_seconds(plugin.model_copy(update={"steps": MORE}), train, prepared, folder)
+    return few + (more - few) / (MORE - FEW) * (int(plugin.steps) - FEW)
+
+
+def _fit_seconds(
+    plugin: Augmenter | Classifier, train: TrainingSet, prepared: Prepared, folder: Path
+) -> tuple[float, object]:
+    from lesionbench.pipeline.augmenter import Augmenter
+
+    context, _ = make_context(0, prepared.device, prepared.precision, Path(tempfile.mkdtemp(dir=folder)))
+    start = time.perf_counter()
+    fitted = plugin.fit(train.real, context) if isinstance(plugin, Augmenter) else plugin.fit(train, context)
+    return time.perf_counter() - start, fitted

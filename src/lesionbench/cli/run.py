@@ -1,0 +1,56 @@
+"""`lesionbench run`: run an experiment and print its leaderboard."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from lesionbench.cli import options
+
+
+def run(
+    file: options.File = None,
+    dataset: options.Dataset = None,
+    data: options.Data = None,
+    augmenter: options.Augmenter = None,
+    synthetic: options.Synthetic = None,
+    classifier: options.Classifier = None,
+    split: options.Split = None,
+    validation: options.Validation = None,
+    seeds: options.Seeds = None,
+    seed: options.Seed = None,
+    positive_class: options.PositiveClass = None,
+    device: options.Device = None,
+    precision: options.Precision = None,
+    out: options.Out = None,
+    store: options.StoreFolder = None,
+    jobs: Annotated[int | None, typer.Option(min=1, help="Processes at a time. [default: the cores]")] = None,
+    executor: Annotated[str, typer.Option(metavar="local|dask", help="Where tasks run.")] = "local",
+    scheduler: Annotated[str | None, typer.Option(metavar="ADDRESS", help="The dask scheduler.")] = None,
+    quiet: Annotated[bool, typer.Option("--quiet", help="Print the leaderboard only.")] = False,
+) -> None:
+    """Run every combination on the same splits and write leaderboard.csv; what is finished is skipped."""
+    from lesionbench.cli.running import Request, run_experiment
+    from lesionbench.plugins import Plugins
+
+    plugins = Plugins.load()
+    experiment = options.experiment_from(
+        file,
+        plugins,
+        dataset=dataset,
+        data=data,
+        augmenters=augmenter,
+        synthetic=synthetic,
+        classifiers=classifier,
+        split=split,
+        validation=validation,
+        seeds=seeds,
+        seed=seed,
+        positive_class=positive_class,
+        device=device,
+        precision=precision,
+    )
+    folder = options.output_folder(out, file, experiment)
+    status = run_experiment(plugins, experiment, Request(folder, store, jobs, executor, scheduler, quiet))
+    raise typer.Exit(status)

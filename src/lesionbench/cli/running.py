@@ -1,0 +1,83 @@
+"""What `lesionbench run` does once its options are understood."""
+
+from __future__ import annotations
+
+import os
+import sys
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, cast, get_args
+
+from lesionbench.cli.tables import print_leaderboard
+from lesionbench.cli.views import choose_view
+from lesionbench.errors import SettingsError
+from lesionbench.experiment.executors import ExecutorKind, open_workers
+from lesionbench.experiment.output import check_output
+from lesionbench.experiment.prepare import prepare
+from lesionbench.experiment.runner import Run
+from lesionbench.plugins import did_you_mean
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from lesionbench.experiment.prepare import Prepared
+    from lesionbench.experiment.runner import View
+    from lesionbench.experiment.settings import Experiment
+    from lesionbench.plugins import Plugins
+
+INTERRUPTED = 130
+
+
+@dataclass(frozen=True)
+class Request:
+    """How and where to run; nothing here changes a result."""
+
+    out: Path
+    store: Path | None
+    jobs: int | None
+    executor: str
+    scheduler: str | None
+    quiet: bool
+
+
+def run_experiment(plugins: Plugins, experiment: Experiment, request: Request) -> int:
+    """Run it and print the leaderboard; returns 0 when every cell is done, 1 when some failed, 130 on Ctrl-C."""
+    kinds = get_args(ExecutorKind)
+    if request.executor not in kinds:
+        hint = did_you_mean(request.executor, kinds)
+        raise SettingsError(f"an executor is one of {', '.join(kinds)}, not {request.executor!r}{hint}")
+    noted = check_output(request.out, experiment)
+    prepared = prepare(experiment, plugins, request.store or request.out / "store", noted.get("sources"))
+    view = choose_view(request.quiet)
+    announce(view, prepared)
+    jobs = request.jobs or (os.cpu_count() or 1 if prepared.device == "cpu" else 1)
+    workers = partial(open_workers, cast("ExecutorKind", request.executor), jobs, request.scheduler)
+    try:
+        with view:
+            rows = Run(prepared, plugins, request.out, view)(workers)
+    except KeyboardInterrupt:
+        sys.stderr.write(
+            "\nlesionbench: stopped; what is finished is kept. "
+            f"To go on: lesionbench run {request.out}/experiment.toml\n"
+        )
+        return INTERRUPTED
+    print_leaderboard(rows)
+    failed = sum(cast("int", row["failed_cells"]) for row in rows)
+    if failed:
+        sys.stdout.write(f"{failed} cells failed; the reasons are in {request.out}/cells.csv and {request.out}/logs\n")
+    sys.stdout.write(f"{request.out}/leaderboard.csv\n")
+    return 1 if failed else 0
+
+
+def announce(view: View, prepared: Prepared) -> None:
+    """Say which images are used and what must be known about them."""
+    about = prepared.about
+    sizes = ", ".join(f"{count} {part}" for part, count in about.sizes.items())
+    height, width, channels = about.shape
+    how = "official split" if about.split == "official" else f"{about.folds} group-wise folds (the first: {sizes})"
+    view.say(
+        f"dataset {prepared.experiment.dataset}: {height}x{width}x{channels}, classes {', '.join(about.classes)}; "
+        + (f"{how}: {sizes}" if about.split == "official" else how)
+    )
+    for note in about.notes:
+        view.say(f"note: {note}")

@@ -1,0 +1,152 @@
+"""What a person sees while an experiment runs: a live view in a terminal, plain lines elsewhere, or nothing."""
+
+from __future__ import annotations
+
+import sys
+import time
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console, Group
+from rich.live import Live
+from rich.markup import escape
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+
+from lesionbench.experiment.grid import Cell
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from lesionbench.experiment.runner import Running, View
+    from lesionbench.experiment.tasks import Outcome, Task
+
+PLAIN_EVERY = 30.0  # seconds between two lines on what is running, where nothing can be redrawn
+
+
+def choose_view(quiet: bool) -> QuietView | PlainView | LiveView:
+    """The view that fits the terminal."""
+    if quiet:
+        return QuietView()
+    return LiveView() if sys.stdout.isatty() else PlainView()
+
+
+def task_title(task: Task) -> str:
+    """A task in words: `fit dcgan, fold 0, seed 1` or `kth-cnn on dcgan 480, fold 0, seed 1`."""
+    where = f"fold {task.fold}, seed {task.seed}"
+    if isinstance(task, Cell):
+        dose = f" {task.arm.synthetic_per_class}" if task.pool else ""
+        return f"{task.arm.classifier} on {task.arm.augmenter}{dose}, {where}"
+    return f"fit {task.augmenter}, {where}"
+
+
+def progress_text(progress: dict[str, Any]) -> str:
+    """The numbers of a progress line: step, losses, time left."""
+    if not progress:
+        return "starting"
+    step, total, seconds = progress["step"], progress["total"], progress["seconds"]
+    losses = [f"{key.replace('_', ' ')} {value:.3g}" for key, value in progress.items() if "loss" in key]
+    left = f"{_clock(seconds / step * (total - step))} left" if step else ""
+    return ", ".join(filter(None, [f"step {step} of {total}", *losses, left]))
+
+
+def _clock(seconds: float) -> str:
+    minutes, rest = divmod(int(seconds), 60)
+    return f"{minutes // 60}:{minutes % 60:02}:{rest:02}" if minutes >= 60 else f"{minutes}:{rest:02}"
+
+
+class QuietView:
+    """Says nothing but what must be known."""
+
+    def __enter__(self) -> View:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        return
+
+    def begin(self, total: int, finished: int, folder: Path) -> None:
+        """Nothing."""
+
+    def tick(self, running: list[Running], done: int, failed: int, total: int) -> None:
+        """Nothing."""
+
+    def ended(self, task: Task, outcome: Outcome, seconds: float) -> None:
+        """Nothing."""
+
+    def say(self, message: str) -> None:
+        """Nothing."""
+
+
+class PlainView(QuietView):
+    """One line for every task that ends, and now and then one for those that run."""
+
+    def __init__(self) -> None:
+        self._last = time.monotonic()
+
+    def begin(self, total: int, finished: int, folder: Path) -> None:
+        already = f", {finished} of them finished before" if finished else ""
+        self.say(f"{total} cells{already}, into {folder}")
+
+    def tick(self, running: list[Running], done: int, failed: int, total: int) -> None:
+        if time.monotonic() - self._last < PLAIN_EVERY:
+            return
+        self._last = time.monotonic()
+        for one in running:
+            self.say(f"  {task_title(one.task)}: {progress_text(one.progress)}")
+        self.say(f"{done} of {total} cells done" + (f", {failed} failed" if failed else ""))
+
+    def ended(self, task: Task, outcome: Outcome, seconds: float) -> None:
+        result = f"failed: {outcome.error}" if outcome.error else "done"
+        self.say(f"{task_title(task)}: {result} ({_clock(seconds)})")
+
+    def say(self, message: str) -> None:
+        sys.stdout.write(message + "\n")
+        sys.stdout.flush()
+
+
+class LiveView(QuietView):
+    """One line a running fit (step, loss, time left) and one for the grid, redrawn in place."""
+
+    def __init__(self) -> None:
+        self._console = Console(highlight=False)
+        self._live = Live(console=self._console, refresh_per_second=4, transient=True)
+        self._start = time.monotonic()
+        self._before = 0
+
+    def __enter__(self) -> View:
+        self._live.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._live.stop()
+
+    def begin(self, total: int, finished: int, folder: Path) -> None:
+        self._before = finished
+        already = f", {finished} of them finished before" if finished else ""
+        self.say(f"{total} cells{already}, into {folder}")
+
+    def tick(self, running: list[Running], done: int, failed: int, total: int) -> None:
+        lines = Table.grid(padding=(0, 1))
+        for one in running:
+            step, of = one.progress.get("step", 0), one.progress.get("total", 1)
+            lines.add_row(
+                ProgressBar(of, step, width=20), escape(f"{task_title(one.task)}: {progress_text(one.progress)}")
+            )
+        grid = Table.grid(padding=(0, 1))
+        ended = done + failed
+        made = ended - self._before
+        spent = time.monotonic() - self._start
+        left = f", about {_clock(spent / made * (total - ended))} left" if made > 0 else ""
+        text = (
+            f"{done} of {total} cells done"
+            + (f", {failed} failed" if failed else "")
+            + f", {_clock(spent)} spent{left}"
+        )
+        grid.add_row(ProgressBar(total, ended, width=40), text)
+        self._live.update(Group(lines, grid))
+
+    def ended(self, task: Task, outcome: Outcome, seconds: float) -> None:
+        result = f"[red]failed[/]: {escape(outcome.error)}" if outcome.error else "[green]done[/]"
+        self._console.print(f"{escape(task_title(task))}: {result} ({_clock(seconds)})")
+
+    def say(self, message: str) -> None:
+        self._console.print(escape(message))

@@ -1,0 +1,127 @@
+"""One cell, from images to predictions, and the pool of synthetic images it draws on.
+
+dataset → split → augmenter → training set → classifier → predictions
+
+The augmenter sees `split.train` and nothing else; the classifier sees `split.train`, synthetic images and, to stop
+early, `split.validation`. Test images reach `predict` and nothing else.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import time
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from lesionbench.experiment import keys
+from lesionbench.experiment.context import make_context
+from lesionbench.experiment.memory import peak_megabytes, restart_peak
+from lesionbench.experiment.store import Store
+from lesionbench.pipeline.augmenter import Saveable
+from lesionbench.pipeline.predictions import Predictions, write_predictions
+from lesionbench.pipeline.training_set import Pool, TrainingSet, draw_pool
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from lesionbench.experiment.grid import Cell, PoolJob
+    from lesionbench.experiment.prepare import Prepared
+    from lesionbench.pipeline.augmenter import Augmenter, Sampler
+    from lesionbench.pipeline.context import RunContext
+    from lesionbench.plugins import Plugins
+
+RECORD = "record.json"
+LOGS = "logs"  # inside a store entry: what the fit wrote into its context's folder
+
+
+@dataclass(frozen=True)
+class Record:
+    """What one fit cost."""
+
+    steps: int
+    seconds: float
+    peak_mb: float
+
+
+def run_cell(cell: Cell, prepared: Prepared, plugins: Plugins, folder: Path) -> list[Predictions]:
+    """The validation and test predictions of one cell, made and put into the store."""
+    split = prepared.load_split(cell.fold)
+    pool = load_pool(cell.pool, prepared, plugins, folder.parent) if cell.pool else None
+    train = TrainingSet.of(split, pool, cell.arm.synthetic_per_class)
+    classifier = plugins.classifier(cell.arm.classifier)
+    with Store(prepared.store).writing("predictions", keys.predictions_key(prepared, cell, plugins)) as entry:
+        with recorded(entry, keys.classify_seed(prepared, cell), prepared, folder) as context:
+            predictor = classifier.fit(train, context)
+            predictions = [
+                Predictions.of("validation", cell.fold, split.validation, predictor.predict(split.validation.images)),
+                Predictions.of("test", cell.fold, split.test, predictor.predict(split.test.images)),
+            ]
+        write_predictions(entry / "predictions.csv", predictions)
+    return predictions
+
+
+def load_pool(job: PoolJob, prepared: Prepared, plugins: Plugins, logs: Path) -> Pool:
+    """The synthetic images of one augmenter, fold and seed: from the store, or made and put there."""
+    store = Store(prepared.store)
+    key = keys.pool_key(prepared, job, plugins)
+    entry = store.find("pools", key)
+    if entry is None:
+        sampler = load_sampler(job, prepared, plugins, logs / job.name)
+        train = prepared.load_split(job.fold).train
+        count = max(prepared.experiment.synthetic)
+        pool = draw_pool(sampler, train, count, lambda name: keys.draw_seed(prepared, job, name))
+        with store.writing("pools", key) as draft:
+            for label, images in enumerate(pool.images):
+                np.save(draft / f"class{label}.npy", images)
+        return pool
+    return Pool(tuple(np.load(entry / f"class{label}.npy") for label in range(len(prepared.about.classes))))
+
+
+def load_sampler(job: PoolJob, prepared: Prepared, plugins: Plugins, folder: Path) -> Sampler:
+    """What the augmenter learnt: from the store when it was saved there, else by fitting it on the training images."""
+    store = Store(prepared.store)
+    augmenter = plugins.augmenter(job.augmenter)
+    key = keys.fit_key(prepared, job, plugins)
+    entry = store.find("fits", key)
+    if entry is not None and (entry / "sampler").is_dir():
+        return augmenter.load(entry / "sampler")
+    return fit_augmenter(augmenter, job, prepared, key, folder)
+
+
+def fit_augmenter(augmenter: Augmenter, job: PoolJob, prepared: Prepared, key: str, folder: Path) -> Sampler:
+    """Fit on the training images of one fold, and keep what can be kept in the store."""
+    train = prepared.load_split(job.fold).train
+    with Store(prepared.store).writing("fits", key) as entry:
+        with recorded(entry, keys.augment_seed(prepared, job), prepared, folder) as context:
+            sampler = augmenter.fit(train, context)
+        if isinstance(sampler, Saveable):
+            (entry / "sampler").mkdir()
+            sampler.save(entry / "sampler")
+    return sampler
+
+
+@contextmanager
+def recorded(entry: Path, seed: int, prepared: Prepared, folder: Path) -> Iterator[RunContext]:
+    """A context whose folder is new and empty; afterwards `entry` has what was written there and what the fit cost."""
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    context, progress = make_context(seed, prepared.device, prepared.precision, folder)
+    restart_peak()
+    start = time.perf_counter()
+    yield context
+    record = Record(progress.steps, round(time.perf_counter() - start, 3), peak_megabytes())
+    (entry / RECORD).write_text(json.dumps(asdict(record)), encoding="utf-8")
+    shutil.copytree(folder, entry / LOGS)
+
+
+def read_record(entry: Path) -> Record | None:
+    """What the fit in this store entry cost, or None when it is not known."""
+    try:
+        return Record(**json.loads((entry / RECORD).read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError):
+        return None

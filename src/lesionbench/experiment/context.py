@@ -1,0 +1,42 @@
+"""Seeds by name, and the context that a plugin's fit is given."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from typing import TYPE_CHECKING
+
+from lesionbench.pipeline.context import Device, Precision, RunContext
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+PROGRESS = "progress.jsonl"
+
+
+def derive_seed(*names: str | int) -> int:
+    """A seed in [0, 2**63) that depends on exactly these names and nothing else."""
+    digest = hashlib.sha256(json.dumps(names).encode()).digest()
+    return int.from_bytes(digest[:8], "big") >> 1
+
+
+class Progress:
+    """Writes each report of one fit as a line of `progress.jsonl` and remembers how many steps were done."""
+
+    def __init__(self, folder: Path) -> None:
+        self.path = folder / PROGRESS
+        self.steps = 0
+        self._start = time.monotonic()
+
+    def __call__(self, step: int, total: int, **scalars: float) -> None:
+        self.steps = max(self.steps, step)
+        line = {"step": step, "total": total, "seconds": round(time.monotonic() - self._start, 2), **scalars}
+        with self.path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(line) + "\n")
+
+
+def make_context(seed: int, device: Device, precision: Precision, folder: Path) -> tuple[RunContext, Progress]:
+    """The context of one fit that writes into this (existing, empty) folder, and its progress."""
+    progress = Progress(folder)
+    return RunContext(seed, device, precision, folder, progress), progress

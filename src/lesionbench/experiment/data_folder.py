@@ -1,0 +1,44 @@
+"""Where a dataset's files lie."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from lesionbench.errors import DatasetError
+
+if TYPE_CHECKING:
+    from lesionbench.pipeline.dataset import Dataset
+
+VARIABLE = "LESIONBENCH_DATA"
+
+
+def find_data(dataset: Dataset, given: Path | None) -> Path | None:
+    """The dataset's folder: `given`, else $LESIONBENCH_DATA/NAME, else the user's data folder; None when it is made.
+
+    Raises DatasetError that names the places looked at.
+    """
+    if not dataset.needs_data:
+        if given is not None:
+            raise DatasetError(f"{dataset.name!r} is made, not read; leave out --data {given}")
+        return None
+    if given is not None:
+        if not given.is_dir():
+            raise DatasetError(f"--data must be an existing folder, not {given}")
+        return given
+    places = usual_places(dataset.name)
+    for place in places:
+        if place.is_dir():
+            return place
+    looked = " and ".join(str(place) for place in places)
+    raise DatasetError(f"no images of {dataset.name!r} were found (looked in {looked}); name their folder with --data DIR")
+
+
+def usual_places(name: str) -> list[Path]:
+    """Where a dataset's folder is looked for when it is not given."""
+    import platformdirs
+
+    variable = os.environ.get(VARIABLE)
+    places = [Path(variable) / name] if variable else []
+    return [*places, Path(platformdirs.user_data_dir("lesionbench")) / name]

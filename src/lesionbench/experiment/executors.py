@@ -1,0 +1,94 @@
+"""Where tasks run: a pool of local processes, or a dask cluster; the runner sees `concurrent.futures` only."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+from concurrent.futures import Executor, ProcessPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+from lesionbench.errors import SettingsError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+ExecutorKind = Literal["local", "dask"]
+ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
+
+
+@dataclass(frozen=True)
+class Workers:
+    """An executor and how many tasks it runs at a time."""
+
+    executor: Executor
+    slots: int
+
+
+@contextmanager
+def local_workers(jobs: int) -> Iterator[Workers]:
+    """A pool of `jobs` fresh processes with one thread each; on an exception they are stopped at once."""
+    with _environment(ONE_THREAD):  # read by numpy and torch when a new process imports them
+        executor = ProcessPoolExecutor(jobs, multiprocessing.get_context("spawn"), _obey_parent)
+        try:
+            yield Workers(executor, jobs)
+        except BaseException:
+            executor.shutdown(wait=False, cancel_futures=True)
+            for process in multiprocessing.active_children():
+                process.terminate()
+            raise
+        executor.shutdown()
+
+
+def _obey_parent() -> None:
+    """Leave Ctrl-C to the parent, which stops its workers itself."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+@contextmanager
+def dask_workers(scheduler: str) -> Iterator[Workers]:
+    """The workers of a running dask cluster; they must see the output folder under the same path."""
+    try:
+        from distributed import Client
+    except ImportError:
+        raise SettingsError("--executor dask needs dask.distributed; type: pip install 'lesionbench[dask]'") from None
+    try:
+        client: Any = Client(scheduler, timeout="10s")  # type: ignore[no-untyped-call]  # dask is not typed
+    except (OSError, ValueError) as error:
+        raise SettingsError(f"no dask scheduler answers at {scheduler!r} ({error}); see --scheduler") from None
+    with client:
+        slots = sum(client.nthreads().values())
+        if not slots:
+            raise SettingsError(
+                f"the dask scheduler at {scheduler!r} has no workers; start one: dask worker {scheduler}"
+            )
+        yield Workers(client.get_executor(pure=False), slots)
+
+
+@contextmanager
+def open_workers(kind: ExecutorKind, jobs: int, scheduler: str | None) -> Iterator[Workers]:
+    """The workers that the command line asks for."""
+    if kind == "dask":
+        if scheduler is None:
+            raise SettingsError("--executor dask needs --scheduler ADDRESS, such as --scheduler tcp://127.0.0.1:8786")
+        with dask_workers(scheduler) as workers:
+            yield workers
+    else:
+        with local_workers(jobs) as workers:
+            yield workers
+
+
+@contextmanager
+def _environment(values: dict[str, str]) -> Iterator[None]:
+    before: dict[str, Any] = {name: os.environ.get(name) for name in values}
+    os.environ.update(values)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value

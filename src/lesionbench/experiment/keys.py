@@ -1,0 +1,70 @@
+"""The store keys of fits, pools and predictions: what each may depend on, and nothing else."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from lesionbench.experiment.context import derive_seed
+from lesionbench.experiment.provenance import provenance
+from lesionbench.experiment.store import key_of
+
+if TYPE_CHECKING:
+    from lesionbench.experiment.grid import Cell, PoolJob
+    from lesionbench.experiment.prepare import Prepared
+    from lesionbench.plugins import Plugins
+
+
+def augment_seed(prepared: Prepared, job: PoolJob) -> int:
+    """The seed of an augmenter's fit: base seed, fold and seed; never dose or classifier."""
+    return derive_seed("augment", prepared.experiment.seed, job.fold, job.seed)
+
+
+def draw_seed(prepared: Prepared, job: PoolJob, class_name: str) -> int:
+    """The seed of the draws of one class."""
+    return derive_seed("draw", prepared.experiment.seed, job.fold, job.seed, class_name)
+
+
+def classify_seed(prepared: Prepared, cell: Cell) -> int:
+    """The seed of a classifier's fit: base seed, fold and seed; never augmenter or dose, so arms start alike."""
+    return derive_seed("classify", prepared.experiment.seed, cell.fold, cell.seed)
+
+
+def _surroundings(prepared: Prepared, fold: int) -> dict[str, Any]:
+    return {
+        "splits": prepared.splits_key,
+        "fold": fold,
+        "device": prepared.device,
+        "precision": prepared.precision,
+    }
+
+
+def fit_key(prepared: Prepared, job: PoolJob, plugins: Plugins) -> str:
+    """What an augmenter's fit depends on."""
+    augmenter = plugins.augmenter(job.augmenter)
+    return key_of(
+        _surroundings(prepared, job.fold)
+        | {
+            "augmenter": provenance(augmenter, plugins.get("augmenter", augmenter.name).package),
+            "seed": augment_seed(prepared, job),
+        }
+    )
+
+
+def pool_key(prepared: Prepared, job: PoolJob, plugins: Plugins) -> str:
+    """What a pool depends on: the fit, the draws and how many images a class."""
+    seeds = [draw_seed(prepared, job, name) for name in prepared.about.classes]
+    return key_of({"fit": fit_key(prepared, job, plugins), "seeds": seeds, "count": max(prepared.experiment.synthetic)})
+
+
+def predictions_key(prepared: Prepared, cell: Cell, plugins: Plugins) -> str:
+    """What a cell's predictions depend on; doses are nested, so not on how large a pool the dose was taken from."""
+    classifier = plugins.classifier(cell.arm.classifier)
+    return key_of(
+        _surroundings(prepared, cell.fold)
+        | {
+            "fit": fit_key(prepared, cell.pool, plugins) if cell.pool else None,
+            "synthetic_per_class": cell.arm.synthetic_per_class,
+            "classifier": provenance(classifier, plugins.get("classifier", classifier.name).package),
+            "seed": classify_seed(prepared, cell),
+        }
+    )

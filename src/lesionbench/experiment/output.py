@@ -1,0 +1,124 @@
+"""An experiment's output folder: whose it is, its settings, and the predictions in it."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tomllib
+from typing import TYPE_CHECKING, Any
+
+import tomli_w
+
+from lesionbench import __version__
+from lesionbench.errors import OutputError
+from lesionbench.experiment import keys
+from lesionbench.experiment.settings import RESOLVED, Experiment
+from lesionbench.experiment.store import Store, write_whole
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from lesionbench.experiment.grid import Cell
+    from lesionbench.experiment.prepare import Prepared
+    from lesionbench.plugins import Plugins
+
+SETTINGS = "experiment.toml"
+
+
+def check_output(out: Path, experiment: Experiment) -> dict[str, Any]:
+    """What an earlier run of this experiment noted in `out` (empty when there was none).
+
+    Raises OutputError when the folder holds anything else, or cannot be written.
+    """
+    if out.exists() and not out.is_dir():
+        raise OutputError(f"the output must be a folder, but {out} is a file; choose another --out")
+    parent = next(folder for folder in (out, *out.absolute().parents) if folder.exists())
+    if not os.access(parent, os.W_OK):
+        raise OutputError(f"the output folder must be writable, but {parent} is not; choose another --out")
+    if not out.exists() or {entry.name for entry in out.iterdir()} <= {"store"}:
+        return {}
+    if not (out / SETTINGS).exists():
+        raise OutputError(
+            f"the output folder must be new or hold this experiment, but {out} holds other files; choose another --out"
+        )
+    there, resolved = read_settings(out)
+    changed = [
+        f"{key} is {_shown(getattr(there, key))} there and {_shown(getattr(experiment, key))} here"
+        for key in Experiment.model_fields
+        if key != "data" and getattr(there, key) != getattr(experiment, key)
+    ]
+    if changed:
+        raise OutputError(
+            f"{out} holds another experiment ({'; '.join(changed)}); choose another --out "
+            f"(with --store {out / 'store'} what was fitted there is not fitted again)"
+        )
+    return resolved
+
+
+def _shown(value: object) -> str:
+    return ",".join(str(part) for part in value) or "nothing" if isinstance(value, tuple) else str(value)
+
+
+def read_settings(out: Path) -> tuple[Experiment, dict[str, Any]]:
+    """The settings of the experiment in `out` and what its run resolved; raises OutputError when there is none."""
+    path = out / SETTINGS
+    try:
+        noted = tomllib.loads(path.read_text(encoding="utf-8"))
+        resolved = noted.pop(RESOLVED)
+        return Experiment.model_validate(noted), resolved
+    except FileNotFoundError:
+        raise OutputError(
+            f"{out} holds no experiment: there is no {SETTINGS} in it; give the --out folder of a run"
+        ) from None
+    except (OSError, ValueError, KeyError) as error:
+        raise OutputError(f"{path} is not what a run writes ({error}); choose another --out") from None
+
+
+def write_settings(out: Path, prepared: Prepared) -> None:
+    """Write experiment.toml: the settings, so that it can be run again, and what was resolved from them."""
+    settings = prepared.experiment.model_dump(mode="json", exclude_none=True)
+    if prepared.experiment.data is not None:
+        settings["data"] = str(prepared.experiment.data.resolve())
+    about = prepared.about
+    resolved = {
+        "lesionbench": __version__,
+        "sources": prepared.sources,
+        "split": about.split,
+        "folds": about.folds,
+        "groups": about.groups,
+        "classes": list(about.classes),
+        "positive_class": about.positive_class,
+        "images": about.sizes,
+        "shape": list(about.shape),
+        "device": prepared.device,
+        "precision": prepared.precision,
+        "notes": list(about.notes),
+    }
+    out.mkdir(parents=True, exist_ok=True)
+    write_whole(out / SETTINGS, tomli_w.dumps({**settings, RESOLVED: resolved}))
+
+
+def predictions_path(out: Path, cell: Cell) -> Path:
+    """Where a cell's predictions lie in the output folder."""
+    return out / "predictions" / f"{cell.name}.csv"
+
+
+def export(out: Path, cell: Cell, prepared: Prepared, plugins: Plugins) -> bool:
+    """Copy a cell's predictions out of the store; False, and nothing left in `out`, when they are not there."""
+    entry = Store(prepared.store).find("predictions", keys.predictions_key(prepared, cell, plugins))
+    path = predictions_path(out, cell)
+    if entry is None:
+        path.unlink(missing_ok=True)
+        return False
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_whole(path, (entry / "predictions.csv").read_text(encoding="utf-8"))
+    _restore_logs(out / "logs" / cell.name, entry)
+    if cell.pool is not None:
+        fit = Store(prepared.store).path("fits", keys.fit_key(prepared, cell.pool, plugins))
+        _restore_logs(out / "logs" / cell.pool.name, fit)
+    return True
+
+
+def _restore_logs(folder: Path, entry: Path) -> None:
+    if not folder.exists() and (entry / "logs").is_dir():
+        shutil.copytree(entry / "logs", folder)

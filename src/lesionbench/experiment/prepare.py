@@ -1,0 +1,232 @@
+"""From validated settings to a runnable experiment: images loaded once, divided once, kept in the store."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from lesionbench.errors import DatasetError, OutputError, SettingsError
+from lesionbench.experiment.context import derive_seed
+from lesionbench.experiment.data_folder import find_data
+from lesionbench.experiment.provenance import provenance
+from lesionbench.experiment.store import Store, files_digest, key_of
+from lesionbench.pipeline.dataset import LoadedDataset
+from lesionbench.pipeline.images import LabelledImages
+from lesionbench.pipeline.split import divide, group_status, splits
+from lesionbench.plugins import did_you_mean
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from lesionbench.experiment.settings import Experiment
+    from lesionbench.pipeline.context import Device, Precision
+    from lesionbench.pipeline.dataset import Dataset
+    from lesionbench.pipeline.split import Split
+    from lesionbench.plugins import Plugins
+
+ARRAYS = ("images", "labels", "groups", "ids")
+DEFAULT_FOLDS = 5
+
+
+@dataclass(frozen=True)
+class About:
+    """What was found in the data and decided from it."""
+
+    classes: tuple[str, ...]
+    positive_class: str  # `each` with three or more classes
+    split: str  # `official` or the number of folds
+    folds: int
+    groups: str  # apart, shared or waived
+    sizes: dict[str, int]  # images in train, validation and test of the first fold
+    shape: tuple[int, int, int]
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """An experiment whose images and splits lie in the store: all that a worker needs, and small to send."""
+
+    experiment: Experiment
+    store: Path
+    sources: str  # a digest of the files the dataset was read from; empty for one that is made
+    dataset_key: str
+    splits_key: str
+    about: About
+    device: Device
+    precision: Precision
+
+    def load_data(self) -> LoadedDataset:
+        """The images, from the store."""
+        entry = Store(self.store).find("datasets", self.dataset_key)
+        if entry is None:
+            raise DatasetError(f"the images in {self.store} were damaged and set aside; run the experiment again")
+        return _read_dataset(entry)
+
+    def load_parts(self) -> NDArray[np.str_]:
+        """The part of every image in every fold: `train`, `validation` or `test`, (folds, N)."""
+        entry = Store(self.store).find("splits", self.splits_key)
+        if entry is None:
+            raise DatasetError(f"the splits in {self.store} were damaged and set aside; run the experiment again")
+        parts: NDArray[np.str_] = np.load(entry / "parts.npy")
+        return parts
+
+    def load_split(self, fold: int) -> Split:
+        """One fold's train, validation and test images."""
+        return splits(self.load_data(), [self.load_parts()[fold]])[0]
+
+
+def prepare(
+    experiment: Experiment, plugins: Plugins, store_folder: Path, sources: str | None = None, *, keep: bool = True
+) -> Prepared:
+    """Load and divide the images, or find them in the store; nothing is written before everything is known to be right.
+
+    sources: the digest of the data that an earlier run in the same folder noted; other data is then an OutputError.
+    keep: False leaves the store as it is.
+    Raises DatasetError, SplitError, SettingsError or OutputError.
+    """
+    dataset = plugins.dataset(experiment.dataset)
+    root = find_data(dataset, experiment.data)
+    store = Store(store_folder)
+    made_from = provenance(dataset, plugins.get("dataset", dataset.name).package)
+    digest = _digest(dataset, root)
+    if sources is not None and sources != digest:
+        raise OutputError(f"the images in {root} are not those that the run in this folder used; choose another --out")
+    dataset_key = key_of({"dataset": made_from, "sources": digest})
+
+    entry = store.find("datasets", dataset_key)
+    data = _read_dataset(entry) if entry else dataset.load(root)
+    mode = _split_mode(experiment, data)
+    splits_key = key_of(
+        {
+            "of": dataset_key,
+            "split": mode,
+            "validation": experiment.validation,
+            "seed": experiment.seed,
+            "scikit-learn": version("scikit-learn"),
+        }
+    )
+    parts = _divide(store, splits_key, data, mode, experiment)
+    about = _about(experiment, dataset, data, mode, parts)
+    if keep:
+        _keep(store, dataset_key, data, splits_key, parts)
+    device = _device(experiment)
+    precision: Precision = (
+        ("bf16" if device == "cuda" else "fp32") if experiment.precision == "auto" else experiment.precision
+    )
+    return Prepared(experiment, store_folder, digest, dataset_key, splits_key, about, device, precision)
+
+
+def _digest(dataset: Dataset, root: Path | None) -> str:
+    if root is None:
+        return ""
+    files = dataset.sources(root)
+    if not files:
+        raise DatasetError(
+            f"{root} must hold the images of {dataset.name!r}, but none was found there; "
+            f"see: lesionbench data check {dataset.name} --data {root}"
+        )
+    return files_digest(files, root)
+
+
+def _split_mode(experiment: Experiment, data: LoadedDataset) -> Any:
+    if experiment.split is not None:
+        return experiment.split
+    return "official" if data.is_test is not None else DEFAULT_FOLDS
+
+
+def _divide(store: Store, key: str, data: LoadedDataset, mode: Any, experiment: Experiment) -> NDArray[np.str_]:
+    entry = store.find("splits", key)
+    if entry is not None:
+        parts: NDArray[np.str_] = np.load(entry / "parts.npy")
+        return parts
+    divided = divide(data, mode, experiment.validation, derive_seed("split", experiment.seed))
+    splits(data, divided)  # raises SplitError when a group stands on two sides
+    return np.stack(divided)
+
+
+def _about(experiment: Experiment, dataset: Dataset, data: LoadedDataset, mode: Any, parts: NDArray[np.str_]) -> About:
+    return About(
+        classes=data.images.classes,
+        positive_class=_positive_class(experiment, dataset, data.images.classes),
+        split=str(mode),
+        folds=len(parts),
+        groups=group_status(data, mode),
+        sizes={name: int((parts[0] == name).sum()) for name in ("train", "validation", "test")},
+        shape=data.images.shape,
+        notes=data.notes,
+    )
+
+
+def _positive_class(experiment: Experiment, dataset: Dataset, classes: tuple[str, ...]) -> str:
+    wanted = experiment.positive_class
+    if len(classes) > 2:
+        if wanted is not None:
+            raise SettingsError(
+                f"a positive class is named for two classes, but {dataset.name!r} has {len(classes)}; "
+                f"leave out --positive-class {wanted}: each class is measured against the rest"
+            )
+        return "each"
+    wanted = wanted or dataset.positive_class
+    if wanted is None:
+        raise SettingsError(
+            f"with two classes the positive one must be named; add --positive-class {classes[1]} or {classes[0]}"
+        )
+    if wanted not in classes:
+        raise SettingsError(
+            f"the positive class must be one of {', '.join(classes)}, not {wanted!r}{did_you_mean(wanted, classes)}"
+        )
+    return wanted
+
+
+def _keep(store: Store, dataset_key: str, data: LoadedDataset, splits_key: str, parts: NDArray[np.str_]) -> None:
+    """Put the images and the splits into the store unless they are there."""
+    if not store.path("datasets", dataset_key).is_dir():
+        with store.writing("datasets", dataset_key) as folder:
+            for name in ARRAYS:
+                np.save(folder / f"{name}.npy", getattr(data.images, name))
+            if data.is_test is not None:
+                np.save(folder / "is_test.npy", data.is_test)
+            facts = {
+                "classes": data.images.classes,
+                "groups_known": data.groups_known,
+                "keep_shared_groups": data.keep_shared_groups,
+                "notes": data.notes,
+            }
+            (folder / "about.json").write_text(json.dumps(facts), encoding="utf-8")
+    if not store.path("splits", splits_key).is_dir():
+        with store.writing("splits", splits_key) as folder:
+            np.save(folder / "parts.npy", parts)
+
+
+def _read_dataset(entry: Path) -> LoadedDataset:
+    facts = json.loads((entry / "about.json").read_text(encoding="utf-8"))
+    images, labels, groups, ids = (np.load(entry / f"{name}.npy") for name in ARRAYS)
+    is_test = entry / "is_test.npy"
+    return LoadedDataset(
+        LabelledImages(images, labels, groups, ids, tuple(facts["classes"])),
+        np.load(is_test) if is_test.exists() else None,
+        facts["groups_known"],
+        facts["keep_shared_groups"],
+        tuple(facts["notes"]),
+    )
+
+
+def _device(experiment: Experiment) -> Device:
+    """The device asked for; `auto` looks for a GPU driver before it pays for importing torch."""
+    if experiment.device == "cpu":
+        return "cpu"
+    driver = shutil.which("nvidia-smi") is not None or Path("/proc/driver/nvidia").exists()
+    if driver:
+        import torch
+
+        if torch.cuda.is_available():
+            return "cuda"
+    if experiment.device == "cuda":
+        raise SettingsError("device cuda needs a GPU that torch can use, and none was found; use --device cpu")
+    return "cpu"

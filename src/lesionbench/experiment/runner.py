@@ -1,0 +1,186 @@
+"""Running a grid: what is finished is skipped, what fails is recorded, the rest goes on.
+
+The grid is a small graph: augmenter fits and their pools first, then the cells that draw on them.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections import Counter, deque
+from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Future, wait
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Protocol
+
+from lesionbench.experiment import keys
+from lesionbench.experiment.context import PROGRESS
+from lesionbench.experiment.grid import Cell, PoolJob, cells
+from lesionbench.experiment.output import export, write_settings
+from lesionbench.experiment.store import Store
+from lesionbench.experiment.tables import cell_row, write_cells, write_splits, write_tables
+from lesionbench.experiment.tasks import ERROR, Outcome, Task, do
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from contextlib import AbstractContextManager
+    from pathlib import Path
+
+    from lesionbench.experiment.executors import Workers
+    from lesionbench.experiment.prepare import Prepared
+    from lesionbench.pipeline.leaderboard import Row
+    from lesionbench.plugins import Plugins
+
+TICK = 0.25  # seconds between two looks at what the workers report
+TRIES = 2  # a task whose worker died is tried once more
+
+
+@dataclass(frozen=True)
+class Running:
+    """One task at work and the last line of its progress (empty before the first)."""
+
+    task: Task
+    seconds: float
+    progress: dict[str, Any]
+
+
+class View(Protocol):
+    """What shows a run to a person."""
+
+    def begin(self, total: int, finished: int, folder: Path) -> None: ...
+    def tick(self, running: list[Running], done: int, failed: int, total: int) -> None: ...
+    def ended(self, task: Task, outcome: Outcome, seconds: float) -> None: ...
+    def say(self, message: str) -> None: ...
+
+
+@dataclass
+class Run:
+    """One run of an experiment into a folder."""
+
+    prepared: Prepared
+    plugins: Plugins
+    out: Path
+    view: View
+    rows: dict[str, Row] = field(default_factory=dict)
+    made: set[str] = field(default_factory=set)
+    waiting: dict[PoolJob, list[Cell]] = field(default_factory=dict)
+    ready: deque[Task] = field(default_factory=deque)
+    deaths: Counter[Task] = field(default_factory=Counter)
+    said: set[str] = field(default_factory=set)
+
+    def __call__(self, open_workers: Callable[[], AbstractContextManager[Workers]]) -> list[Row]:
+        """Run what is not finished and write every table; returns the leaderboard's rows."""
+        grid = cells(self.prepared.experiment, self.prepared.about.folds)
+        write_settings(self.out, self.prepared)
+        write_splits(self.out, self.prepared)
+        todo = [cell for cell in grid if not self._finished(cell)]
+        self.view.begin(len(grid), len(grid) - len(todo), self.out)
+        for cell in grid:
+            self._note(cell, None)
+        write_cells(self.out, list(self.rows.values()))
+        self._plan(todo)
+        try:
+            while self.ready:
+                self._work(open_workers)
+        finally:
+            rows = write_tables(self.out)
+        return rows
+
+    def _finished(self, cell: Cell) -> bool:
+        return export(self.out, cell, self.prepared, self.plugins)
+
+    def _plan(self, todo: list[Cell]) -> None:
+        """Pools first, since others wait for them, then the cells that wait for none."""
+        free: list[Cell] = []
+        for cell in todo:
+            if cell.pool is None or self._has_pool(cell.pool):
+                free.append(cell)
+            else:
+                self.waiting.setdefault(cell.pool, []).append(cell)
+        self.ready.extend([*self.waiting, *free])
+
+    def _has_pool(self, job: PoolJob) -> bool:
+        key = keys.pool_key(self.prepared, job, self.plugins)
+        return Store(self.prepared.store).find("pools", key) is not None
+
+    def _work(self, open_workers: Callable[[], AbstractContextManager[Workers]]) -> None:
+        """Give tasks to workers until all are done, or until a worker dies: then the caller opens new ones."""
+        with open_workers() as workers:
+            running: dict[Future[Outcome], tuple[Task, float]] = {}
+            while self.ready or running:
+                while self.ready and len(running) < workers.slots:
+                    task = self.ready.popleft()
+                    running[workers.executor.submit(do, task, self.prepared, self.out)] = (task, time.monotonic())
+                ended, _ = wait(running, timeout=TICK, return_when=FIRST_COMPLETED)
+                died = False
+                for future in ended:
+                    task, start = running.pop(future)
+                    try:
+                        outcome = future.result()
+                    except BrokenExecutor:
+                        died = True
+                        self._died(task)
+                    else:
+                        self._ended(task, outcome, time.monotonic() - start)
+                if died:
+                    for task, _ in running.values():
+                        self._died(task)
+                    return
+                self._tick(list(running.values()))
+
+    def _died(self, task: Task) -> None:
+        self.deaths[task] += 1
+        if self.deaths[task] < TRIES:
+            self.ready.appendleft(task)
+            return
+        error = f"the process died {TRIES} times while it ran this (out of memory?); see --jobs"
+        self._ended(task, Outcome(error, ()), 0.0)
+
+    def _ended(self, task: Task, outcome: Outcome, seconds: float) -> None:
+        for message in outcome.messages:
+            if message not in self.said:
+                self.said.add(message)
+                self.view.say(message)
+        self.made.add(task.name)
+        self.view.ended(task, outcome, seconds)
+        if isinstance(task, Cell):
+            self._note(task, outcome.error)
+        else:
+            self._release(task, outcome.error)
+        write_cells(self.out, list(self.rows.values()))
+
+    def _release(self, job: PoolJob, error: str | None) -> None:
+        """Let the cells that waited for a pool run, or fail with it."""
+        freed = self.waiting.pop(job, [])
+        if error is None:
+            self.ready.extendleft(reversed(freed))
+            return
+        for cell in freed:
+            folder = self.out / "logs" / cell.name
+            folder.mkdir(parents=True, exist_ok=True)
+            (folder / ERROR).write_text(f"its augmenter failed, see logs/{job.name}\n{error}\n", encoding="utf-8")
+            self._note(cell, error)
+
+    def _note(self, cell: Cell, error: str | None) -> None:
+        """Bring one row of cells.csv up to date."""
+        if error is None:
+            export(self.out, cell, self.prepared, self.plugins)
+        self.rows[cell.name] = cell_row(self.out, cell, self.prepared, self.plugins, frozenset(self.made), error)
+
+    def _tick(self, running: list[tuple[Task, float]]) -> None:
+        now = time.monotonic()
+        shown = [Running(task, now - start, last_progress(self.out, task)) for task, start in running]
+        status = Counter(row["status"] for row in self.rows.values())
+        self.view.tick(shown, status["done"], status["failed"], len(self.rows))
+
+
+def last_progress(out: Path, task: Task) -> dict[str, Any]:
+    """The last whole line that a task reported; empty before the first."""
+    path = out / "logs" / task.name / PROGRESS
+    try:
+        with path.open("rb") as file:
+            file.seek(max(0, path.stat().st_size - 2000))
+            lines = file.read().split(b"\n")
+        found: dict[str, Any] = json.loads(lines[-2])
+    except (OSError, IndexError, ValueError):
+        return {}
+    return found

@@ -1,0 +1,121 @@
+"""One experiment's settings: TOML and command line in, one validated object out."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+
+from lesionbench.errors import SettingsError
+from lesionbench.plugins import Plugins, did_you_mean, spec_of
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+BASELINE = "none"
+RESOLVED = "resolved"  # the table of experiment.toml that a run adds; not a setting
+
+
+def _one_or_many(value: object) -> object:
+    return [value] if isinstance(value, str | int) else value
+
+
+def _doses(value: object) -> object:
+    """`120,480`, 480 or [120, 480] as a list."""
+    if isinstance(value, str):
+        return [part.strip() for part in value.split(",")]
+    if isinstance(value, list | tuple):
+        return [dose for part in value for dose in (part.split(",") if isinstance(part, str) else [part])]
+    return _one_or_many(value)
+
+
+def _dose(value: object) -> int:
+    if isinstance(value, bool) or not re.fullmatch(r"\d{1,7}", str(value).strip()):
+        raise ValueError(
+            "a dose is a whole number of synthetic images per class, 0 or more, such as --synthetic 120,480"
+        )
+    return int(str(value))
+
+
+def _split(value: object) -> object:
+    if value in (None, "official"):
+        return value
+    if isinstance(value, bool) or not re.fullmatch(r"\d{1,4}", str(value)) or int(str(value)) < 2:
+        raise ValueError("a split is `official` or a number of folds, 2 or more, such as --split 5")
+    return int(str(value))
+
+
+Names = Annotated[tuple[str, ...], BeforeValidator(_one_or_many)]
+Dose = Annotated[int, BeforeValidator(_dose)]
+
+
+class Experiment(BaseModel):
+    """What is compared with what, on which images; everything here can change the result, except `data`."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    dataset: str = Field("skin-phantom", description="the dataset, NAME or NAME[key=value,...]")
+    data: Path | None = Field(None, description="the folder the dataset reads")
+    split: Annotated[Literal["official"] | int | None, BeforeValidator(_split)] = Field(
+        None, description="official, or the number of group-wise folds; by default official where there is one, else 5"
+    )
+    validation: float = Field(0.2, ge=0.05, le=0.5, description="the share of the training images held for validation")
+    augmenters: Names = Field((), description="the augmenters compared with the baseline `none`")
+    synthetic: Annotated[tuple[Dose, ...], BeforeValidator(_doses)] = Field(
+        (480,), min_length=1, description="the doses: synthetic images per class"
+    )
+    classifiers: Names = Field(("kth-cnn",), min_length=1, description="the classifiers")
+    seeds: int = Field(3, ge=1, le=1000, description="how often everything random is repeated")
+    seed: int = Field(0, ge=0, description="the base seed from which all others are derived")
+    positive_class: str | None = Field(None, description="of two classes, the one whose recall is the sensitivity")
+    device: Literal["auto", "cpu", "cuda"] = Field("auto", description="where networks are trained")
+    precision: Literal["auto", "fp32", "bf16"] = Field("auto", description="auto: fp32 on the CPU, bf16 on a GPU")
+
+
+def make_experiment(given: Mapping[str, Any], plugins: Plugins) -> Experiment:
+    """The validated experiment with every plugin written in its one way; raises SettingsError."""
+    for key in given:
+        if key not in Experiment.model_fields:
+            raise SettingsError(
+                f"an experiment has no setting {key!r}{did_you_mean(key, Experiment.model_fields)} "
+                f"(settings: {', '.join(Experiment.model_fields)})"
+            )
+    try:
+        experiment = Experiment.model_validate(dict(given))
+    except ValidationError as error:
+        raise SettingsError("; ".join(_problem(one) for one in error.errors())) from None
+    return experiment.model_copy(
+        update={
+            "dataset": spec_of(plugins.dataset(experiment.dataset)),
+            "augmenters": _unique(
+                spec_of(plugins.augmenter(spec)) for spec in experiment.augmenters if spec != BASELINE
+            ),
+            "classifiers": _unique(spec_of(plugins.classifier(spec)) for spec in experiment.classifiers),
+            "synthetic": tuple(sorted(set(experiment.synthetic))),
+        }
+    )
+
+
+def _unique(specs: Any) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(specs))
+
+
+def _problem(error: Any) -> str:
+    where = ".".join(str(part) for part in error["loc"] if isinstance(part, str) and part.isidentifier())
+    return f"{where or 'experiment'}: {error['msg'].removeprefix('Value error, ')}, not {error['input']!r}"
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """The settings in an experiment.toml; a relative `data` is taken from the file's own folder."""
+    try:
+        given = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise SettingsError(f"there is no experiment file {path}; give an existing one or use the options") from None
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise SettingsError(f"{path} must be a TOML file, but: {error}") from None
+    if isinstance(given.get("data"), str):
+        given["data"] = path.parent / given["data"]
+    return given

@@ -1,0 +1,127 @@
+"""The content-addressed store: what was made once is found again by what it was made from.
+
+An entry is a folder `KIND/KEY` of plain files and a `manifest.json` with their checksums. The key is a SHA-256 over
+canonical JSON of everything that can change the content. An entry is written beside its place, synced and renamed,
+so it is there whole or not at all; an entry that fails its checksums on reading is set aside and made again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from pathlib import Path
+
+MANIFEST = "manifest.json"
+
+
+def key_of(inputs: object) -> str:
+    """The SHA-256, in hex, of the canonical JSON of `inputs`."""
+    text = json.dumps(inputs, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def file_digest(path: Path) -> str:
+    """The SHA-256, in hex, of a file's bytes."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def files_digest(paths: Iterable[Path], root: Path) -> str:
+    """One SHA-256 over the relative names and the bytes of many files."""
+    return key_of([[path.relative_to(root).as_posix(), file_digest(path)] for path in paths])
+
+
+class Store:
+    """A folder of entries; several processes may share it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def path(self, kind: str, key: str) -> Path:
+        """Where an entry lies, or would lie."""
+        return self.folder / kind / key
+
+    def find(self, kind: str, key: str) -> Path | None:
+        """The entry's folder, its checksums verified, or None when it must be made (again)."""
+        entry = self.path(kind, key)
+        if not entry.is_dir():
+            return None
+        if not _is_whole(entry):
+            self._set_aside(entry, kind, key)
+            return None
+        return entry
+
+    @contextmanager
+    def writing(self, kind: str, key: str) -> Iterator[Path]:
+        """An empty folder that becomes the entry when the block ends well, and is removed when it does not."""
+        place = self.path(kind, key)
+        place.parent.mkdir(parents=True, exist_ok=True)
+        draft = _empty_folder(place.parent, f".{key[:16]}-")
+        try:
+            yield draft
+            _seal(draft)
+            if not place.exists():  # another process may have made the same entry meanwhile: the same content
+                try:
+                    draft.rename(place)
+                    _sync(place.parent)
+                except OSError:
+                    if not place.is_dir():
+                        raise
+        finally:
+            shutil.rmtree(draft, ignore_errors=True)
+
+    def _set_aside(self, entry: Path, kind: str, key: str) -> None:
+        damaged = self.folder / "damaged"
+        damaged.mkdir(parents=True, exist_ok=True)
+        entry.rename(_empty_folder(damaged, f"{kind}-{key[:16]}-") / "entry")
+
+
+def _empty_folder(parent: Path, prefix: str) -> Path:
+    from pathlib import Path
+
+    return Path(tempfile.mkdtemp(dir=parent, prefix=prefix))
+
+
+def _is_whole(entry: Path) -> bool:
+    try:
+        manifest = json.loads((entry / MANIFEST).read_text(encoding="utf-8"))
+        return all(file_digest(entry / name) == digest for name, digest in manifest.items())
+    except (OSError, ValueError, AttributeError):
+        return False
+
+
+def _seal(draft: Path) -> None:
+    """Write the manifest and sync every file."""
+    files = sorted(path for path in draft.rglob("*") if path.is_file())
+    manifest = {path.relative_to(draft).as_posix(): file_digest(path) for path in files}
+    (draft / MANIFEST).write_text(json.dumps(manifest, indent=1), encoding="utf-8")
+    draft.chmod(0o755)
+    for path in [*files, draft / MANIFEST, draft]:
+        _sync(path)
+
+
+def _sync(path: Path) -> None:
+    try:
+        descriptor = os.open(path, os.O_RDONLY)
+    except PermissionError:  # Windows does not open folders
+        return
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Write a text file so that it is there whole or as it was before."""
+    draft = path.with_name(f".{path.name}.{os.getpid()}")
+    draft.write_text(text, encoding="utf-8", newline="")
+    _sync(draft)
+    draft.replace(path)

@@ -1,0 +1,88 @@
+"""The two tasks that a worker process is given: make one pool, or run one cell."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import logging
+import traceback
+from dataclasses import dataclass
+from functools import cache
+from typing import TYPE_CHECKING
+
+from lesionbench.errors import LesionbenchError
+from lesionbench.experiment.cell import load_pool, run_cell
+from lesionbench.experiment.grid import Cell, PoolJob
+from lesionbench.plugins import Plugins
+from lesionbench.report.figures import draw_progress, draw_samples
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from lesionbench.experiment.prepare import Prepared
+
+Task = Cell | PoolJob
+ERROR = "error.txt"
+OUTPUT = "output.txt"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a task ended: the error in one line, or None; and what plugins logged."""
+
+    error: str | None
+    messages: tuple[str, ...]
+
+
+@cache
+def installed() -> Plugins:
+    """The plugins of this process, found once."""
+    return Plugins.load()
+
+
+def do(task: Task, prepared: Prepared, out: Path) -> Outcome:
+    """Run one task to its end; whatever goes wrong is in the outcome and, with its traceback, in the task's log."""
+    return _guarded(out / "logs" / task.name, lambda: _run(task, prepared, out))
+
+
+def _run(task: Task, prepared: Prepared, out: Path) -> None:
+    folder = out / "logs" / task.name
+    if isinstance(task, Cell):
+        run_cell(task, prepared, installed(), folder)
+    else:
+        pool = load_pool(task, prepared, installed(), folder.parent)
+        draw_samples(out / "samples", task.name, prepared.load_split(task.fold).train, pool)
+    draw_progress(folder)
+
+
+def _guarded(folder: Path, work: Callable[[], None]) -> Outcome:
+    said = _Messages()
+    logger = logging.getLogger("lesionbench")
+    logger.addHandler(said)
+    logger.setLevel(logging.INFO)
+    printed = io.StringIO()
+    error = None
+    try:
+        with contextlib.redirect_stdout(printed), contextlib.redirect_stderr(printed):
+            work()
+    except Exception as raised:  # whatever a plugin raises fails its cell and no other
+        error = str(raised) if isinstance(raised, LesionbenchError) else f"{type(raised).__name__}: {raised}"
+        error = " ".join(error.split())[:500]
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / ERROR).write_text(traceback.format_exc(), encoding="utf-8")
+    finally:
+        logger.removeHandler(said)
+    if printed.getvalue():
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / OUTPUT).write_text(printed.getvalue(), encoding="utf-8")
+    return Outcome(error, tuple(said.lines))
+
+
+class _Messages(logging.Handler):
+    def __init__(self) -> None:
+        super().__init__(logging.INFO)
+        self.lines: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.lines.append(record.getMessage())

@@ -1,0 +1,105 @@
+"""The leaderboard: one row an arm, a pure function of the predictions."""
+
+from __future__ import annotations
+
+import csv
+import io
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING
+
+from lesionbench.pipeline.metrics import METRICS, Metrics, measure, per_class
+from lesionbench.pipeline.predictions import Predictions, pooled
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+ARM_COLUMNS = (
+    "dataset",
+    "split",
+    "groups",
+    "augmenter",
+    "synthetic_per_class",
+    "on_the_fly",
+    "classifier",
+    "positive_class",
+)
+COLUMNS = (*ARM_COLUMNS, "seeds", "n_test", *METRICS, "failed_cells")
+PER_CLASS_COLUMNS = (*ARM_COLUMNS, "class", "seeds", "n_test", "sensitivity", "specificity", "auc", "f1")
+
+Row = dict[str, object]
+
+
+@dataclass(frozen=True)
+class ArmResult:
+    """One arm's description (the ARM_COLUMNS), its test predictions a seed (a list over folds), and what failed."""
+
+    arm: Row
+    folds: int
+    by_seed: dict[int, list[Predictions]]
+    failed_cells: int
+
+    def complete(self) -> list[Predictions]:
+        """For every seed of which all folds are there, its predictions pooled out of fold."""
+        return [pooled(found) for _, found in sorted(self.by_seed.items()) if len(found) == self.folds]
+
+
+def leaderboard(results: Iterable[ArmResult]) -> list[Row]:
+    """One row an arm: each seed is measured on its pooled folds, then the mean over seeds is taken."""
+    return [_row(result) for result in results]
+
+
+def _row(result: ArmResult) -> Row:
+    seeds = result.complete()
+    measured = [measure(one.labels, one.scores, _positive(result, one)) for one in seeds]
+    means = {name: _mean([getattr(metrics, name) for metrics in measured]) for name in METRICS}
+    return {
+        **result.arm,
+        "seeds": len(seeds),
+        "n_test": len(seeds[0].ids) if seeds else 0,
+        **asdict(Metrics(**means)),
+        "failed_cells": result.failed_cells,
+    }
+
+
+def per_class_rows(results: Iterable[ArmResult]) -> list[Row]:
+    """One row a class of every arm: the class against the rest, the mean over seeds."""
+    rows: list[Row] = []
+    for result in results:
+        seeds = result.complete()
+        if not seeds:
+            continue
+        measured = [per_class(one.labels, one.scores) for one in seeds]
+        for label, name in enumerate(seeds[0].classes):
+            of_class = [rates[label] for rates in measured]
+            means = {
+                key: _mean([getattr(rates, key) for rates in of_class])
+                for key in ("sensitivity", "specificity", "auc", "f1")
+            }
+            rows.append({**result.arm, "class": name, "seeds": len(seeds), "n_test": of_class[0].n, **means})
+    return rows
+
+
+def _positive(result: ArmResult, predictions: Predictions) -> int | None:
+    name = result.arm["positive_class"]
+    return predictions.classes.index(str(name)) if len(predictions.classes) == 2 else None
+
+
+def _mean(values: list[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return sum(known) / len(known) if known and len(known) == len(values) else None
+
+
+def as_csv(rows: Sequence[Row], columns: Sequence[str]) -> str:
+    """The rows as CSV text: rates with 4 decimals, an empty field for what is not known."""
+    text = io.StringIO()
+    writer = csv.DictWriter(text, columns, lineterminator="\n")
+    writer.writeheader()
+    for row in rows:
+        writer.writerow({key: _cell(row[key]) for key in columns})
+    return text.getvalue()
+
+
+def _cell(value: object) -> object:
+    if value is None:
+        return ""
+    return f"{value:.4f}" if isinstance(value, float) else value

@@ -1,0 +1,100 @@
+"""Predictions: what a classifier said of every validation and test image; every number comes from these."""
+
+from __future__ import annotations
+
+import csv
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from lesionbench.errors import ContractError, OutputError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from lesionbench.pipeline.images import Groups, LabelledImages, Labels, Scores
+
+COLUMNS = ("part", "id", "group", "label", "fold")  # then one `score_<class>` a class
+
+
+@dataclass(frozen=True, eq=False)
+class Predictions:
+    """N scored images: ids (N,), groups (N,), labels (N,), scores float64 (N, K), fold, and which part they are of."""
+
+    part: str  # validation or test
+    fold: int
+    ids: NDArray[np.str_]
+    groups: Groups
+    labels: Labels
+    scores: Scores
+    classes: tuple[str, ...]
+
+    @classmethod
+    def of(cls, part: str, fold: int, images: LabelledImages, scores: Scores) -> Predictions:
+        """The scores of these images; raises ContractError unless they are probabilities, a row an image."""
+        shape = (len(images), len(images.classes))
+        if not isinstance(scores, np.ndarray) or scores.dtype != np.float64 or scores.shape != shape:
+            found = f"{scores.dtype} {scores.shape}" if isinstance(scores, np.ndarray) else type(scores).__name__
+            raise ContractError(f"scores must be float64 {shape}, not {found}")
+        if not np.isfinite(scores).all() or scores.min() < 0:
+            raise ContractError("scores must be finite and not negative")
+        if not np.allclose(scores.sum(axis=1), 1.0, rtol=0, atol=1e-6):
+            raise ContractError("the scores of an image must sum to 1")
+        return cls(part, fold, images.ids, images.groups, images.labels, scores, images.classes)
+
+
+def write_predictions(path: Path, parts: list[Predictions]) -> None:
+    """Write one cell's predictions, a row an image; floats in full, so that reading gives the same bits."""
+    classes = parts[0].classes
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow([*COLUMNS, *(f"score_{name}" for name in classes)])
+        for one in parts:
+            for row in range(len(one.ids)):
+                label = classes[one.labels[row]]
+                scores = [repr(score) for score in one.scores[row].tolist()]
+                writer.writerow([one.part, one.ids[row], one.groups[row], label, one.fold, *scores])
+
+
+def read_predictions(path: Path, part: str) -> Predictions:
+    """One cell's predictions of one part; raises OutputError when the file is not what `write_predictions` wrote."""
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            header, *rows = csv.reader(file)
+        if tuple(header[:5]) != COLUMNS:
+            raise ValueError(f"the columns are {header}")
+        classes = tuple(name.removeprefix("score_") for name in header[5:])
+        rows = [row for row in rows if row[0] == part]
+        return Predictions(
+            part,
+            int(rows[0][4]),
+            np.array([row[1] for row in rows]),
+            np.array([int(row[2]) for row in rows], dtype=np.int64),
+            np.array([classes.index(row[3]) for row in rows], dtype=np.int64),
+            np.array([[float(score) for score in row[5:]] for row in rows], dtype=np.float64),
+            classes,
+        )
+    except (OSError, ValueError, IndexError) as error:
+        raise OutputError(
+            f"{path} does not hold predictions ({error}); delete it and run the experiment again"
+        ) from None
+
+
+def pooled(folds: list[Predictions]) -> Predictions:
+    """The predictions of all folds of one seed as one, out of fold: every image stands in it once."""
+    first = folds[0]
+    ids = np.concatenate([fold.ids for fold in folds])
+    if len(np.unique(ids)) != len(ids):
+        raise OutputError("an image may be tested in one fold only, but some stand in two")
+    return Predictions(
+        first.part,
+        first.fold,
+        ids,
+        np.concatenate([fold.groups for fold in folds]),
+        np.concatenate([fold.labels for fold in folds]),
+        np.concatenate([fold.scores for fold in folds]),
+        first.classes,
+    )

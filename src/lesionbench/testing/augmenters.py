@@ -1,0 +1,279 @@
+"""What is promised of augmenters and their samplers."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from lesionbench.pipeline.augmenter import Saveable, Transformer
+from lesionbench.testing.fixtures import Reports, a_context, arrays_of, changed, quick, tiny_images, writable
+from lesionbench.testing.pickles import pickles_in
+from lesionbench.testing.reports import require_sound_reports
+from lesionbench.testing.verdict import Skipped, require
+from lesionbench.testing.watching import global_state_left_alone, nothing_printed, nothing_written_outside
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from lesionbench.pipeline.augmenter import Augmenter, Sampler
+    from lesionbench.pipeline.images import Images
+
+FEW, SOME, MANY = 5, 12, 70  # doses: below the usual batch sizes, and across 64
+SEED, OTHER_SEED = 11, 12
+
+
+@contextmanager
+def fitted(plugin_class: type[Augmenter], classes: int = 2, channels: int = 3, seed: int = 1) -> Iterator[Sampler]:
+    """A sampler fitted on tiny images; its folder is there until the block ends."""
+    with TemporaryDirectory() as folder:
+        train = writable(tiny_images(classes, channels))
+        yield quick(plugin_class).fit(train, a_context(Path(folder), seed))
+
+
+@contextmanager
+def drawing(plugin_class: type[Augmenter]) -> Iterator[Sampler]:
+    """A fitted sampler; raises Skipped for an augmenter that makes no images."""
+    needs_samples(plugin_class)
+    with fitted(plugin_class) as sampler:
+        yield sampler
+
+
+@contextmanager
+def transforming(plugin_class: type[Augmenter]) -> Iterator[Transformer]:
+    """A fitted sampler that can transform; raises Skipped when it cannot."""
+    with fitted(plugin_class) as sampler:
+        if not isinstance(sampler, Transformer):
+            raise Skipped("its sampler has no transform")
+        yield sampler
+
+
+def needs_samples(plugin_class: type[Augmenter]) -> None:
+    """Raise Skipped for an augmenter that says it makes no images (`makes_images = False`)."""
+    if not getattr(plugin_class, "makes_images", True):
+        raise Skipped("it makes no images")
+
+
+def use(plugin_class: type[Augmenter], sampler: Sampler) -> None:
+    """Everything a sampler is asked to do, once."""
+    if getattr(plugin_class, "makes_images", True):
+        for label in (0, 1):
+            sampler.sample(label, FEW, SEED)
+    if isinstance(sampler, Transformer):
+        sampler.transform(tiny_images().images.copy(), SEED)
+
+
+def same(one: Images, other: Images) -> bool:
+    """Whether two arrays are equal, shape and all."""
+    return bool(np.array_equal(one, other))
+
+
+def check_fit_leaves_the_training_images_alone(plugin_class: type[Augmenter]) -> None:
+    """No array of the training images is edited, and read-only images (as in every experiment) will do."""
+    train = writable(tiny_images())
+    before = arrays_of(train)
+    with TemporaryDirectory() as folder:
+        quick(plugin_class).fit(train, a_context(Path(folder)))
+        edited = changed(before, arrays_of(train))
+        require(not edited, f"fit must leave the training images alone, but it edited {edited}; work on a copy")
+        quick(plugin_class).fit(tiny_images(), a_context(Path(folder, "read-only")))
+
+
+def check_fit_returns_a_new_sampler(plugin_class: type[Augmenter]) -> None:
+    """Two fits give two samplers, and the first still draws what it did after the second."""
+    needs_samples(plugin_class)
+    plugin = quick(plugin_class)
+    with TemporaryDirectory() as folder:
+        first = plugin.fit(writable(tiny_images()), a_context(Path(folder, "1"), 1))
+        before = first.sample(0, FEW, SEED)
+        second = plugin.fit(writable(tiny_images(seed=1)), a_context(Path(folder, "2"), 2))
+        require(first is not second, "fit must return a new sampler each time, but it returned one object twice")
+        kept = same(before, first.sample(0, FEW, SEED))
+        require(kept, "a second fit must leave the first sampler alone, but it draws other images; share no arrays")
+
+
+def check_fit_leaves_the_settings_alone(plugin_class: type[Augmenter]) -> None:
+    """What a fit learns is in the sampler, never in the settings."""
+    plugin = quick(plugin_class)
+    before = dict(vars(plugin))
+    with TemporaryDirectory() as folder:
+        plugin.fit(writable(tiny_images()), a_context(Path(folder)))
+    news = [name for name, value in vars(plugin).items() if name not in before or before[name] != value]
+    require(not news, f"fit must leave the settings alone, but it set {', '.join(news)}; keep it in the sampler")
+
+
+def check_fit_with_the_same_seed_gives_the_same_samples(plugin_class: type[Augmenter]) -> None:
+    """Two fits on the same images with the same seed draw the same images."""
+    drawn = []
+    for _ in range(2):
+        with drawing(plugin_class) as sampler:
+            drawn.append(sampler.sample(0, FEW, SEED))
+    require(same(*drawn), "two fits with one context.seed must draw the same images, but did not; seed all from it")
+
+
+def check_samples_look_like_training_images(plugin_class: type[Augmenter]) -> None:
+    """Samples are uint8 (count, H, W, C) in 0..255, with one channel and with three, of two classes and of three."""
+    needs_samples(plugin_class)
+    for classes, channels in ((2, 3), (3, 1)):
+        with fitted(plugin_class, classes, channels) as sampler:
+            for label in range(classes):
+                _require_images(sampler.sample(label, FEW, SEED), (FEW, 32, 32, channels))
+
+
+def _require_images(images: Images, shape: tuple[int, ...]) -> None:
+    found = f"{images.dtype} {images.shape}" if isinstance(images, np.ndarray) else type(images).__name__
+    right = isinstance(images, np.ndarray) and images.dtype == np.uint8 and images.shape == shape
+    require(right, f"samples must be uint8 {shape}, but are {found}; see lesionbench.torchkit.tensors.to_images")
+    require(images.max() > 1, f"samples must use 0..255, but none is above {images.max()}; multiply by 255")
+
+
+def check_a_dose_of_zero_gives_no_images(plugin_class: type[Augmenter]) -> None:
+    """A sampler asked for zero images returns an array of zero images."""
+    with fitted(plugin_class) as sampler:
+        found = sampler.sample(0, 0, SEED).shape
+        require(found == (0, 32, 32, 3), f"sample(label, 0, seed) must have shape (0, 32, 32, 3), not {found}")
+
+
+def check_the_same_seed_draws_the_same_images(plugin_class: type[Augmenter]) -> None:
+    """A sampler's draws depend on label, count and seed alone, not on what was drawn before."""
+    with drawing(plugin_class) as sampler:
+        before = sampler.sample(0, FEW, SEED)
+        sampler.sample(1, FEW, OTHER_SEED)
+        again = same(before, sampler.sample(0, FEW, SEED))
+        require(again, "sample must depend on its arguments alone, but a later call differs; seed it in each call")
+
+
+def check_another_seed_draws_other_images(plugin_class: type[Augmenter]) -> None:
+    """A sampler's draws depend on the seed; one that repeats images repeats them in another order."""
+    with drawing(plugin_class) as sampler:
+        equal = same(sampler.sample(0, FEW, SEED), sampler.sample(0, FEW, OTHER_SEED))
+        require(not equal, f"seeds {SEED} and {OTHER_SEED} must draw other images, but drew the same; use the seed")
+
+
+def check_another_class_draws_other_images(plugin_class: type[Augmenter]) -> None:
+    """A sampler's draws depend on the class."""
+    with drawing(plugin_class) as sampler:
+        equal = same(sampler.sample(0, FEW, SEED), sampler.sample(1, FEW, SEED))
+        require(not equal, "classes 0 and 1 must have images of their own, but they are the same; use the label")
+
+
+def check_doses_are_nested(plugin_class: type[Augmenter]) -> None:
+    """The first images of a large dose are the small dose of the same seed, whichever is asked for first."""
+    with drawing(plugin_class) as sampler:
+        few, some = sampler.sample(0, FEW, SEED), sampler.sample(0, SOME, SEED)
+        many = sampler.sample(0, MANY, SEED)
+        for small, large in ((few, some), (some, many), (sampler.sample(0, FEW, SEED), many)):
+            require(
+                same(small, large[: len(small)]),
+                f"the first {len(small)} of {len(large)} images must be the {len(small)} of one seed, but are not; "
+                "let no draw depend on count",
+            )
+
+
+def check_fit_leaves_global_state_alone(plugin_class: type[Augmenter]) -> None:
+    """Fitting neither draws from, nor seeds, nor switches anything global of random, numpy or torch."""
+    with TemporaryDirectory() as folder, global_state_left_alone("fit"):
+        quick(plugin_class).fit(writable(tiny_images()), a_context(Path(folder)))
+
+
+def check_sample_leaves_global_state_alone(plugin_class: type[Augmenter]) -> None:
+    """Sampling neither draws from, nor seeds, nor switches anything global of random, numpy or torch."""
+    with drawing(plugin_class) as sampler, global_state_left_alone("sample"):
+        sampler.sample(0, FEW, SEED)
+
+
+def check_transform_leaves_global_state_alone(plugin_class: type[Augmenter]) -> None:
+    """Transforming neither draws from, nor seeds, nor switches anything global of random, numpy or torch."""
+    with transforming(plugin_class) as sampler, global_state_left_alone("transform"):
+        sampler.transform(tiny_images().images.copy(), SEED)
+
+
+def check_it_prints_nothing(plugin_class: type[Augmenter]) -> None:
+    """Fitting, sampling and transforming write nothing to stdout or stderr."""
+    with nothing_printed("an augmenter"), fitted(plugin_class) as sampler:
+        use(plugin_class, sampler)
+
+
+def check_it_writes_into_its_folder_alone(plugin_class: type[Augmenter]) -> None:
+    """Fitting, sampling and transforming leave no file outside the context's folder."""
+    with nothing_written_outside("an augmenter") as folder:
+        use(plugin_class, quick(plugin_class).fit(writable(tiny_images()), a_context(folder)))
+
+
+def check_reports_are_sound(plugin_class: type[Augmenter]) -> None:
+    """What a fit reports has a step within the total and finite scalars."""
+    reports = Reports()
+    with TemporaryDirectory() as folder:
+        quick(plugin_class).fit(writable(tiny_images()), a_context(Path(folder), 0, reports))
+    require_sound_reports(reports)
+
+
+def check_transform_keeps_shape_and_dtype(plugin_class: type[Augmenter]) -> None:
+    """Transformed images are uint8 (N, H, W, C) as they were given."""
+    with transforming(plugin_class) as sampler:
+        images = tiny_images().images
+        for given in (images.copy(), images[:0].copy()):
+            changed_images = sampler.transform(given, SEED)
+            right = changed_images.dtype == np.uint8 and changed_images.shape == given.shape
+            found = f"{changed_images.dtype} {changed_images.shape}"
+            require(right, f"transform must keep uint8 {given.shape}, but returned {found}")
+
+
+def check_transform_is_seeded(plugin_class: type[Augmenter]) -> None:
+    """The same seed changes images the same way, another seed another way."""
+    with transforming(plugin_class) as sampler:
+        images = tiny_images().images
+        first, again, other = (sampler.transform(images.copy(), seed) for seed in (SEED, SEED, OTHER_SEED))
+        require(same(first, again), "one seed must transform the same way twice, but did not; seed it in each call")
+        require(not same(first, other), "another seed must transform another way, but did not; use the seed")
+
+
+def check_transform_changes_each_image_by_itself(plugin_class: type[Augmenter]) -> None:
+    """Copies of one image in one call come out differently: each has a draw of its own."""
+    with transforming(plugin_class) as sampler:
+        copies = sampler.transform(np.repeat(tiny_images().images[:1], 24, axis=0), SEED)
+        equal = bool((copies == copies[:1]).all())
+        require(not equal, "transform must draw anew for every image, but 24 copies came out alike; draw per image")
+
+
+def check_transform_leaves_its_images_alone(plugin_class: type[Augmenter]) -> None:
+    """The images given to transform are not edited, and read-only ones will do."""
+    with transforming(plugin_class) as sampler:
+        read_only = tiny_images().images
+        images = read_only.copy()
+        sampler.transform(images, SEED)
+        require(same(images, read_only), "transform must leave its images alone, but it edited them; work on a copy")
+        sampler.transform(read_only, SEED)
+
+
+def check_a_saved_sampler_draws_the_same(plugin_class: type[Augmenter]) -> None:
+    """A sampler that was saved and loaded draws what it drew, also when the fit's folder is gone."""
+    with TemporaryDirectory() as folder:
+        with fitted(plugin_class) as sampler:
+            _save(sampler, Path(folder))
+            before = [sampler.sample(label, FEW, SEED) for label in (0, 1)]
+        try:
+            loaded = quick(plugin_class).load(Path(folder))
+        except NotImplementedError:
+            raise AssertionError("an augmenter whose sampler can save must have load(folder), but has none") from None
+        after = [loaded.sample(label, FEW, SEED) for label in (0, 1)]
+    require(
+        all(map(same, before, after)), "a loaded sampler must draw the same images, but draws others; save all it uses"
+    )
+
+
+def check_a_saved_sampler_holds_no_pickle(plugin_class: type[Augmenter]) -> None:
+    """What a sampler saves can be read without running code from it."""
+    with TemporaryDirectory() as folder, fitted(plugin_class) as sampler:
+        _save(sampler, Path(folder))
+        found = pickles_in(Path(folder))
+    require(not found, f"a sampler must not save pickles, but {', '.join(found)} is one; use safetensors, npz or JSON")
+
+
+def _save(sampler: Sampler, folder: Path) -> None:
+    if not isinstance(sampler, Saveable):
+        raise Skipped("its sampler has no save")
+    sampler.save(folder)

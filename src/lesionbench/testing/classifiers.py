@@ -1,0 +1,204 @@
+"""What is promised of classifiers and their predictors."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from lesionbench.testing.fixtures import (
+    Reports,
+    a_context,
+    arrays_of,
+    changed,
+    quick,
+    tiny_images,
+    tiny_training_set,
+    writable_set,
+)
+from lesionbench.testing.reports import require_sound_reports
+from lesionbench.testing.verdict import require
+from lesionbench.testing.watching import global_state_left_alone, nothing_printed, nothing_written_outside
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from lesionbench.pipeline.classifier import Classifier, Predictor
+    from lesionbench.pipeline.images import Images
+    from lesionbench.pipeline.training_set import TrainingSet
+
+TOLERANCE = 1e-5  # float32 sums differ in their last digits when a batch has another size
+
+
+@contextmanager
+def fitted(plugin_class: type[Classifier], train: TrainingSet | None = None, seed: int = 1) -> Iterator[Predictor]:
+    """A predictor fitted on a tiny training set; its folder is there until the block ends."""
+    with TemporaryDirectory() as folder:
+        given = writable_set(train or tiny_training_set())
+        yield quick(plugin_class).fit(given, a_context(Path(folder), seed))
+
+
+def unseen(classes: int = 2, channels: int = 3) -> Images:
+    """Images that stand in no tiny training set of seed 0, in an array of its own: uint8 (6 * classes, 32, 32, C)."""
+    return tiny_images(classes, channels, seed=99, per_class=6).images.copy()
+
+
+def check_fit_leaves_the_training_set_alone(plugin_class: type[Classifier]) -> None:
+    """No array of the training set is edited, and read-only images (as in every experiment) will do."""
+    train = writable_set(tiny_training_set())
+    before = arrays_of(train)
+    with TemporaryDirectory() as folder:
+        quick(plugin_class).fit(train, a_context(Path(folder)))
+        edited = changed(before, arrays_of(train))
+        require(not edited, f"fit must leave the training set alone, but it edited {edited}; work on a copy")
+        quick(plugin_class).fit(tiny_training_set(), a_context(Path(folder, "read-only")))
+
+
+def check_fit_returns_a_new_predictor(plugin_class: type[Classifier]) -> None:
+    """Two fits give two predictors, and the first still scores as it did after the second."""
+    plugin = quick(plugin_class)
+    with TemporaryDirectory() as folder:
+        first = plugin.fit(writable_set(tiny_training_set()), a_context(Path(folder, "1"), 1))
+        before = first.predict(unseen())
+        second = plugin.fit(writable_set(tiny_training_set(seed=1)), a_context(Path(folder, "2"), 2))
+        require(first is not second, "fit must return a new predictor each time, but it returned one object twice")
+        kept = np.array_equal(before, first.predict(unseen()))
+        require(kept, "a second fit must leave the first predictor alone, but its scores changed; share no weights")
+
+
+def check_fit_leaves_the_settings_alone(plugin_class: type[Classifier]) -> None:
+    """What a fit learns is in the predictor, never in the settings."""
+    plugin = quick(plugin_class)
+    before = dict(vars(plugin))
+    with TemporaryDirectory() as folder:
+        plugin.fit(writable_set(tiny_training_set()), a_context(Path(folder)))
+    news = [name for name, value in vars(plugin).items() if name not in before or before[name] != value]
+    require(not news, f"fit must leave the settings alone, but it set {', '.join(news)}; keep it in the predictor")
+
+
+def check_fit_with_the_same_seed_gives_the_same_scores(plugin_class: type[Classifier]) -> None:
+    """Two fits on the same training set with the same seed score alike, to the last bit."""
+    scores = []
+    for _ in range(2):
+        with fitted(plugin_class) as predictor:
+            scores.append(predictor.predict(unseen()))
+    apart = np.abs(scores[0] - scores[1]).max()
+    require(
+        np.array_equal(scores[0], scores[1]),
+        f"two fits with one context.seed must score alike, but differ by {apart:.2g}; seed all",
+    )
+
+
+def check_fit_works_without_synthetic_images(plugin_class: type[Classifier]) -> None:
+    """The baseline's training set has no synthetic images."""
+    with fitted(plugin_class, tiny_training_set(synthetic_per_class=0)) as predictor:
+        found = predictor.predict(unseen()).shape
+        require(found == (12, 2), f"without synthetic images, scores must have shape (12, 2), not {found}")
+
+
+def check_synthetic_images_are_learnt_from(plugin_class: type[Classifier]) -> None:
+    """Synthetic images with other labels give other scores: else every dose would measure the baseline."""
+    train = tiny_training_set(synthetic_per_class=60)  # most of the set, so that two steps cannot miss them
+    relabelled = replace(train, synthetic_labels=1 - train.synthetic_labels)
+    scores = []
+    for given in (train, relabelled):
+        with fitted(plugin_class, given) as predictor:
+            scores.append(predictor.predict(unseen()))
+    equal = np.array_equal(scores[0], scores[1])
+    require(not equal, "other synthetic labels must give other scores, but gave the same; fit on train.all_images()")
+
+
+def check_scores_have_a_row_an_image_and_a_column_a_class(plugin_class: type[Classifier]) -> None:
+    """Scores are float64 (N, K), with one channel and with three, of two classes and of three."""
+    for classes, channels in ((2, 3), (3, 1)):
+        with fitted(plugin_class, tiny_training_set(classes, channels)) as predictor:
+            scores = predictor.predict(unseen(classes, channels))
+            found = f"{scores.dtype} {scores.shape}" if isinstance(scores, np.ndarray) else type(scores).__name__
+            right = found == f"float64 {(6 * classes, classes)}"
+            require(right, f"scores must be float64 {(6 * classes, classes)}, not {found}; use .astype(np.float64)")
+
+
+def check_scores_are_probabilities(plugin_class: type[Classifier]) -> None:
+    """Scores are finite, lie in 0..1, and each row sums to one."""
+    for classes, channels in ((2, 3), (3, 1)):
+        with fitted(plugin_class, tiny_training_set(classes, channels)) as predictor:
+            scores = predictor.predict(unseen(classes, channels))
+            require(bool(np.isfinite(scores).all()), "scores must be finite numbers, but some are not")
+            low, high = scores.min(), scores.max()
+            require(0 <= low <= high <= 1, f"scores must lie in 0..1, but reach {low:.4g} to {high:.4g}; use a softmax")
+            worst = np.abs(scores.sum(axis=1) - 1).max()
+            require(worst < 1e-6, f"each row of scores must sum to 1, but one is off by {worst:.2g}; divide by the sum")
+
+
+def check_no_images_give_no_scores(plugin_class: type[Classifier]) -> None:
+    """Zero images give scores of shape (0, K)."""
+    with fitted(plugin_class) as predictor:
+        found = predictor.predict(unseen()[:0]).shape
+        require(found == (0, 2), f"predict of zero images must have shape (0, 2), not {found}")
+
+
+def check_an_image_is_scored_by_itself(plugin_class: type[Classifier]) -> None:
+    """An image's scores do not depend on the images beside it (as they would with batch norm in training mode)."""
+    images = unseen()
+    with fitted(plugin_class) as predictor:
+        together = predictor.predict(images)
+        for n in range(0, len(images), 3):
+            apart = np.abs(predictor.predict(images[n : n + 1])[0] - together[n]).max()
+            require(
+                apart <= TOLERANCE,
+                f"an image must score the same alone and among others, but differs by {apart:.2g}; call model.eval()",
+            )
+
+
+def check_predicting_twice_gives_the_same_scores(plugin_class: type[Classifier]) -> None:
+    """Predicting draws nothing at random (as dropout in training mode would)."""
+    with fitted(plugin_class) as predictor:
+        apart = np.abs(predictor.predict(unseen()) - predictor.predict(unseen())).max()
+        require(apart == 0, f"predicting twice must give the same scores, but they differ by {apart:.2g}; model.eval()")
+
+
+def check_predict_leaves_its_images_alone(plugin_class: type[Classifier]) -> None:
+    """The images given to predict are not edited, and read-only ones will do."""
+    with fitted(plugin_class) as predictor:
+        images = unseen()
+        predictor.predict(images)
+        kept = np.array_equal(images, unseen())
+        require(kept, "predict must leave its images alone, but it edited them; work on a copy")
+        images.flags.writeable = False
+        predictor.predict(images)
+
+
+def check_fit_leaves_global_state_alone(plugin_class: type[Classifier]) -> None:
+    """Fitting neither draws from, nor seeds, nor switches anything global of random, numpy or torch."""
+    with TemporaryDirectory() as folder, global_state_left_alone("fit"):
+        quick(plugin_class).fit(writable_set(tiny_training_set()), a_context(Path(folder)))
+
+
+def check_predict_leaves_global_state_alone(plugin_class: type[Classifier]) -> None:
+    """Predicting neither draws from, nor seeds, nor switches anything global of random, numpy or torch."""
+    with fitted(plugin_class) as predictor, global_state_left_alone("predict"):
+        predictor.predict(unseen())
+
+
+def check_it_prints_nothing(plugin_class: type[Classifier]) -> None:
+    """Fitting and predicting write nothing to stdout or stderr."""
+    with nothing_printed("a classifier"), fitted(plugin_class) as predictor:
+        predictor.predict(unseen())
+
+
+def check_it_writes_into_its_folder_alone(plugin_class: type[Classifier]) -> None:
+    """Fitting and predicting leave no file outside the context's folder."""
+    with nothing_written_outside("a classifier") as folder:
+        quick(plugin_class).fit(writable_set(tiny_training_set()), a_context(folder)).predict(unseen())
+
+
+def check_reports_are_sound(plugin_class: type[Classifier]) -> None:
+    """What a fit reports has a step within the total and finite scalars."""
+    reports = Reports()
+    with TemporaryDirectory() as folder:
+        quick(plugin_class).fit(writable_set(tiny_training_set()), a_context(Path(folder), 0, reports))
+    require_sound_reports(reports)

@@ -1,0 +1,60 @@
+"""The lists of checks, by kind of plugin."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import wraps
+from typing import TYPE_CHECKING, Any
+
+from lesionbench.testing import augmenters, classifiers, datasets, settings
+from lesionbench.testing.verdict import Skipped
+
+if TYPE_CHECKING:
+    from pathlib import Path
+    from types import ModuleType
+
+    from lesionbench.plugins import Kind
+
+__all__ = ["Check", "Skipped", "augmenter_checks", "checks_for", "classifier_checks", "dataset_checks"]
+
+Check = Callable[[type[Any]], None]
+
+
+def augmenter_checks() -> list[Check]:
+    """Every promise of an augmenter class, a function each."""
+    return [*_checks_in(settings), *_checks_in(augmenters)]
+
+
+def classifier_checks() -> list[Check]:
+    """Every promise of a classifier class, a function each."""
+    return [*_checks_in(settings), *_checks_in(classifiers)]
+
+
+def dataset_checks(root: Path | None = None) -> list[Check]:
+    """Every promise of a dataset class, a function each.
+
+    root: the folder to load from. Without it, the checks that load images are skipped for a dataset
+    that reads files; one that makes its images (`needs_data = False`) needs none.
+    """
+
+    def with_root(check: Callable[[type[Any], Path | None], None]) -> Check:
+        @wraps(check)
+        def bound(plugin_class: type[Any]) -> None:
+            check(plugin_class, root)
+
+        return bound
+
+    return [*_checks_in(settings), *map(with_root, _checks_in(datasets))]
+
+
+def checks_for(kind: Kind, root: Path | None = None) -> list[Check]:
+    """The checks of this kind of plugin; `root` is for datasets alone."""
+    if kind == "dataset":
+        return dataset_checks(root)
+    return augmenter_checks() if kind == "augmenter" else classifier_checks()
+
+
+def _checks_in(module: ModuleType) -> list[Callable[..., None]]:
+    """The functions `check_...` of a module, as they stand in it."""
+    here = [value for name, value in vars(module).items() if name.startswith("check_")]
+    return [function for function in here if function.__module__ == module.__name__]

@@ -1,0 +1,133 @@
+"""What is promised of datasets; every check takes the folder to load from, or None."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from lesionbench.errors import DatasetError
+from lesionbench.pipeline.dataset import LoadedDataset
+from lesionbench.pipeline.split import shared_groups
+from lesionbench.testing.fixtures import arrays_of, changed, quick
+from lesionbench.testing.verdict import Skipped, require
+from lesionbench.testing.watching import global_state_left_alone, nothing_printed, nothing_written_outside
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from lesionbench.pipeline.dataset import Dataset
+
+
+def load(plugin_class: type[Dataset], root: Path | None) -> LoadedDataset:
+    """The dataset, read anew; raises Skipped when it needs a folder and none is given."""
+    if plugin_class.needs_data and root is None:
+        raise Skipped("it reads files, and no folder is given: dataset_checks(root), or --data DIR")
+    return quick(plugin_class).load(root.resolve() if root and plugin_class.needs_data else None)
+
+
+@lru_cache(maxsize=1)
+def loaded(plugin_class: type[Dataset], root: Path | None) -> LoadedDataset:
+    """The dataset, read once for all checks that only look at it."""
+    return load(plugin_class, root)
+
+
+def divided(plugin_class: type[Dataset], root: Path | None) -> tuple[LoadedDataset, NDArray[np.bool_]]:
+    """The dataset and its own division; raises Skipped when it brings none."""
+    data = loaded(plugin_class, root)
+    if data.is_test is None:
+        raise Skipped("it brings no division into training and test images")
+    return data, data.is_test
+
+
+def check_load_returns_a_loaded_dataset(plugin_class: type[Dataset], root: Path | None) -> None:
+    """`load` returns a LoadedDataset; its images have checked their own shapes, dtypes and ids."""
+    found = type(loaded(plugin_class, root)).__name__
+    require(found == LoadedDataset.__name__, f"load must return a LoadedDataset, not a {found}")
+
+
+def check_loading_twice_gives_the_same(plugin_class: type[Dataset], root: Path | None) -> None:
+    """The images and their order depend on nothing but the files."""
+    first, second = loaded(plugin_class, root), load(plugin_class, root)
+    differ = changed(arrays_of(first.images), arrays_of(second.images))
+    require(not differ, f"loading twice must give the same, but {differ} differ; sort the files and seed what is drawn")
+    one, other = ([] if data.is_test is None else data.is_test for data in (first, second))
+    require(np.array_equal(one, other), "loading twice must give the same, but is_test differs")
+
+
+def check_every_class_has_images(plugin_class: type[Dataset], root: Path | None) -> None:
+    """No class is empty, and there are at least two."""
+    images = loaded(plugin_class, root).images
+    require(len(images.classes) >= 2, f"a dataset needs at least two classes, but has {list(images.classes)}")
+    empty = [name for label, name in enumerate(images.classes) if not (images.labels == label).any()]
+    require(not empty, f"every class needs images, but {', '.join(empty)} has none; leave it out of classes")
+
+
+def check_the_positive_class_is_one_of_its_classes(plugin_class: type[Dataset], root: Path | None) -> None:
+    """The class whose recall is the sensitivity exists."""
+    positive = plugin_class.positive_class
+    if positive is None:
+        raise Skipped("it names no positive class")
+    classes = loaded(plugin_class, root).images.classes
+    require(positive in classes, f"positive_class must be one of {list(classes)}, not {positive!r}")
+
+
+def check_its_division_has_every_class_on_both_sides(plugin_class: type[Dataset], root: Path | None) -> None:
+    """`is_test` is bool (N,), with training and test images of every class."""
+    data, is_test = divided(plugin_class, root)
+    found, rule = f"{is_test.dtype} {is_test.shape}", f"bool ({len(data.images)},)"
+    require(found == rule, f"is_test must be {rule}, not {found}")
+    for label, name in enumerate(data.images.classes):
+        sides = set(is_test[data.images.labels == label].tolist())
+        require(len(sides) == 2, f"class {name!r} must stand on both sides of is_test, but stands on {len(sides)}")
+
+
+def check_its_division_keeps_groups_apart(plugin_class: type[Dataset], root: Path | None) -> None:
+    """No group has training and test images, unless the dataset says `keep_shared_groups`."""
+    data, is_test = divided(plugin_class, root)
+    if data.keep_shared_groups:
+        raise Skipped("it keeps shared groups, as published")
+    shared = shared_groups(data.images.groups[is_test], data.images.groups[~is_test])
+    require(
+        not shared,
+        f"no group may stand on both sides of is_test, but {len(shared)} do; move them, or say keep_shared_groups=True",
+    )
+
+
+def check_good_data_has_no_problems(plugin_class: type[Dataset], root: Path | None) -> None:
+    """`problems` finds nothing in data that can be loaded."""
+    loaded(plugin_class, root)
+    found = quick(plugin_class).problems(root.resolve() if root and plugin_class.needs_data else None)
+    require(not found, f"problems must be empty for data that loads, but says: {'; '.join(found[:3])}")
+
+
+def check_a_missing_or_empty_folder_is_a_dataset_error(plugin_class: type[Dataset], root: Path | None) -> None:
+    """A folder that is not there, or holds nothing, is told in one message and never a traceback."""
+    del root  # needs none: it makes its own empty folder
+    if not plugin_class.needs_data:
+        raise Skipped("it reads no files")
+    with TemporaryDirectory() as folder:
+        for where, what in ((Path(folder, "missing"), "a missing"), (Path(folder), "an empty")):
+            try:
+                quick(plugin_class).load(where)
+            except DatasetError:
+                continue
+            except Exception as error:  # whatever else it raises is the fault looked for
+                raise AssertionError(f"{what} folder must raise DatasetError, not {type(error).__name__}") from None
+            raise AssertionError(f"{what} folder must raise DatasetError, but it was loaded")
+
+
+def check_load_leaves_global_state_alone(plugin_class: type[Dataset], root: Path | None) -> None:
+    """Loading neither draws from, nor seeds, nor switches anything global of random, numpy or torch."""
+    with global_state_left_alone("load"):
+        load(plugin_class, root)
+
+
+def check_it_prints_nothing_and_writes_nothing(plugin_class: type[Dataset], root: Path | None) -> None:
+    """Loading writes nothing to stdout or stderr and leaves no file in the current folder."""
+    absolute = root.resolve() if root else None
+    with nothing_written_outside("a dataset"), nothing_printed("a dataset"):
+        load(plugin_class, absolute)

@@ -1,0 +1,193 @@
+"""Training a network to tell classes apart, and scoring images with it.
+
+A network gives one logit for two classes (the sigmoid is the second class's probability) and
+K logits for K > 2 (softmax).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from torch.nn import functional
+
+from lesionbench.torchkit.precision import autocast
+from lesionbench.torchkit.tensors import resized, to_tensor
+from lesionbench.torchkit.training import batches, check_finite, torch_session
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from torch import Tensor, nn
+    from torch.optim import Optimizer
+
+    from lesionbench.pipeline.context import RunContext
+    from lesionbench.pipeline.images import Images, Labels, Scores
+    from lesionbench.pipeline.training_set import TrainingSet
+
+REPORT_EVERY = 25  # steps; the loss is fetched only then, because fetching makes a GPU wait
+CHUNK = 64  # images in every forward pass that scores
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """How a classifier trains: optimiser steps, images a step, and steps between two looks at the validation loss."""
+
+    steps: int
+    batch_size: int
+    evaluate_every: int
+
+
+@dataclass(frozen=True)
+class Examples:
+    """Images and labels as tensors on the device: float32 (N, C, H, W) in [-1, 1] and int64 (N,)."""
+
+    images: Tensor
+    labels: Tensor
+
+    @classmethod
+    def of(cls, images: Images, labels: Labels, size: int, device: str) -> Examples:
+        """The same examples at size x size, on the device."""
+        return cls(to_tensor(resized(images, size), device), torch.from_numpy(np.array(labels)).to(device))
+
+    def take(self, chosen: Tensor) -> Examples:
+        """The examples at these positions, int64 (n,)."""
+        chosen = chosen.to(self.labels.device)
+        return Examples(self.images[chosen], self.labels[chosen])
+
+
+class TorchPredictor:
+    """A trained network that scores images of any height and width, resized to size x size."""
+
+    def __init__(self, network: nn.Module, classes: int, size: int, device: str) -> None:
+        self.network = network
+        self.classes = classes
+        self.size = size
+        self.device = device
+
+    def predict(self, images: Images) -> Scores:
+        """Class probabilities, float64 (N, K), rows summing to 1; each image scored by itself."""
+        if not len(images):
+            return np.zeros((0, self.classes))
+        with torch_session(0, self.device):  # nothing here is random: the session brings one thread and determinism
+            tensor = to_tensor(resized(images, self.size), self.device)
+            scores: Scores = probabilities(logits_of(self.network, tensor)).cpu().numpy()
+        return scores
+
+
+def fit_classifier(
+    make_network: Callable[[], nn.Module],
+    make_optimizer: Callable[[Iterator[nn.Parameter]], Optimizer],
+    train: TrainingSet,
+    context: RunContext,
+    schedule: Schedule,
+    size: int,
+) -> TorchPredictor:
+    """The network with the weights of its best step by validation loss, as a predictor.
+
+    Learns from real and synthetic images together, all at size x size; validates on real ones alone.
+    The first weights and the order of the batches come from the context's seed.
+    Raises TrainingDiverged when the training or the validation loss stops being finite.
+    """
+    with torch_session(context.seed, context.device):
+        network = make_network()  # made on the CPU, so that every device starts from the same weights
+        network.to(device=context.device, memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch stub
+        optimizer = make_optimizer(network.parameters())
+        examples = Examples.of(*train.all_images(), size, context.device)
+        validation = Examples.of(train.validation.images, train.validation.labels, size, context.device)
+        _train(network, optimizer, examples, validation, context, schedule)
+    return TorchPredictor(network, len(train.classes), size, context.device)
+
+
+def _train(
+    network: nn.Module,
+    optimizer: Optimizer,
+    examples: Examples,
+    validation: Examples,
+    context: RunContext,
+    schedule: Schedule,
+) -> None:
+    """Leave the best step's weights in the network."""
+    best = _Best()
+    losses: list[Tensor] = []
+    order = batches(len(examples.labels), schedule.batch_size, context.seed)
+    for step in range(1, schedule.steps + 1):
+        losses.append(_update(network, optimizer, examples.take(next(order)), context))
+        evaluate = step % schedule.evaluate_every == 0 or step == schedule.steps
+        if not evaluate and step % REPORT_EVERY:
+            continue
+        scalars = {"loss": torch.stack(losses).mean().item()}  # over the steps since the last report
+        losses.clear()
+        check_finite(step, **scalars)
+        if evaluate:
+            scalars["validation_loss"] = validation_loss(network, validation)
+            check_finite(step, **scalars)
+            best.offer(step, scalars["validation_loss"], network)
+            scalars["best_step"] = best.step
+        context.report(step, schedule.steps, **scalars)
+    network.load_state_dict(best.weights)
+
+
+def _update(network: nn.Module, optimizer: Optimizer, batch: Examples, context: RunContext) -> Tensor:
+    """The loss of one batch, float32 (), after one optimiser step on it."""
+    network.train()
+    with autocast(context):
+        logits = network(batch.images)
+    loss = class_loss(logits.float(), batch.labels)
+    optimizer.zero_grad(set_to_none=True)
+    loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
+    optimizer.step()
+    return loss.detach()
+
+
+class _Best:
+    """The weights of the step with the lowest validation loss so far; of equals, the earliest."""
+
+    def __init__(self) -> None:
+        self.step = 0
+        self.loss = float("inf")
+        self.weights: dict[str, Tensor] = {}
+
+    def offer(self, step: int, loss: float, network: nn.Module) -> None:
+        """Keep a copy of the network's weights when this loss is the lowest."""
+        if loss < self.loss:
+            self.step, self.loss = step, loss
+            self.weights = {name: value.clone() for name, value in network.state_dict().items()}
+
+
+def class_loss(logits: Tensor, labels: Tensor) -> Tensor:
+    """Mean cross-entropy, (): binary for logits (N, 1), over K classes for (N, K); labels int64 (N,)."""
+    if logits.shape[1] == 1:
+        return functional.binary_cross_entropy_with_logits(logits[:, 0], labels.to(logits.dtype))
+    return functional.cross_entropy(logits, labels)
+
+
+def validation_loss(network: nn.Module, examples: Examples) -> float:
+    """Mean cross-entropy of these examples with the network as it is used for scoring, in nats."""
+    return class_loss(logits_of(network, examples.images).double(), examples.labels).item()
+
+
+def probabilities(logits: Tensor) -> Tensor:
+    """Class probabilities, float64 (N, K), rows summing to 1: sigmoid for logits (N, 1), softmax for (N, K)."""
+    logits = logits.double()
+    if logits.shape[1] == 1:
+        return torch.cat([torch.sigmoid(-logits), torch.sigmoid(logits)], dim=1)
+    return torch.softmax(logits, dim=1)
+
+
+@torch.inference_mode()
+def logits_of(network: nn.Module, images: Tensor) -> Tensor:
+    """The network's logits in evaluation mode, float32 (N, outputs), N > 0; images float32 (N, C, H, W).
+
+    Every forward pass has CHUNK images, the last one filled up with blanks: kernels are chosen by the
+    batch's size, so an image's logits could otherwise differ in the last bits with its number of neighbours.
+    """
+    network.eval()
+    chunks = []
+    for chunk in torch.split(images, CHUNK):
+        blanks = chunk.new_zeros((CHUNK - len(chunk), *chunk.shape[1:]))
+        full = torch.cat([chunk, blanks]).contiguous(memory_format=torch.channels_last)
+        chunks.append(network(full)[: len(chunk)])
+    return torch.cat(chunks)

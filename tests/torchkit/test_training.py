@@ -1,0 +1,74 @@
+from __future__ import annotations
+
+from itertools import islice
+
+import pytest
+import torch
+
+from lesionbench.errors import TrainingDiverged
+from lesionbench.torchkit.training import batches, check_finite, torch_session
+
+
+def draw(seed):
+    with torch_session(seed):
+        return torch.randn(4)
+
+
+def global_state():
+    return (
+        torch.get_rng_state().tolist(),
+        torch.get_num_threads(),
+        torch.are_deterministic_algorithms_enabled(),
+        torch.is_deterministic_algorithms_warn_only_enabled(),
+    )
+
+
+def test_a_session_draws_the_same_for_one_seed_and_other_numbers_for_another():
+    assert torch.equal(draw(1), draw(1))
+    assert not torch.equal(draw(1), draw(2))
+
+
+def test_a_session_takes_seeds_of_64_bits():
+    assert torch.isfinite(draw(2**64 - 1)).all()
+
+
+def test_a_session_leaves_global_state_as_it_was_even_after_an_error():
+    before = global_state()
+    with pytest.raises(RuntimeError), torch_session(3):
+        torch.randn(4).reshape(3)  # an error in the middle of a training
+    assert before == global_state()
+
+
+def test_a_session_on_the_cpu_runs_in_one_thread_with_deterministic_algorithms():
+    with torch_session(1):
+        assert 1 == torch.get_num_threads()
+        assert torch.are_deterministic_algorithms_enabled()
+
+
+def test_batches_bring_every_index_once_before_any_comes_again():
+    seen = torch.cat(list(islice(batches(10, 4, seed=1), 5))).tolist()
+    assert list(range(10)) == sorted(seen[:10])
+    assert list(range(10)) == sorted(seen[10:])
+    assert seen[:10] != seen[10:]
+
+
+def test_a_batch_is_full_when_there_are_fewer_images():
+    assert [8, 8] == [len(batch) for batch in islice(batches(3, 8, seed=1), 2)]
+
+
+def test_batches_depend_on_their_seed_and_not_on_global_state():
+    before = torch.get_rng_state()
+    one, same, other = (torch.cat(list(islice(batches(50, 8, seed), 3))).tolist() for seed in (1, 1, 2))
+    assert one == same
+    assert one != other
+    assert torch.equal(before, torch.get_rng_state())
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), float("-inf")])
+def test_a_loss_that_is_not_finite_is_named_with_its_step(value):
+    with pytest.raises(TrainingDiverged, match=r"'critic'.*at step 7.*learning_rate"):
+        check_finite(7, loss=0.5, critic=value)
+
+
+def test_finite_losses_pass():
+    check_finite(1, loss=0.0, other=-3.5)
