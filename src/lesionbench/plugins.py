@@ -61,7 +61,7 @@ class Plugins:
                 loaded.register(package, module)
             except PluginError:
                 raise
-            except Exception as error:  # whatever a plugin raises while it is imported is what this is for
+            except (Exception, SystemExit) as error:  # whatever a plugin raises while it is imported
                 loaded.broken[package] = f"{type(error).__name__}: {error}"
         return loaded
 
@@ -201,6 +201,7 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
 def _sentence(error: ValidationError) -> str:
     def one(problem: Any) -> str:
         where = ".".join(str(part) for part in problem["loc"])
-        return f"{where}: {problem['msg']}, not {problem['input']!r}" if where else str(problem["msg"])
+        message = problem["msg"].removeprefix("Value error, ")
+        return f"{where}: {message}, not {problem['input']!r}" if where else message
 
     return "; ".join(one(problem) for problem in error.errors())

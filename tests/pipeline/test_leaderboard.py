@@ -11,9 +11,7 @@ ARM = dict.fromkeys(ARM_COLUMNS, "x") | {"positive_class": "b", "synthetic_per_c
 def predictions(ids, labels, score, fold=0, part="test"):
     score = np.asarray(score, float)
     groups = np.arange(len(ids), dtype=np.int64)
-    return Predictions(
-        part, fold, np.array(ids), groups, np.array(labels), np.stack([1 - score, score], 1), ("a", "b")
-    )
+    return Predictions(part, fold, np.array(ids), groups, np.array(labels), np.stack([1 - score, score], 1), ("a", "b"))
 
 
 def test_folds_are_pooled_before_measuring():

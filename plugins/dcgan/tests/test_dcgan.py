@@ -7,13 +7,16 @@ import sys
 import numpy as np
 import pytest
 import torch
+from PIL import Image
+from pydantic import ValidationError
+
 from lesionbench import LabelledImages, RunContext
 from lesionbench.errors import ContractError, InputError, TrainingDiverged
 from lesionbench.testing import augmenter_checks
+from lesionbench.torchkit.training import torch_session
 from lesionbench_dcgan import Dcgan
+from lesionbench_dcgan.pair import Pair
 from lesionbench_dcgan.sampler import CHUNK
-from PIL import Image
-from pydantic import ValidationError
 
 QUICK = {"steps": 2, "batch_size": 4}
 
@@ -102,18 +105,13 @@ def test_a_loaded_sampler_draws_the_same_images_bit_for_bit(fit, tmp_path, shape
         assert np.array_equal(sampler.sample(label, CHUNK + 1, 4), loaded.sample(label, CHUNK + 1, 4))
 
 
-def test_a_loaded_sampler_keeps_its_architecture_whatever_the_settings(fit, tmp_path):
+def test_frid_adar_draws_grey_images_of_64_pixels_whatever_the_settings_that_load_it(fit, tmp_path):
     sampler = fit(real((2,), 64, 64, 1, ["cyst"]), architecture="frid-adar", steps=1, batch_size=2)
     sampler.save(tmp_path)
-    assert "frid-adar" == Dcgan(architecture="kth").load(tmp_path).architecture
+    assert (2, 64, 64, 1) == Dcgan(architecture="kth").load(tmp_path).sample(0, 2, 0).shape
 
 
-def test_frid_adar_draws_grey_images_of_64_pixels(fit):
-    sampler = fit(real((2,), 64, 64, 1, ["cyst"]), architecture="frid-adar", steps=1, batch_size=2)
-    assert (2, 64, 64, 1) == sampler.sample(0, 2, 0).shape
-
-
-@pytest.mark.parametrize("shape", [(48, 48, 3), (20, 45, 1), (64, 10, 3)])
+@pytest.mark.parametrize("shape", [(48, 48, 1), (20, 45, 3)])
 def test_images_of_another_size_are_resized_and_that_is_said_once(fit, caplog, shape):
     with caplog.at_level(logging.INFO, "lesionbench"):
         drawn = fit(real((3, 3), *shape)).sample(1, 3, 0)
@@ -129,7 +127,7 @@ def test_nothing_is_said_about_images_of_the_networks_size(fit, caplog):
     assert [] == caplog.messages
 
 
-@pytest.mark.parametrize("counts", [(1, 1), (2, 1), (1, 9)])
+@pytest.mark.parametrize("counts", [(1, 1), (2, 1)])
 def test_a_class_may_be_smaller_than_the_batch(fit, counts):
     assert (2, 32, 32, 3) == fit(real(counts)).sample(0, 2, 0).shape
 
@@ -191,9 +189,13 @@ def test_a_training_that_diverges_says_so(fit, learning_rate):
         fit(learning_rate=learning_rate, steps=5)
 
 
-def test_weights_that_diverge_in_the_last_step_are_noticed(fit):
-    with pytest.raises(TrainingDiverged, match="weight must stay finite.* after step 1"):
-        fit(learning_rate=float("inf"), steps=1)
+def test_weights_that_diverge_in_the_last_step_are_noticed(tmp_path):
+    context = RunContext(0, "cpu", "fp32", tmp_path, lambda step, total, **scalars: None)
+    with torch_session(0):
+        pair = Pair(Dcgan(**QUICK), real().images, 0, context)
+        pair.generator.main[-2].weight.data[0] = float("nan")
+    with pytest.raises(TrainingDiverged, match=r"'main\.9\.weight' is not after step 7"):
+        pair.weights(7)
 
 
 def test_bf16_trains_and_differs_from_fp32(fit):
@@ -210,6 +212,6 @@ def test_torchs_global_state_is_left_alone(fit):
 
 
 def test_training_makes_images_of_the_classs_own_brightness(fit):
-    sampler = fit(real((8, 8)), steps=60, batch_size=8, learning_rate=0.002)
+    sampler = fit(real((8, 8)), steps=30, batch_size=4, learning_rate=0.002)
     dark, bright = (float(sampler.sample(label, 16, 0).mean()) for label in (0, 1))
     assert dark < bright

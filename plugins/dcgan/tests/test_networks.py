@@ -4,9 +4,10 @@ import re
 
 import pytest
 import torch
+from torch import nn
+
 from lesionbench.torchkit.training import torch_session
 from lesionbench_dcgan.networks import ARCHITECTURES, normal_noise, uniform_noise
-from torch import nn
 
 # The KTH report, appendix "Full structure of GAN".
 APPENDIX_GENERATOR = """

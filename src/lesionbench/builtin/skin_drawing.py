@@ -30,12 +30,12 @@ PARTS = ("train", "test")
 CLASSES = ("benign", "malignant")
 MOST_VIEWS = 3
 # How far apart the two classes lie on average in each sign, in standard deviations: the difficulty.
-ASYMMETRY, BORDER, COLOURS, DIAMETER = 1.5, 1.5, 1.5, 0.7
+ASYMMETRY, BORDER, COLOURS, DIAMETER = 2.2, 2.2, 2.5, 1.0
 
 MELANIN = np.array([0.55, 0.95, 1.2])  # what pigment takes from red, green and blue
 BLOOD = np.array([0.05, 0.55, 0.45])
 LIGHT = np.array([0.95, 0.82, 0.75])  # the palest skin
-BLACK, BLUE_GREY, RED, PALE = np.array([[0.13, 0.09, 0.09], [0.38, 0.42, 0.50], [0.68, 0.28, 0.27], [0.86, 0.74, 0.69]])
+BLACK, BLUE_GREY, RED, PALE = np.array([[0.15, 0.11, 0.11], [0.37, 0.38, 0.43], [0.62, 0.27, 0.25], [0.84, 0.70, 0.65]])
 
 
 def draw_parts(train: int, test: int, size: int, seed: int) -> tuple[LabelledImages, NDArray[np.bool_]]:
@@ -80,7 +80,8 @@ def _places(seed: int, side: int, number: int) -> list[Place]:
 def _views(seed: int, side: int, label: int) -> Iterator[Place]:
     """Lesion after lesion of one part and class, each with its one to three views, without end."""
     for lesion in count():
-        for view in range(np.random.default_rng([seed, side, label, lesion]).integers(1, MOST_VIEWS + 1)):
+        views = 1 + np.random.default_rng([seed, side, label, lesion]).binomial(MOST_VIEWS - 1, 0.3)
+        for view in range(views):
             yield Place(side, label, lesion, view)
 
 
@@ -90,7 +91,7 @@ def draw_picture(seed: int, place: Place, size: int) -> Images:
     lesion = Lesion.random(np.random.default_rng([*stream, MOST_VIEWS]), malignant=CLASSES[place.label] == "malignant")
     rng = np.random.default_rng([*stream, place.view])
     view = View.random(rng)
-    fine = size * max(2, -(-96 // size))  # drawn larger than asked for, so that edges are smooth
+    fine = size * max(2, -(-64 // size))  # drawn larger than asked for, so that edges are smooth
     canvas = Canvas.of(view, fine)
     picture = _lit(_drawn(lesion, canvas), view, canvas)  # (fine, fine, 3)
     lens = _lens(fine, size, view.focus)
@@ -144,22 +145,22 @@ class Lesion:
         radius = _between(0.22, 0.72, d)
         turn, stretch = rng.uniform(0, np.pi), np.exp(rng.uniform(0, 0.12) + 0.08 * _between(0, 1, a))
         turned = np.array([[np.cos(turn), np.sin(turn)], [-np.sin(turn), np.cos(turn)]])
-        hairs = rng.integers(1, 9) if rng.random() < 0.5 else 0
+        hairs = rng.integers(1, 9) if rng.random() < 0.4 else 0
         return cls(
-            skin=LIGHT * np.exp(-MELANIN * rng.uniform(0, 0.35) - BLOOD * rng.uniform(0, 0.35)),
+            skin=LIGHT * np.exp(-MELANIN * 0.9 * rng.beta(1, 3) - BLOOD * rng.uniform(0, 0.35)),
             texture=Waves.random(rng, 4, 16, 40),
             radius=radius,
             stretch=turned.T @ np.diag([stretch, 1 / stretch]) @ turned,
             outline=Waves.random(rng, 0.2 / radius, 0.55 / radius, 8),
-            asymmetry=_between(0.0, 0.38, a),
-            notches=Waves.random(rng, 0.7 / radius, 2.2 / radius, 24),
-            irregularity=_between(0.0, 0.26, b),
+            asymmetry=_between(0.0, 0.34, a),
+            notches=Waves.random(rng, 0.6 / radius, 1.6 / radius, 24),
+            irregularity=_between(0.0, 0.22, b),
             softness=rng.uniform(0.03, 0.09),
             fading=_between(0.0, 1.6, b),
             density=rng.uniform(0.45, 1.3),
-            mottle=Waves.random(rng, 0.5 / radius, 1.3 / radius, 12),
-            second_tone=rng.uniform(0, 0.35) + _between(0, 0.45, c),
-            network=rng.uniform(0.0, 0.3),
+            mottle=Waves.random(rng, 0.3 / radius, 0.9 / radius, 12),
+            second_tone=rng.uniform(0, 0.2) + _between(0, 0.4, c),
+            network=rng.uniform(0.0, 0.2),
             patches=_patches(rng, c, radius),
             hairs=_hairs(rng, hairs),
             hair_colour=np.array([0.16, 0.11, 0.08]) * rng.uniform(0.7, 2.2),
@@ -175,7 +176,7 @@ def _patches(rng: Generator, colours: float, radius: float) -> tuple[tuple[Field
     """Black, blue-grey, red and pale patches, more of them the more `colours` there are."""
     patches = []
     for colour in (BLACK, BLUE_GREY, RED, PALE):
-        waves = Waves.random(rng, 0.3 / radius, 1.0 / radius, 10)
+        waves = Waves.random(rng, 0.2 / radius, 0.6 / radius, 10)
         patches.append((colour, waves, _between(-0.3, 1.0, colours - 0.7 + 0.9 * rng.normal())))
     return tuple(patches)
 
@@ -183,8 +184,8 @@ def _patches(rng: Generator, colours: float, radius: float) -> tuple[tuple[Field
 def _hairs(rng: Generator, number: int) -> Field:
     """Curved hairs that lie roughly one way: (number, 6)."""
     lie = rng.uniform(0, np.pi)
-    low = [-0.8, -0.8, lie - 0.4, -0.35, 0.4, 0.012]
-    return rng.uniform(low, [0.8, 0.8, lie + 0.4, 0.35, 1.3, 0.028], (number, 6))
+    low = [-0.8, -0.8, lie - 0.4, -0.35, 0.4, 0.016]
+    return rng.uniform(low, [0.8, 0.8, lie + 0.4, 0.35, 1.3, 0.03], (number, 6))
 
 
 @dataclass(frozen=True)
@@ -213,7 +214,7 @@ class View:
             shading=Waves.random(rng, 0.1, 0.4, 6),
             shade=rng.uniform(0.01, 0.06),
             vignette=rng.uniform(0, 0.22),
-            tube=rng.uniform(1.0, 1.25) if rng.random() < 0.25 else 9.0,
+            tube=rng.uniform(1.0, 1.25) if rng.random() < 0.2 else 9.0,
             focus=rng.uniform(0.004, 0.02),
             noise=rng.uniform(0.004, 0.018),
         )
@@ -256,14 +257,14 @@ def _drawn(lesion: Lesion, canvas: Canvas) -> Field:
     mottle = canvas.field(lesion.mottle)
     soft = lesion.softness * np.exp(lesion.fading * np.clip(mottle, -1, 1.5))
     inside = _step(depth / soft)
-    pigment = lesion.density * (0.75 + 0.35 * np.clip(depth, 0, 1) + lesion.second_tone * np.tanh(2 * mottle))
+    pigment = lesion.density * (0.75 + 0.35 * np.clip(depth, 0, 1) + lesion.second_tone * np.tanh(mottle))
     pigment *= 1 + lesion.network * texture
     pigment = np.clip(pigment, 0.12, None)
     flesh = (lesion.skin * np.exp(-MELANIN * (inside * pigment)[..., None])) * (1 + 0.025 * texture[..., None])
     for colour, waves, amount in lesion.patches:
         if amount > 0:
-            patch = amount * inside * _step(4 * (canvas.field(waves) + 1.5 * amount - 1.7))
-            flesh += 0.85 * patch[..., None] * (colour - flesh)
+            patch = amount * inside * _step(2 * (canvas.field(waves) + 1.5 * amount - 1.7))
+            flesh += 0.8 * patch[..., None] * (colour - flesh)
     hair = _hair_cover(lesion, canvas)
     return flesh + hair[..., None] * (lesion.hair_colour - flesh)
 
@@ -271,9 +272,9 @@ def _drawn(lesion: Lesion, canvas: Canvas) -> Field:
 def _depth(lesion: Lesion, canvas: Canvas) -> Field:
     """How far inside the border every point lies: 1 in the middle, 0 on the border, less outside; (n, n)."""
     x, y = canvas.mapped(lesion.stretch / lesion.radius)
-    outline = lesion.asymmetry * canvas.field(lesion.outline)
-    notches = lesion.irregularity * canvas.field(lesion.notches)
-    return 1 - np.sqrt(x * x + y * y) + outline + notches
+    inside = 1 - np.sqrt(x * x + y * y)
+    uneven = lesion.asymmetry * canvas.field(lesion.outline) + lesion.irregularity * canvas.field(lesion.notches)
+    return inside + uneven / (1 + np.square(5 * np.minimum(inside, 0)))  # fading outward, or islands would appear
 
 
 def _step(x: Field) -> Field:
@@ -288,8 +289,10 @@ def _hair_cover(lesion: Lesion, canvas: Canvas) -> Field:
     for x, y, angle, bend, half_length, half_width in lesion.hairs:
         cos, sin = np.cos(angle), np.sin(angle)
         along = cos * (u - x) + sin * (v - y)
-        beside = cos * (v - y) - sin * (u - x) - bend * along**2
-        bare *= 1 - 0.9 * np.exp(-((beside / half_width) ** 2) - (along / half_length) ** 8)
+        square = along * along
+        beside = (cos * (v - y) - sin * (u - x) - bend * square) / half_width
+        end = np.square(square / half_length**2)  # to the fourth power; squared, the eighth: a hair ends abruptly
+        bare *= 1 - 0.9 * np.exp(-beside * beside - end * end)
     return 1 - bare
 
 

@@ -32,7 +32,9 @@ def find_data(dataset: Dataset, given: Path | None) -> Path | None:
         if place.is_dir():
             return place
     looked = " and ".join(str(place) for place in places)
-    raise DatasetError(f"no images of {dataset.name!r} were found (looked in {looked}); name their folder with --data DIR")
+    raise DatasetError(
+        f"no images of {dataset.name!r} were found (looked in {looked}); name their folder with --data DIR"
+    )
 
 
 def usual_places(name: str) -> list[Path]:

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
 TICK = 0.25  # seconds between two looks at what the workers report
 TRIES = 2  # a task whose worker died is tried once more
+CHANGED = "a plugin or a library was changed while this ran, so its result is not used; run the same command again"
 
 
 @dataclass(frozen=True)
@@ -133,6 +134,7 @@ class Run:
             self.ready.appendleft(task)
             return
         error = f"the process died {TRIES} times while it ran this (out of memory?); see --jobs"
+        self._log_error(task, error)
         self._ended(task, Outcome(error, ()), 0.0)
 
     def _ended(self, task: Task, outcome: Outcome, seconds: float) -> None:
@@ -141,6 +143,9 @@ class Run:
                 self.said.add(message)
                 self.view.say(message)
         self.made.add(task.name)
+        if isinstance(task, Cell) and not outcome.error and not self._finished(task):
+            outcome = Outcome(CHANGED, ())
+            self._log_error(task, CHANGED)
         self.view.ended(task, outcome, seconds)
         if isinstance(task, Cell):
             self._note(task, outcome.error)
@@ -155,15 +160,16 @@ class Run:
             self.ready.extendleft(reversed(freed))
             return
         for cell in freed:
-            folder = self.out / "logs" / cell.name
-            folder.mkdir(parents=True, exist_ok=True)
-            (folder / ERROR).write_text(f"its augmenter failed, see logs/{job.name}\n{error}\n", encoding="utf-8")
+            self._log_error(cell, f"its augmenter failed, see logs/{job.name}\n{error}")
             self._note(cell, error)
+
+    def _log_error(self, task: Task, error: str) -> None:
+        folder = self.out / "logs" / task.name
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / ERROR).write_text(f"{error}\n", encoding="utf-8")
 
     def _note(self, cell: Cell, error: str | None) -> None:
         """Bring one row of cells.csv up to date."""
-        if error is None:
-            export(self.out, cell, self.prepared, self.plugins)
         self.rows[cell.name] = cell_row(self.out, cell, self.prepared, self.plugins, frozenset(self.made), error)
 
     def _tick(self, running: list[tuple[Task, float]]) -> None:

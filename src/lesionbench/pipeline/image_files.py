@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
-from PIL import Image, ImageFile, ImageOps
+from PIL import Image, ImageFile, ImageOps, UnidentifiedImageError
 
 from lesionbench.errors import DatasetError, UnreadableImage
 
@@ -70,9 +70,10 @@ def read_image(path: Path, size: int, channels: Channels) -> Images:
         return _read(path, size, channels)
 
 
-def read_images(paths: Sequence[Path], size: int, channels: Channels, dataset: str = "NAME") -> Images:
+def read_images(paths: Sequence[Path], size: int, channels: Channels, check: str = "NAME --data DIR") -> Images:
     """`read_image` of every path: uint8 (N, size, size, channels), in the order of the paths.
 
+    check: what follows `lesionbench data check` to check these files.
     Raises one DatasetError that names the first bad files and says how to list all of them.
     """
     images = np.empty((len(paths), size, size, channels), np.uint8)
@@ -84,7 +85,7 @@ def read_images(paths: Sequence[Path], size: int, channels: Channels, dataset: s
     if bad:
         raise DatasetError(
             first_of(bad, f"{len(bad)} of {len(paths)} image files cannot be used")
-            + f"\nlist all of them: lesionbench data check {dataset} --data DIR"
+            + f"\nlist all of them: lesionbench data check {check}"
         )
     return images
 
@@ -153,7 +154,7 @@ def _as_viewed(path: Path) -> Image.Image:
         raise
     except Image.DecompressionBombError:
         raise _too_large(path) from None
-    except Image.UnidentifiedImageError:
+    except UnidentifiedImageError:
         raise UnreadableImage(
             f"{path}: an image file must be {', '.join(FORMATS[:-1])} or {FORMATS[-1]}, but this is none of them "
             "or its beginning is damaged; remove it or put the image in its place"

@@ -36,7 +36,7 @@ def tiny_images(
     noise = generator.uniform(-40, 40, (count, size, size, channels))
     images = 128 + 80 * waves[:, None, :, None] + noise  # (N, H, W, C), 8..248
     groups = np.arange(count, dtype=np.int64) // 2 + 1000 * seed
-    ids = np.array([f"tiny-{seed}-{n}" for n in range(count)])
+    ids = np.array([f"tiny-{seed}-{n}" for n in range(count)], dtype=np.str_)  # text also when there are none
     names = tuple(f"class-{label}" for label in range(classes))
     return LabelledImages(images.astype(np.uint8), labels, groups, ids, names)
 

@@ -7,6 +7,7 @@ import warnings
 from typing import TYPE_CHECKING
 
 import numpy as np
+from PIL import Image, ImageDraw, ImageFont
 
 from lesionbench.pipeline.images import image_grid
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
 LONGEST_STEM = 40
 GAP = 2  # white pixels between the images of a grid
+WIDTH, MARGIN = 900, 100  # of the written picture's images, about, and of the names beside them
 
 
 def file_stems(names: Sequence[str]) -> tuple[str, ...]:
@@ -40,24 +42,24 @@ def save_rows(path: Path, rows: Sequence[Images], names: Sequence[str]) -> None:
     """Write a PNG with a row of images for each entry, its name to the left; every pixel is drawn as a square."""
     grid = image_grid(list(rows), gap=GAP)[0]  # (H', W', C)
     height, width = grid.shape[:2]
-    zoom = max(1, round(900 / width))
-    figure = _figure((width * zoom / 100 + 1.0, height * zoom / 100 + 0.1))
-    left = 0.9 / figure.get_figwidth()
-    axes = figure.add_axes((left, 0.0, 1.0 - left, 1.0))
-    axes.imshow(np.broadcast_to(grid, (height, width, 3)), interpolation="nearest")
-    pitch = (height - GAP) / len(rows)
-    labels = axes.set_yticks([GAP + pitch * (row + 0.5) for row in range(len(rows))], names)
-    _plain([tick.label1 for tick in labels])
-    axes.set_xticks([])
-    axes.tick_params(length=0)
-    axes.set_frame_on(False)
-    _save(figure, path)
+    zoom = max(1, round(WIDTH / width))
+    grid = np.broadcast_to(grid, (height, width, 3)).repeat(zoom, axis=0).repeat(zoom, axis=1)
+    picture = Image.new("RGB", (MARGIN + width * zoom, height * zoom), "white")
+    picture.paste(Image.fromarray(grid), (MARGIN, 0))
+    draw, font = ImageDraw.Draw(picture), ImageFont.load_default(14)
+    pitch = (height - GAP) * zoom / len(rows)
+    for row, name in enumerate(names):
+        draw.text((MARGIN - 8, GAP * zoom + pitch * (row + 0.5)), name, "black", font, anchor="rm")
+    picture.save(path)
 
 
 def save_curves(path: Path, panels: Mapping[str, Mapping[str, Sequence[float]]]) -> None:
     """Write a PNG with a panel for each entry, one above the other: its curves, by name, over the steps 1, 2, ..."""
-    figure = _figure((8.0, 0.6 + 2.4 * len(panels)))
-    figure.set_layout_engine("constrained")
+    from matplotlib.figure import Figure  # slow to import, so only where curves are drawn
+
+    inches = 0.5 + 2.6 * len(panels)
+    figure = Figure(figsize=(8.0, inches), dpi=100)
+    figure.subplots_adjust(left=0.08, right=0.98, bottom=0.5 / inches, top=1 - 0.35 / inches, hspace=0.25)
     all_axes = figure.subplots(len(panels), 1, squeeze=False, sharex=True)[:, 0]
     for axes, (title, curves) in zip(all_axes, panels.items(), strict=True):
         for name, values in curves.items():
@@ -67,12 +69,6 @@ def save_curves(path: Path, panels: Mapping[str, Mapping[str, Sequence[float]]])
         _plain(axes.legend(loc="upper right").get_texts())
     all_axes[-1].set_xlabel("step")
     _save(figure, path)
-
-
-def _figure(size: tuple[float, float]) -> Figure:
-    from matplotlib.figure import Figure  # slow to import, so only where a picture is drawn
-
-    return Figure(figsize=size, dpi=100)
 
 
 def _plain(texts: Sequence[Text]) -> None:

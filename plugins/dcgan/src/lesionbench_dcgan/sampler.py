@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from lesionbench.pipeline.images import Images
 
-CHUNK = 64  # images in one pass; part of what a seed means, because a batch's size can change the last bit
+CHUNK = 16  # images in one pass; part of what a seed means, because a batch's size can change the last bit
 SETTINGS, WEIGHTS = "sampler.json", "generators.safetensors"
 
 State = dict[str, torch.Tensor]
@@ -47,8 +47,9 @@ class DcganSampler:
         """The sampler with these weights, a state a class; the one way to make it, so that a loaded one is the same."""
         generators = []
         for state in states:
-            generator = ARCHITECTURES[architecture].generator(shape[2])
-            generator.load_state_dict(state)
+            with torch.device("meta"):  # without weights, so that none are drawn from torch's global random state
+                generator = ARCHITECTURES[architecture].generator(shape[2])
+            generator.load_state_dict({name: tensor.contiguous() for name, tensor in state.items()}, assign=True)
             generators.append(generator.to(memory_format=torch.channels_last).eval())
         return cls(architecture, shape, tuple(generators))
 

@@ -1,0 +1,137 @@
+"""The images that a CSV table names, a row an image."""
+
+from __future__ import annotations
+
+import csv
+from io import StringIO
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING
+
+from lesionbench.builtin.folder_listing import PARTS, VALIDATION, VALIDATION_NOTE, ListedImage, Listing
+from lesionbench.errors import DatasetError
+from lesionbench.plugins import did_you_mean
+
+if TYPE_CHECKING:
+    from lesionbench.builtin.folder import Folder
+
+Row = dict[str, str]
+DELIMITERS = (",", ";", "\t")  # spreadsheets write semicolons where the comma is the decimal mark
+
+
+def list_table(settings: Folder, root: Path) -> Listing:
+    """The images in the rows of `settings.table`; raises DatasetError when it is no table with these columns."""
+    table = _table_path(settings.table, root)
+    columns, rows = read_rows(table)
+    has_group = _has_column(settings, "group_column", columns, table)
+    has_split = _has_column(settings, "split_column", columns, table)
+    for key in ("path_column", "label_column"):
+        _has_column(settings, key, columns, table, optional=False)
+    listing = Listing(tables=[table])
+    first_line: dict[str, int] = {}
+    validation = 0
+    for line, row in rows:
+        where = f"{table.name} line {line}"
+        path, problem = _image_path(row[settings.path_column], root)
+        problems = [problem, _twice(path, line, first_line)]
+        problems += [
+            _empty(row, column) for column in (settings.label_column, *([settings.group_column] if has_group else []))
+        ]
+        part = row[settings.split_column].lower() if has_split else "train"
+        if part not in PARTS and part not in VALIDATION:
+            problems.append(
+                f"{settings.split_column} must be train or test (or val), not {row[settings.split_column]!r}"
+            )
+        validation += part in VALIDATION
+        listing.problems += [f"{where}: {text}" for text in problems if text]
+        if path is not None and not any(problems):
+            group = row[settings.group_column] if has_group else None
+            is_test = PARTS.get(part) == "test" if has_split else None
+            listing.images.append(ListedImage(root / path, path.as_posix(), row[settings.label_column], group, is_test))
+    if not rows:
+        listing.problems.append(f"{table}: a table needs a row an image, but has only its header")
+    if validation:
+        listing.notes.append(VALIDATION_NOTE.format(count=validation))
+    return listing.finished()
+
+
+def read_rows(table: Path) -> tuple[list[str], list[tuple[int, Row]]]:
+    """The names of the columns, and every row with the line it ends on; values without surrounding space.
+
+    The delimiter is the one of DELIMITERS that the header holds most of. Raises DatasetError when the file
+    cannot be opened or is no CSV in UTF-8.
+    """
+    try:
+        text = table.read_bytes().decode("utf-8-sig")
+    except OSError as error:
+        raise DatasetError(f"{table}: the table cannot be opened ({error.strerror})") from None
+    except UnicodeDecodeError:
+        raise DatasetError(f"{table}: a table must be text in UTF-8, and this is not; save it as CSV UTF-8") from None
+    header = text.partition("\n")[0]
+    reader = csv.reader(StringIO(text, newline=""), delimiter=max(DELIMITERS, key=header.count))
+    try:
+        columns = [name.strip() for name in next(reader, [])]
+        rows = [(reader.line_num, _named(columns, values)) for values in reader if any(map(str.strip, values))]
+    except csv.Error as error:
+        raise DatasetError(
+            f"{table}: line {reader.line_num} is no CSV ({error}); save the table as CSV again"
+        ) from None
+    return columns, rows
+
+
+def _named(columns: list[str], values: list[str]) -> Row:
+    padded = [*values, *[""] * (len(columns) - len(values))]
+    return {name: value.strip() for name, value in zip(columns, padded, strict=False)}
+
+
+def _table_path(name: str, root: Path) -> Path:
+    if _leaves_root(PurePosixPath(name)):
+        raise DatasetError(f"the table must lie in the folder {root}, but {name} does not; move it there")
+    table = root / name
+    if not table.is_file():
+        there = sorted(path.name for path in root.glob("*.csv"))
+        raise DatasetError(f"{table}: there is no such table{did_you_mean(name, there)} (CSV files: {_or_none(there)})")
+    return table
+
+
+def _has_column(settings: Folder, key: str, columns: list[str], table: Path, optional: bool = True) -> bool:
+    """Whether the table has this column; a column that is missing may be, when it is optional and was not asked for."""
+    name = getattr(settings, key)
+    if name in columns:
+        return True
+    if optional and name in ("", type(settings).model_fields[key].default):
+        return False
+    raise DatasetError(
+        f"{table}: there is no column {name!r}{did_you_mean(name, columns)} (columns: {_or_none(columns)}); "
+        f"name it with folder[table={settings.table},{key}=COLUMN]"
+    )
+
+
+def _or_none(names: list[str]) -> str:
+    return ", ".join(names) or "none"
+
+
+def _image_path(text: str, root: Path) -> tuple[PurePosixPath | None, str]:
+    """The path in a row, relative to the root, and what is wrong with it."""
+    path = PurePosixPath(text.replace("\\", "/"))
+    if not text:
+        return None, "the path of the image is empty"
+    if _leaves_root(path):
+        return None, f"a path must lie in {root} and be relative to it, not {text}"
+    if not (root / path).is_file():
+        return path, f"there is no file {root / path}"
+    return path, ""
+
+
+def _leaves_root(path: PurePosixPath) -> bool:
+    return path.is_absolute() or ".." in path.parts
+
+
+def _twice(path: PurePosixPath | None, line: int, first_line: dict[str, int]) -> str:
+    if path is None:
+        return ""
+    first = first_line.setdefault(path.as_posix(), line)
+    return "" if first == line else f"an image may stand once, but {path} is on line {first} too"
+
+
+def _empty(row: Row, column: str) -> str:
+    return "" if row[column] else f"{column} is empty; every image needs one"

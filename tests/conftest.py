@@ -1,0 +1,81 @@
+"""What the tests share: plugin packages installed outside the repository, and the command line as a user has it."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+PYPROJECT = """
+[build-system]
+requires = ["hatchling"]
+build-backend = "hatchling.build"
+[project]
+name = "{package}"
+version = "1.0"
+dependencies = ["lesionbench"]
+[project.entry-points.lesionbench]
+{package} = "{module}"
+[tool.hatch.build.targets.wheel]
+only-include = ["{module}.py"]
+"""
+
+
+@dataclass
+class CommandLine:
+    """`lesionbench` in a folder of its own, with extra packages on the path."""
+
+    cwd: Path
+    packages: tuple[Path, ...] = ()
+    environment: dict[str, str] = field(default_factory=dict)
+
+    def __call__(self, *arguments: object, status: int | None = 0) -> subprocess.CompletedProcess[str]:
+        """Run it to its end; the exit status must be `status` unless that is None."""
+        done = subprocess.run(
+            self.command(*arguments), cwd=self.cwd, env=self.env(), capture_output=True, text=True, timeout=240
+        )
+        assert status in (None, done.returncode), f"status {done.returncode}\n{done.stdout}\n{done.stderr}"
+        assert "Traceback" not in done.stderr, done.stderr
+        return done
+
+    def command(self, *arguments: object) -> list[str]:
+        return [sys.executable, "-m", "lesionbench", *map(str, arguments)]
+
+    def env(self) -> dict[str, str]:
+        path = os.pathsep.join(map(str, self.packages))
+        return {**os.environ, "PYTHONPATH": path, "COLUMNS": "200", **self.environment}
+
+
+def install(source: Path, package: str, code: str, into: Path) -> Path:
+    """Write a plugin package of one module into `source` and install it with pip into the folder `into`."""
+    module = package.replace("-", "_")
+    source.mkdir(parents=True)
+    (source / f"{module}.py").write_text(code, encoding="utf-8")
+    (source / "pyproject.toml").write_text(PYPROJECT.format(package=package, module=module), encoding="utf-8")
+    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-build-isolation", "--no-deps", "--no-index"]
+    subprocess.run([*pip, "--disable-pip-version-check", "--target", into, source], check=True, timeout=120)
+    return into
+
+
+@pytest.fixture(scope="session")
+def spy_package(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder into which the spy plugins are installed."""
+    folder = tmp_path_factory.mktemp("spy")
+    code = (Path(__file__).parent / "packages" / "spy.py").read_text(encoding="utf-8")
+    return install(folder / "source", "lesionbench-spy", code, folder / "site")
+
+
+@pytest.fixture
+def lesionbench(tmp_path: Path) -> CommandLine:
+    """The command line without extra plugins, in an empty folder."""
+    return CommandLine(tmp_path)
+
+
+@pytest.fixture
+def with_spies(tmp_path: Path, spy_package: Path) -> CommandLine:
+    """The command line with the spy plugins installed, in an empty folder."""
+    return CommandLine(tmp_path, (spy_package,))

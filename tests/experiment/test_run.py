@@ -1,0 +1,264 @@
+"""Whole runs through the command line, with quick plugins installed outside the repository."""
+
+import csv
+import hashlib
+import json
+import os
+import shutil
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from conftest import CommandLine
+
+from lesionbench.experiment.context import derive_seed
+
+GRID = ("run", "--dataset", "spy-dots", "--classifier", "spy-centroids", "--augmenter", "spy-copies")
+GRID = (*GRID, "--augmenter", "oversample", "--synthetic", "5,12", "--seeds", "2")
+
+
+FINISHED = (*GRID, "--positive-class", "b", "--jobs", "2", "--out", "o")
+
+
+@pytest.fixture(scope="module")
+def one_run(tmp_path_factory, spy_package):
+    """A folder in which the grid was run once; tests work on copies of it."""
+    command_line = CommandLine(tmp_path_factory.mktemp("run"), (spy_package,))
+    command_line(*FINISHED)
+    return command_line.cwd
+
+
+@pytest.fixture
+def finished(one_run, with_spies):
+    """The command line in a copy of the folder of the finished run."""
+    shutil.copytree(one_run, with_spies.cwd, dirs_exist_ok=True)
+    return with_spies
+
+
+def table(path: Path) -> list[dict[str, str]]:
+    with path.open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_every_arm_stands_in_the_leaderboard_with_the_baseline_first(finished):
+
+    rows = table(finished.cwd / "o" / "leaderboard.csv")
+
+    assert [(row["augmenter"], row["synthetic_per_class"]) for row in rows] == [
+        ("none", "0"),
+        ("spy-copies", "5"),
+        ("spy-copies", "12"),
+        ("oversample", "5"),
+        ("oversample", "12"),
+    ]
+    assert {(row["n_test"], row["seeds"], row["groups"], row["failed_cells"]) for row in rows} == {
+        ("30", "2", "apart", "0")
+    }
+    assert all(0.5 < float(row["accuracy"]) <= 1 for row in rows)
+
+
+def test_no_test_image_reaches_any_fit_and_no_validation_image_an_augmenter(with_spies):
+    """The spies note every image they are given, on three folds; the splits tell which were test images."""
+    notes = with_spies.cwd / "notes"
+    notes.mkdir()
+    with_spies.environment["SPY_NOTES"] = str(notes)
+
+    with_spies(*GRID, "--positive-class", "b", "--split", 3, "--jobs", 2, "--out", "o")
+
+    digest = digests_by_id(with_spies)
+    parts = {(row["fold"], row["id"]): row["part"] for row in table(with_spies.cwd / "o" / "splits.csv")}
+    seen_tests = 0
+    for file in notes.iterdir():
+        fold = file.name.partition("_fold")[2][0]
+        of = {
+            part: {digest[id_] for (at, id_), found in parts.items() if at == fold and found == part} for part in PARTS
+        }
+        for role, images in map(json.loads, file.read_text().splitlines()):
+            allowed = {"fit": ["train"], "train": ["train"], "synthetic": ["train"], "validation": ["validation"]}
+            permitted = set().union(*(of[part] for part in allowed.get(role, ["validation", "test"])))
+            assert set(images) <= permitted, (file.name, role)
+            seen_tests += len(set(images) & of["test"])
+    assert len(list(notes.iterdir())) == 3 * 2 * (1 + 5)  # folds, seeds: one spied fit and five cells
+    assert seen_tests == 3 * 2 * 5 * 30  # every test image, once a cell, and only in predict
+
+
+PARTS = ("train", "validation", "test")
+
+
+def digests_by_id(command_line) -> dict[str, str]:
+    stored = next((command_line.cwd / "o" / "store" / "datasets").glob("[0-9a-f]*"))
+    images, ids = np.load(stored / "images.npy"), np.load(stored / "ids.npy")
+    return {str(name): hashlib.sha256(image.tobytes()).hexdigest() for name, image in zip(ids, images, strict=True)}
+
+
+def test_one_process_and_two_give_the_same_bytes(finished):
+    finished(*GRID, "--positive-class", "b", "--jobs", 1, "--out", "one")
+
+    one, two = ((finished.cwd / name / "leaderboard.csv").read_bytes() for name in ("one", "o"))
+
+    assert one == two
+
+
+def test_the_same_command_again_does_no_work_and_changes_no_table(finished):
+    before = {name: (finished.cwd / "o" / name).read_bytes() for name in ("leaderboard.csv", "per_class.csv")}
+
+    again = finished(*FINISHED)
+
+    assert "10 of them finished before" in again.stdout
+    assert before == {name: (finished.cwd / "o" / name).read_bytes() for name in before}
+    assert {row["classifier_from_store"] for row in table(finished.cwd / "o" / "cells.csv")} == {"yes"}
+
+
+def test_the_leaderboard_is_made_again_from_the_predictions_byte_for_byte(finished):
+    path = finished.cwd / "o" / "leaderboard.csv"
+    before = path.read_bytes()
+    path.unlink()
+
+    finished("leaderboard", "o")
+
+    assert path.read_bytes() == before
+
+
+def test_changed_predictions_are_refused_and_a_new_run_restores_them(finished):
+    path = sorted((finished.cwd / "o" / "predictions").iterdir())[0]
+    before = path.read_bytes()
+    path.write_bytes(before.replace(b"0.", b"0.9", 1))
+
+    refused = finished("leaderboard", "o", status=2)
+    finished(*FINISHED)
+
+    assert "was changed after it was written" in refused.stderr
+    assert path.read_bytes() == before
+
+
+def test_a_damaged_store_entry_is_set_aside_and_made_again(finished):
+    before = (finished.cwd / "o" / "leaderboard.csv").read_bytes()
+    for kind in ("predictions", "pools", "datasets"):
+        entry = sorted((finished.cwd / "o" / "store" / kind).iterdir())[0]
+        victim = next(path for path in sorted(entry.iterdir()) if path.suffix in (".csv", ".npy"))
+        victim.write_bytes(victim.read_bytes()[:-3])
+
+    finished(*FINISHED)
+
+    assert (finished.cwd / "o" / "leaderboard.csv").read_bytes() == before
+    assert len(list((finished.cwd / "o" / "store" / "damaged").iterdir())) >= 2
+
+
+def test_a_failed_augmenter_fails_its_cells_and_the_rest_goes_on(with_spies):
+    failed = with_spies(*GRID, "--augmenter", "spy-copies[fails=true]", "--positive-class", "b", "--out", "o", status=1)
+
+    rows = {row["augmenter"]: row for row in table(with_spies.cwd / "o" / "leaderboard.csv")}
+
+    assert "the loss must stay finite" in failed.stdout
+    assert (rows["spy-copies[fails=True]"]["failed_cells"], rows["spy-copies[fails=True]"]["accuracy"]) == ("2", "")
+    assert rows["spy-copies"]["failed_cells"] == "0"
+    statuses = [row["status"] for row in table(with_spies.cwd / "o" / "cells.csv")]
+    assert (statuses.count("failed"), statuses.count("done")) == (4, 10)
+
+
+def test_a_worker_that_dies_costs_its_own_cells_and_no_other(with_spies):
+    with_spies(
+        *("run", "--dataset", "spy-dots", "--classifier", "spy-centroids[dies_on_seed=2]", "--jobs", 1),
+        *("--classifier", "spy-centroids", "--seeds", 3, "--positive-class", "b", "--out", "o"),
+        status=1,
+    )
+
+    rows = table(with_spies.cwd / "o" / "cells.csv")
+
+    assert [row["cell"] for row in rows if row["status"] == "failed"] == [
+        row["cell"] for row in rows if row["seed"] == "2" and "dies" in row["classifier"]
+    ]
+    assert len([row for row in rows if row["status"] == "done"]) == 5
+
+
+def test_a_larger_dose_elsewhere_uses_the_same_store_and_the_smaller_dose_stays_the_same(with_spies):
+    base = ("run", "--dataset", "spy-dots", "--classifier", "spy-centroids", "--positive-class", "b", "--seeds", 1)
+    with_spies(*base, "--augmenter", "oversample", "--synthetic", 5, "--out", "small")
+    with_spies(*base, "--augmenter", "oversample", "--synthetic", "5,20", "--out", "large", "--store", "small/store")
+
+    cells = {row["synthetic_per_class"]: row for row in table(with_spies.cwd / "large" / "cells.csv")}
+
+    assert cells["5"]["classifier_from_store"] == "yes"
+    assert cells["20"]["classifier_from_store"] == "no"
+    small, large = (table(with_spies.cwd / name / "leaderboard.csv") for name in ("small", "large"))
+    assert small == large[:2]
+
+
+def test_an_output_folder_of_another_experiment_is_refused_and_left_as_it_was(finished):
+    before = {path: path.read_bytes() for path in (finished.cwd / "o").rglob("*") if path.is_file()}
+
+    refused = finished(*FINISHED, "--seeds", 3, status=2)
+
+    assert "holds another experiment (seeds is 2 there and 3 here)" in refused.stderr
+    assert before == {path: path.read_bytes() for path in (finished.cwd / "o").rglob("*") if path.is_file()}
+
+
+def test_three_classes_are_measured_one_against_the_rest(with_spies):
+    with_spies(
+        *("run", "--dataset", "spy-dots[classes=3]", "--classifier", "spy-centroids"),
+        *("--split", 3, "--seeds", 1, "--out", "o"),
+    )
+
+    row = table(with_spies.cwd / "o" / "leaderboard.csv")[0]
+
+    assert (row["positive_class"], row["n_test"]) == ("each", "90")
+    assert row["sensitivity"] == row["accuracy"]
+    assert [row["class"] for row in table(with_spies.cwd / "o" / "per_class.csv")] == ["a", "b", "c"]
+
+
+def test_the_experiment_file_of_a_run_runs_the_same_experiment(finished):
+
+    again = finished("run", "o/experiment.toml")
+
+    assert "10 of them finished before" in again.stdout
+    assert not (finished.cwd / "runs").exists()
+
+
+def test_ctrl_c_stops_cleanly_keeps_what_is_finished_and_says_how_to_go_on(with_spies):
+    slow = ("run", "--dataset", "spy-dots", "--classifier", "spy-centroids", "--augmenter", "spy-copies[seconds=60]")
+    process = subprocess.Popen(
+        with_spies.command(*slow, "--positive-class", "b", "--seeds", 1, "--jobs", 2, "--out", "o"),
+        cwd=with_spies.cwd,
+        env=with_spies.env(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    done = with_spies.cwd / "o" / "predictions" / "none_spy-centroids_fold0_seed1.csv"
+    deadline = time.monotonic() + 60
+    while not done.exists() and time.monotonic() < deadline:
+        time.sleep(0.1)
+
+    os.kill(process.pid, signal.SIGINT)
+    _, errors = process.communicate(timeout=30)
+
+    assert process.returncode == 130
+    assert "To go on: lesionbench run o/experiment.toml" in errors
+    assert "Traceback" not in errors
+    assert done.exists()
+    assert (with_spies.cwd / "o" / "leaderboard.csv").exists()
+
+
+@pytest.mark.filterwarnings("ignore")  # dask opens and closes sockets in its own time
+def test_a_dask_cluster_gives_the_same_bytes_as_local_processes(finished, monkeypatch):
+    distributed = pytest.importorskip("distributed")
+    monkeypatch.setenv("PYTHONPATH", finished.env()["PYTHONPATH"])  # read by the workers
+    with distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster:
+        options = ("--executor", "dask", "--scheduler", cluster.scheduler_address)
+        finished(*GRID, "--positive-class", "b", *options, "--out", finished.cwd / "dask")
+
+    local, dask = ((finished.cwd / name / "leaderboard.csv").read_bytes() for name in ("o", "dask"))
+
+    assert local == dask
+
+
+def test_seeds_depend_on_their_names_and_nothing_else():
+    assert derive_seed("augment", 0, 1, 2) == derive_seed("augment", 0, 1, 2)
+    assert derive_seed("augment", 0, 1, 2) != derive_seed("augment", 0, 2, 1)
+    assert derive_seed("split", 0) != derive_seed("classify", 0)
+    assert 0 <= derive_seed("split", 0) < 2**63

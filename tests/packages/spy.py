@@ -1,0 +1,112 @@
+"""A plugin package that notes every image it is given; the tests install it outside the repository.
+
+Each image is noted as the SHA-256 of its bytes, one line a call, in $SPY_NOTES/KIND-FOLDER-NAME.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import time
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+from lesionbench import Augmenter, Classifier, Dataset, LabelledImages, LoadedDataset, TrainingDiverged, hookimpl
+
+
+def note(role, folder, images):
+    if "SPY_NOTES" in os.environ:
+        digests = [hashlib.sha256(image.tobytes()).hexdigest() for image in images]
+        with (Path(os.environ["SPY_NOTES"]) / folder.name).open("a") as file:
+            file.write(json.dumps([role, digests]) + "\n")
+
+
+class SpyDataset(Dataset):
+    """Ninety dots, dark or bright; three pictures a group."""
+
+    name: ClassVar[str] = "spy-dots"
+    needs_data: ClassVar[bool] = False
+    classes: int = 2
+
+    def load(self, root):
+        random = np.random.default_rng(0)
+        labels = np.repeat(np.arange(90) // 3 % self.classes, 1).astype(np.int64)
+        images = random.integers(0, 120, (90, 8, 8, 1)) + 60 * labels[:, None, None, None]
+        ids = np.array([f"dot{number}" for number in range(90)])
+        names = tuple("abcdefgh"[: self.classes])
+        groups = np.arange(90, dtype=np.int64) // 3
+        data = LabelledImages(np.clip(images, 0, 255).astype(np.uint8), labels, groups, ids, names)
+        return LoadedDataset(data, np.arange(90) >= 60)
+
+
+class Copies:
+    def __init__(self, train):
+        self.train = train
+
+    def sample(self, label, count, seed):
+        images = self.train.of_class(label)
+        chosen = np.random.default_rng(seed).integers(0, len(images), 10_000)[:count]
+        return images[chosen]
+
+
+class SpyAugmenter(Augmenter):
+    """Copies of the real images."""
+
+    name: ClassVar[str] = "spy-copies"
+    fails: bool = False
+    seconds: float = 0.0
+
+    def fit(self, train, context):
+        note("fit", context.folder, train.images)
+        print("a plugin that prints does no harm")
+        context.report(3, 3, loss=1.0)
+        time.sleep(self.seconds)
+        if self.fails:
+            raise TrainingDiverged("the loss must stay finite, but it is nan at step 3")
+        return Copies(train)
+
+
+class Centroids:
+    def __init__(self, centres, context):
+        self.centres, self.context = centres, context
+
+    def predict(self, images):
+        note("predict", self.context.folder, images)
+        brightness = images.reshape(len(images), -1).mean(axis=1)
+        near = np.exp(-np.abs(brightness[:, None] - self.centres[None]) / 30)
+        return near / near.sum(axis=1, keepdims=True)
+
+
+class SpyClassifier(Classifier):
+    """The class whose mean brightness is nearest."""
+
+    name: ClassVar[str] = "spy-centroids"
+    dies_on_seed: int = 0
+
+    def fit(self, train, context):
+        note("train", context.folder, train.real.images)
+        note("synthetic", context.folder, train.synthetic)
+        note("validation", context.folder, train.validation.images)
+        if self.dies_on_seed and context.folder.name.endswith(f"seed{self.dies_on_seed}"):
+            os._exit(9)
+        images, labels = train.all_images()
+        centres = [images[labels == label].mean() for label in range(len(train.classes))]
+        random = np.random.default_rng(context.seed)
+        return Centroids(np.array(centres) + random.normal(0, 2, len(centres)), context)
+
+
+@hookimpl
+def register_datasets():
+    return [SpyDataset]
+
+
+@hookimpl
+def register_augmenters():
+    return [SpyAugmenter]
+
+
+@hookimpl
+def register_classifiers():
+    return [SpyClassifier]

@@ -1,0 +1,64 @@
+"""The folders know each other in one direction only."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+import lesionbench
+
+SOURCE = Path(lesionbench.__file__).parent
+SENTENCE = ["images", "image_files", "plugin", "context", "dataset", "split", "augmenter", "training_set", "classifier"]
+SENTENCE += ["predictions", "metrics", "leaderboard"]
+MAY_KNOW = {
+    "pipeline": {"errors", "pipeline"},
+    "torchkit": {"errors", "pipeline", "torchkit"},
+    "builtin": {"errors", "hookspecs", "pipeline", "plugins", "builtin"},
+    "report": {"errors", "pipeline", "report"},
+    "experiment": {"errors", "pipeline", "report", "plugins", "experiment", "__version__"},
+}
+
+
+def imports(file, run_time_only=False):
+    """The lesionbench modules that a file imports, as dotted names below lesionbench."""
+    tree = ast.parse(file.read_text())
+    skipped = set()
+    if run_time_only:
+        guards = [
+            node for node in ast.walk(tree) if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.dump(node.test)
+        ]
+        skipped = {id(inner) for guard in guards for inner in ast.walk(guard)}
+    for node in ast.walk(tree):
+        if (
+            isinstance(node, ast.ImportFrom)
+            and id(node) not in skipped
+            and (node.module or "").startswith("lesionbench")
+        ):
+            module = node.module.removeprefix("lesionbench").lstrip(".")
+            yield from [module] if module else [alias.name for alias in node.names]
+
+
+@pytest.mark.parametrize("folder", MAY_KNOW)
+def test_a_folder_imports_only_what_it_may_know(folder):
+    for file in (SOURCE / folder).rglob("*.py"):
+        for module in imports(file):
+            assert module.partition(".")[0] in MAY_KNOW[folder], f"{file.name} imports {module}"
+
+
+def test_a_module_of_the_pipeline_imports_only_from_its_own_left():
+    for file in (SOURCE / "pipeline").glob("*.py"):
+        if file.stem == "__init__":
+            continue
+        left = SENTENCE[: SENTENCE.index(file.stem)]
+        for module in imports(file, run_time_only=True):
+            if module.startswith("pipeline."):
+                assert module.removeprefix("pipeline.") in left, f"{file.name} imports {module}"
+
+
+def test_only_predict_is_given_test_images():
+    """In the code that runs a cell, `split.test` stands only in the line that predicts."""
+    lines = (SOURCE / "experiment" / "cell.py").read_text().splitlines()
+    using = [line for line in lines if "split.test" in line and "`" not in line]
+
+    assert len(using) == 1
+    assert "predictor.predict(split.test.images)" in using[0]
