@@ -151,16 +151,15 @@ def test_the_default_settings_need_no_brackets():
 
 @pytest.mark.parametrize("module", ["lesionbench", "lesionbench.cli.main", "lesionbench.builtin"])
 def test_starting_imports_nothing_heavy(module):
-    code = f"import sys, {module}; print([m for m in ('torch', 'numpy', 'pandas', 'sklearn', 'scipy', 'albumentations') if m in sys.modules])"
-
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-
-    assert done.stdout.strip() == "[]"
+    assert heavy_after(f"import {module}") == "[]"
 
 
 def test_listing_the_plugins_imports_nothing_heavy():
-    code = "import sys; from lesionbench.plugins import Plugins; Plugins.load(); print([m for m in ('torch', 'numpy', 'cv2') if m in sys.modules])"
+    assert heavy_after("from lesionbench.plugins import Plugins; Plugins.load()") == "[]"
 
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
 
-    assert done.stdout.strip() == "[]"
+def heavy_after(statement):
+    """The heavy libraries that a fresh process has imported after a statement."""
+    heavy = ("torch", "numpy", "pandas", "sklearn", "scipy", "cv2", "albumentations", "PIL", "matplotlib")
+    code = f"import sys; {statement}; print([name for name in {heavy} if name in sys.modules])"
+    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip()

@@ -12,7 +12,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-
 from conftest import CommandLine
 
 from lesionbench.experiment.context import derive_seed

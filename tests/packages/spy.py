@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
+
 from lesionbench import Augmenter, Classifier, Dataset, LabelledImages, LoadedDataset, TrainingDiverged, hookimpl
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import count
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,7 +30,7 @@ PARTS = ("train", "test")
 CLASSES = ("benign", "malignant")
 MOST_VIEWS = 3
 # How far apart the two classes lie on average in each sign, in standard deviations: the difficulty.
-ASYMMETRY, BORDER, COLOURS, DIAMETER = 2.2, 2.2, 2.5, 1.0
+ASYMMETRY, BORDER, COLOURS, DIAMETER = 2.3, 2.4, 2.8, 1.0
 
 MELANIN = np.array([0.55, 0.95, 1.2])  # what pigment takes from red, green and blue
 BLOOD = np.array([0.05, 0.55, 0.45])
@@ -45,30 +45,19 @@ def draw_parts(train: int, test: int, size: int, seed: int) -> tuple[LabelledIma
     """
     places = [*_places(seed, 0, train), *_places(seed, 1, test)]
     images = np.stack([draw_picture(seed, place, size) for place in places])
-    labels = np.array([place.label for place in places], np.int64)
-    groups = np.array([place.group for place in places], np.int64)
-    ids = np.array([place.id for place in places])
-    return LabelledImages(images, labels, groups, ids, CLASSES), np.array([place.side == 1 for place in places])
+    side, label, lesion, _ = np.array(places, np.int64).T
+    groups = (lesion * len(PARTS) + side) * len(CLASSES) + label  # no other part or class has the same
+    ids = np.array([f"{PARTS[p.side]}-{CLASSES[p.label]}-{p.lesion:04d}-{p.view}" for p in places])
+    return LabelledImages(images, label, groups, ids, CLASSES), side == 1
 
 
-@dataclass(frozen=True)
-class Place:
+class Place(NamedTuple):
     """Where a picture stands: side 0 (train) or 1 (test), the class, the lesion's number there, the view's number."""
 
     side: int
     label: int
     lesion: int
     view: int
-
-    @property
-    def group(self) -> int:
-        """A number that no lesion of another part or class has."""
-        return (self.lesion * len(PARTS) + self.side) * len(CLASSES) + self.label
-
-    @property
-    def id(self) -> str:
-        """A name to read."""
-        return f"{PARTS[self.side]}-{CLASSES[self.label]}-{self.lesion:04d}-{self.view}"
 
 
 def _places(seed: int, side: int, number: int) -> list[Place]:
@@ -111,7 +100,8 @@ class Waves:
     @classmethod
     def random(cls, rng: Generator, low: float, high: float, number: int = 20) -> Waves:
         """Waves in all directions, `low` to `high` periods a unit length."""
-        frequency, angle, phase = rng.uniform([[low], [0], [0]], [[high], [2 * np.pi], [2 * np.pi]], (3, number))
+        frequency = rng.uniform(low, high, number)
+        angle, phase = rng.uniform(0, 2 * np.pi, (2, number))
         return cls(np.stack([frequency * np.cos(angle), frequency * np.sin(angle)], 1), phase)
 
 
@@ -142,10 +132,9 @@ class Lesion:
         """A lesion by the ABCD rule: each sign is stronger in malignant ones on average, and overlaps."""
         middle = 0.5 if malignant else -0.5
         a, b, c, d = rng.normal(middle * np.array([ASYMMETRY, BORDER, COLOURS, DIAMETER]), 1)
-        radius = _between(0.22, 0.72, d)
+        radius = _between(0.28, 0.74, d)
         turn, stretch = rng.uniform(0, np.pi), np.exp(rng.uniform(0, 0.12) + 0.08 * _between(0, 1, a))
         turned = np.array([[np.cos(turn), np.sin(turn)], [-np.sin(turn), np.cos(turn)]])
-        hairs = rng.integers(1, 9) if rng.random() < 0.4 else 0
         return cls(
             skin=LIGHT * np.exp(-MELANIN * 0.9 * rng.beta(1, 3) - BLOOD * rng.uniform(0, 0.35)),
             texture=Waves.random(rng, 4, 16, 40),
@@ -162,7 +151,7 @@ class Lesion:
             second_tone=rng.uniform(0, 0.2) + _between(0, 0.4, c),
             network=rng.uniform(0.0, 0.2),
             patches=_patches(rng, c, radius),
-            hairs=_hairs(rng, hairs),
+            hairs=_hairs(rng),
             hair_colour=np.array([0.16, 0.11, 0.08]) * rng.uniform(0.7, 2.2),
         )
 
@@ -181,11 +170,12 @@ def _patches(rng: Generator, colours: float, radius: float) -> tuple[tuple[Field
     return tuple(patches)
 
 
-def _hairs(rng: Generator, number: int) -> Field:
-    """Curved hairs that lie roughly one way: (number, 6)."""
+def _hairs(rng: Generator) -> Field:
+    """No hairs, or up to eight curved ones that lie roughly one way: (n, 6)."""
+    number = rng.integers(1, 9) if rng.random() < 0.4 else 0
     lie = rng.uniform(0, np.pi)
     low = [-0.8, -0.8, lie - 0.4, -0.35, 0.4, 0.016]
-    return rng.uniform(low, [0.8, 0.8, lie + 0.4, 0.35, 1.3, 0.03], (number, 6))
+    return rng.uniform(low, [0.8, 0.8, lie + 0.4, 0.35, 1.3, 0.03], (int(number), 6))
 
 
 @dataclass(frozen=True)
@@ -246,8 +236,8 @@ class Canvas:
         across, down = 2 * np.pi * (waves.frequencies @ self.turn).T  # (K,) each
         phases = waves.phases + 2 * np.pi * waves.frequencies @ self.shift
         x, y = np.outer(across, self.axis), np.outer(self.axis, down) + phases  # (K, n) and (n, K)
-        product = np.hstack([np.cos(y), -np.sin(y)]) @ np.vstack([np.cos(x), np.sin(x)])
-        return np.sqrt(2 / len(phases)) * product
+        product: Field = np.hstack([np.cos(y), -np.sin(y)]) @ np.vstack([np.cos(x), np.sin(x)])
+        return product * np.sqrt(2 / len(phases))
 
 
 def _drawn(lesion: Lesion, canvas: Canvas) -> Field:

@@ -15,6 +15,7 @@ from lesionbench.experiment.executors import ExecutorKind, open_workers
 from lesionbench.experiment.output import check_output
 from lesionbench.experiment.prepare import prepare
 from lesionbench.experiment.runner import Run
+from lesionbench.experiment.store import Store
 from lesionbench.plugins import did_you_mean
 
 if TYPE_CHECKING:
@@ -47,6 +48,8 @@ def run_experiment(plugins: Plugins, experiment: Experiment, request: Request) -
         hint = did_you_mean(request.executor, kinds)
         raise SettingsError(f"an executor is one of {', '.join(kinds)}, not {request.executor!r}{hint}")
     noted = check_output(request.out, experiment)
+    if request.store is None:
+        Store(request.out / "store").sweep()
     prepared = prepare(experiment, plugins, request.store or request.out / "store", noted.get("sources"))
     view = choose_view(request.quiet)
     announce(view, prepared)

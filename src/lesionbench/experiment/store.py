@@ -78,6 +78,11 @@ class Store:
         finally:
             shutil.rmtree(draft, ignore_errors=True)
 
+    def sweep(self) -> None:
+        """Remove what interrupted writers left; only while nobody else writes into this store."""
+        for draft in self.folder.glob("*/.*-*"):
+            shutil.rmtree(draft, ignore_errors=True)
+
     def _set_aside(self, entry: Path, kind: str, key: str) -> None:
         damaged = self.folder / "damaged"
         damaged.mkdir(parents=True, exist_ok=True)

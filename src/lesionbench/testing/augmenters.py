@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
+from functools import lru_cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
@@ -10,7 +11,16 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from lesionbench.pipeline.augmenter import Saveable, Transformer
-from lesionbench.testing.fixtures import Reports, a_context, arrays_of, changed, quick, tiny_images, writable
+from lesionbench.testing.fixtures import (
+    Reports,
+    a_context,
+    arrays_of,
+    changed,
+    kept_folder,
+    quick,
+    tiny_images,
+    writable,
+)
 from lesionbench.testing.pickles import pickles_in
 from lesionbench.testing.reports import require_sound_reports
 from lesionbench.testing.verdict import Skipped, require
@@ -27,28 +37,30 @@ SEED, OTHER_SEED = 11, 12
 
 
 @contextmanager
-def fitted(plugin_class: type[Augmenter], classes: int = 2, channels: int = 3, seed: int = 1) -> Iterator[Sampler]:
-    """A sampler fitted on tiny images; its folder is there until the block ends."""
+def fitted(plugin_class: type[Augmenter]) -> Iterator[Sampler]:
+    """A sampler newly fitted on tiny images; its folder is there until the block ends."""
     with TemporaryDirectory() as folder:
-        train = writable(tiny_images(classes, channels))
-        yield quick(plugin_class).fit(train, a_context(Path(folder), seed))
+        yield quick(plugin_class).fit(writable(tiny_images()), a_context(Path(folder), 1))
 
 
-@contextmanager
-def drawing(plugin_class: type[Augmenter]) -> Iterator[Sampler]:
+@lru_cache(maxsize=2)
+def shared(plugin_class: type[Augmenter], classes: int = 2, channels: int = 3) -> Sampler:
+    """One fit for all checks that only draw: a GAN's take a second each."""
+    return quick(plugin_class).fit(writable(tiny_images(classes, channels)), a_context(kept_folder(), 1))
+
+
+def drawing(plugin_class: type[Augmenter]) -> Sampler:
     """A fitted sampler; raises Skipped for an augmenter that makes no images."""
     needs_samples(plugin_class)
-    with fitted(plugin_class) as sampler:
-        yield sampler
+    return shared(plugin_class)
 
 
-@contextmanager
-def transforming(plugin_class: type[Augmenter]) -> Iterator[Transformer]:
+def transforming(plugin_class: type[Augmenter]) -> Transformer:
     """A fitted sampler that can transform; raises Skipped when it cannot."""
-    with fitted(plugin_class) as sampler:
-        if not isinstance(sampler, Transformer):
-            raise Skipped("its sampler has no transform")
-        yield sampler
+    sampler = shared(plugin_class)
+    if not isinstance(sampler, Transformer):
+        raise Skipped("its sampler has no transform")
+    return sampler
 
 
 def needs_samples(plugin_class: type[Augmenter]) -> None:
@@ -107,9 +119,10 @@ def check_fit_leaves_the_settings_alone(plugin_class: type[Augmenter]) -> None:
 
 def check_fit_with_the_same_seed_gives_the_same_samples(plugin_class: type[Augmenter]) -> None:
     """Two fits on the same images with the same seed draw the same images."""
+    needs_samples(plugin_class)
     drawn = []
     for _ in range(2):
-        with drawing(plugin_class) as sampler:
+        with fitted(plugin_class) as sampler:
             drawn.append(sampler.sample(0, FEW, SEED))
     require(same(*drawn), "two fits with one context.seed must draw the same images, but did not; seed all from it")
 
@@ -118,9 +131,9 @@ def check_samples_look_like_training_images(plugin_class: type[Augmenter]) -> No
     """Samples are uint8 (count, H, W, C) in 0..255, with one channel and with three, of two classes and of three."""
     needs_samples(plugin_class)
     for classes, channels in ((2, 3), (3, 1)):
-        with fitted(plugin_class, classes, channels) as sampler:
-            for label in range(classes):
-                _require_images(sampler.sample(label, FEW, SEED), (FEW, 32, 32, channels))
+        for label in range(classes):
+            drawn = shared(plugin_class, classes, channels).sample(label, FEW, SEED)
+            _require_images(drawn, (FEW, 32, 32, channels))
 
 
 def _require_images(images: Images, shape: tuple[int, ...]) -> None:
@@ -132,45 +145,44 @@ def _require_images(images: Images, shape: tuple[int, ...]) -> None:
 
 def check_a_dose_of_zero_gives_no_images(plugin_class: type[Augmenter]) -> None:
     """A sampler asked for zero images returns an array of zero images."""
-    with fitted(plugin_class) as sampler:
-        found = sampler.sample(0, 0, SEED).shape
-        require(found == (0, 32, 32, 3), f"sample(label, 0, seed) must have shape (0, 32, 32, 3), not {found}")
+    found = shared(plugin_class).sample(0, 0, SEED).shape
+    require(found == (0, 32, 32, 3), f"sample(label, 0, seed) must have shape (0, 32, 32, 3), not {found}")
 
 
 def check_the_same_seed_draws_the_same_images(plugin_class: type[Augmenter]) -> None:
     """A sampler's draws depend on label, count and seed alone, not on what was drawn before."""
-    with drawing(plugin_class) as sampler:
-        before = sampler.sample(0, FEW, SEED)
-        sampler.sample(1, FEW, OTHER_SEED)
-        again = same(before, sampler.sample(0, FEW, SEED))
-        require(again, "sample must depend on its arguments alone, but a later call differs; seed it in each call")
+    sampler = drawing(plugin_class)
+    before = sampler.sample(0, FEW, SEED)
+    sampler.sample(1, FEW, OTHER_SEED)
+    again = same(before, sampler.sample(0, FEW, SEED))
+    require(again, "sample must depend on its arguments alone, but a later call differs; seed it in each call")
 
 
 def check_another_seed_draws_other_images(plugin_class: type[Augmenter]) -> None:
     """A sampler's draws depend on the seed; one that repeats images repeats them in another order."""
-    with drawing(plugin_class) as sampler:
-        equal = same(sampler.sample(0, FEW, SEED), sampler.sample(0, FEW, OTHER_SEED))
-        require(not equal, f"seeds {SEED} and {OTHER_SEED} must draw other images, but drew the same; use the seed")
+    sampler = drawing(plugin_class)
+    equal = same(sampler.sample(0, FEW, SEED), sampler.sample(0, FEW, OTHER_SEED))
+    require(not equal, f"seeds {SEED} and {OTHER_SEED} must draw other images, but drew the same; use the seed")
 
 
 def check_another_class_draws_other_images(plugin_class: type[Augmenter]) -> None:
     """A sampler's draws depend on the class."""
-    with drawing(plugin_class) as sampler:
-        equal = same(sampler.sample(0, FEW, SEED), sampler.sample(1, FEW, SEED))
-        require(not equal, "classes 0 and 1 must have images of their own, but they are the same; use the label")
+    sampler = drawing(plugin_class)
+    equal = same(sampler.sample(0, FEW, SEED), sampler.sample(1, FEW, SEED))
+    require(not equal, "classes 0 and 1 must have images of their own, but they are the same; use the label")
 
 
 def check_doses_are_nested(plugin_class: type[Augmenter]) -> None:
     """The first images of a large dose are the small dose of the same seed, whichever is asked for first."""
-    with drawing(plugin_class) as sampler:
-        few, some = sampler.sample(0, FEW, SEED), sampler.sample(0, SOME, SEED)
-        many = sampler.sample(0, MANY, SEED)
-        for small, large in ((few, some), (some, many), (sampler.sample(0, FEW, SEED), many)):
-            require(
-                same(small, large[: len(small)]),
-                f"the first {len(small)} of {len(large)} images must be the {len(small)} of one seed, but are not; "
-                "let no draw depend on count",
-            )
+    sampler = drawing(plugin_class)
+    few, some = sampler.sample(0, FEW, SEED), sampler.sample(0, SOME, SEED)
+    many = sampler.sample(0, MANY, SEED)
+    for small, large in ((few, some), (some, many), (sampler.sample(0, FEW, SEED), many)):
+        require(
+            same(small, large[: len(small)]),
+            f"the first {len(small)} of {len(large)} images must be the {len(small)} of one seed, but are not; "
+            "let no draw depend on count",
+        )
 
 
 def check_fit_leaves_global_state_alone(plugin_class: type[Augmenter]) -> None:
@@ -181,13 +193,15 @@ def check_fit_leaves_global_state_alone(plugin_class: type[Augmenter]) -> None:
 
 def check_sample_leaves_global_state_alone(plugin_class: type[Augmenter]) -> None:
     """Sampling neither draws from, nor seeds, nor switches anything global of random, numpy or torch."""
-    with drawing(plugin_class) as sampler, global_state_left_alone("sample"):
+    sampler = drawing(plugin_class)
+    with global_state_left_alone("sample"):
         sampler.sample(0, FEW, SEED)
 
 
 def check_transform_leaves_global_state_alone(plugin_class: type[Augmenter]) -> None:
     """Transforming neither draws from, nor seeds, nor switches anything global of random, numpy or torch."""
-    with transforming(plugin_class) as sampler, global_state_left_alone("transform"):
+    sampler = transforming(plugin_class)
+    with global_state_left_alone("transform"):
         sampler.transform(tiny_images().images.copy(), SEED)
 
 
@@ -213,40 +227,40 @@ def check_reports_are_sound(plugin_class: type[Augmenter]) -> None:
 
 def check_transform_keeps_shape_and_dtype(plugin_class: type[Augmenter]) -> None:
     """Transformed images are uint8 (N, H, W, C) as they were given."""
-    with transforming(plugin_class) as sampler:
-        images = tiny_images().images
-        for given in (images.copy(), images[:0].copy()):
-            changed_images = sampler.transform(given, SEED)
-            right = changed_images.dtype == np.uint8 and changed_images.shape == given.shape
-            found = f"{changed_images.dtype} {changed_images.shape}"
-            require(right, f"transform must keep uint8 {given.shape}, but returned {found}")
+    sampler = transforming(plugin_class)
+    images = tiny_images().images
+    for given in (images.copy(), images[:0].copy()):
+        changed_images = sampler.transform(given, SEED)
+        right = changed_images.dtype == np.uint8 and changed_images.shape == given.shape
+        found = f"{changed_images.dtype} {changed_images.shape}"
+        require(right, f"transform must keep uint8 {given.shape}, but returned {found}")
 
 
 def check_transform_is_seeded(plugin_class: type[Augmenter]) -> None:
     """The same seed changes images the same way, another seed another way."""
-    with transforming(plugin_class) as sampler:
-        images = tiny_images().images
-        first, again, other = (sampler.transform(images.copy(), seed) for seed in (SEED, SEED, OTHER_SEED))
-        require(same(first, again), "one seed must transform the same way twice, but did not; seed it in each call")
-        require(not same(first, other), "another seed must transform another way, but did not; use the seed")
+    sampler = transforming(plugin_class)
+    images = tiny_images().images
+    first, again, other = (sampler.transform(images.copy(), seed) for seed in (SEED, SEED, OTHER_SEED))
+    require(same(first, again), "one seed must transform the same way twice, but did not; seed it in each call")
+    require(not same(first, other), "another seed must transform another way, but did not; use the seed")
 
 
 def check_transform_changes_each_image_by_itself(plugin_class: type[Augmenter]) -> None:
     """Copies of one image in one call come out differently: each has a draw of its own."""
-    with transforming(plugin_class) as sampler:
-        copies = sampler.transform(np.repeat(tiny_images().images[:1], 24, axis=0), SEED)
-        equal = bool((copies == copies[:1]).all())
-        require(not equal, "transform must draw anew for every image, but 24 copies came out alike; draw per image")
+    sampler = transforming(plugin_class)
+    copies = sampler.transform(np.repeat(tiny_images().images[:1], 24, axis=0), SEED)
+    equal = bool((copies == copies[:1]).all())
+    require(not equal, "transform must draw anew for every image, but 24 copies came out alike; draw per image")
 
 
 def check_transform_leaves_its_images_alone(plugin_class: type[Augmenter]) -> None:
     """The images given to transform are not edited, and read-only ones will do."""
-    with transforming(plugin_class) as sampler:
-        read_only = tiny_images().images
-        images = read_only.copy()
-        sampler.transform(images, SEED)
-        require(same(images, read_only), "transform must leave its images alone, but it edited them; work on a copy")
-        sampler.transform(read_only, SEED)
+    sampler = transforming(plugin_class)
+    read_only = tiny_images().images
+    images = read_only.copy()
+    sampler.transform(images, SEED)
+    require(same(images, read_only), "transform must leave its images alone, but it edited them; work on a copy")
+    sampler.transform(read_only, SEED)
 
 
 def check_a_saved_sampler_draws_the_same(plugin_class: type[Augmenter]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import lru_cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
@@ -15,6 +16,7 @@ from lesionbench.testing.fixtures import (
     a_context,
     arrays_of,
     changed,
+    kept_folder,
     quick,
     tiny_images,
     tiny_training_set,
@@ -35,11 +37,18 @@ TOLERANCE = 1e-5  # float32 sums differ in their last digits when a batch has an
 
 
 @contextmanager
-def fitted(plugin_class: type[Classifier], train: TrainingSet | None = None, seed: int = 1) -> Iterator[Predictor]:
-    """A predictor fitted on a tiny training set; its folder is there until the block ends."""
+def fitted(plugin_class: type[Classifier], train: TrainingSet | None = None) -> Iterator[Predictor]:
+    """A predictor newly fitted on a tiny training set; its folder is there until the block ends."""
     with TemporaryDirectory() as folder:
         given = writable_set(train or tiny_training_set())
-        yield quick(plugin_class).fit(given, a_context(Path(folder), seed))
+        yield quick(plugin_class).fit(given, a_context(Path(folder), 1))
+
+
+@lru_cache(maxsize=2)
+def shared(plugin_class: type[Classifier], classes: int = 2, channels: int = 3) -> Predictor:
+    """One fit for all checks that only predict: a deep network's take seconds each."""
+    given = writable_set(tiny_training_set(classes, channels))
+    return quick(plugin_class).fit(given, a_context(kept_folder(), 1))
 
 
 def unseen(classes: int = 2, channels: int = 3) -> Images:
@@ -115,61 +124,59 @@ def check_synthetic_images_are_learnt_from(plugin_class: type[Classifier]) -> No
 def check_scores_have_a_row_an_image_and_a_column_a_class(plugin_class: type[Classifier]) -> None:
     """Scores are float64 (N, K), with one channel and with three, of two classes and of three."""
     for classes, channels in ((2, 3), (3, 1)):
-        with fitted(plugin_class, tiny_training_set(classes, channels)) as predictor:
-            scores = predictor.predict(unseen(classes, channels))
-            found = f"{scores.dtype} {scores.shape}" if isinstance(scores, np.ndarray) else type(scores).__name__
-            right = found == f"float64 {(6 * classes, classes)}"
-            require(right, f"scores must be float64 {(6 * classes, classes)}, not {found}; use .astype(np.float64)")
+        scores = shared(plugin_class, classes, channels).predict(unseen(classes, channels))
+        found = f"{scores.dtype} {scores.shape}" if isinstance(scores, np.ndarray) else type(scores).__name__
+        right = found == f"float64 {(6 * classes, classes)}"
+        require(right, f"scores must be float64 {(6 * classes, classes)}, not {found}; use .astype(np.float64)")
 
 
 def check_scores_are_probabilities(plugin_class: type[Classifier]) -> None:
     """Scores are finite, lie in 0..1, and each row sums to one."""
     for classes, channels in ((2, 3), (3, 1)):
-        with fitted(plugin_class, tiny_training_set(classes, channels)) as predictor:
-            scores = predictor.predict(unseen(classes, channels))
-            require(bool(np.isfinite(scores).all()), "scores must be finite numbers, but some are not")
-            low, high = scores.min(), scores.max()
-            require(0 <= low <= high <= 1, f"scores must lie in 0..1, but reach {low:.4g} to {high:.4g}; use a softmax")
-            worst = np.abs(scores.sum(axis=1) - 1).max()
-            require(worst < 1e-6, f"each row of scores must sum to 1, but one is off by {worst:.2g}; divide by the sum")
+        scores = shared(plugin_class, classes, channels).predict(unseen(classes, channels))
+        require(bool(np.isfinite(scores).all()), "scores must be finite numbers, but some are not")
+        low, high = scores.min(), scores.max()
+        require(0 <= low <= high <= 1, f"scores must lie in 0..1, but reach {low:.4g} to {high:.4g}; use a softmax")
+        worst = np.abs(scores.sum(axis=1) - 1).max()
+        require(worst < 1e-6, f"each row of scores must sum to 1, but one is off by {worst:.2g}; divide by the sum")
 
 
 def check_no_images_give_no_scores(plugin_class: type[Classifier]) -> None:
     """Zero images give scores of shape (0, K)."""
-    with fitted(plugin_class) as predictor:
-        found = predictor.predict(unseen()[:0]).shape
-        require(found == (0, 2), f"predict of zero images must have shape (0, 2), not {found}")
+    predictor = shared(plugin_class)
+    found = predictor.predict(unseen()[:0]).shape
+    require(found == (0, 2), f"predict of zero images must have shape (0, 2), not {found}")
 
 
 def check_an_image_is_scored_by_itself(plugin_class: type[Classifier]) -> None:
     """An image's scores do not depend on the images beside it (as they would with batch norm in training mode)."""
     images = unseen()
-    with fitted(plugin_class) as predictor:
-        together = predictor.predict(images)
-        for n in range(0, len(images), 3):
-            apart = np.abs(predictor.predict(images[n : n + 1])[0] - together[n]).max()
-            require(
-                apart <= TOLERANCE,
-                f"an image must score the same alone and among others, but differs by {apart:.2g}; call model.eval()",
-            )
+    predictor = shared(plugin_class)
+    together = predictor.predict(images)
+    for n in range(0, len(images), 3):
+        apart = np.abs(predictor.predict(images[n : n + 1])[0] - together[n]).max()
+        require(
+            apart <= TOLERANCE,
+            f"an image must score the same alone and among others, but differs by {apart:.2g}; call model.eval()",
+        )
 
 
 def check_predicting_twice_gives_the_same_scores(plugin_class: type[Classifier]) -> None:
     """Predicting draws nothing at random (as dropout in training mode would)."""
-    with fitted(plugin_class) as predictor:
-        apart = np.abs(predictor.predict(unseen()) - predictor.predict(unseen())).max()
-        require(apart == 0, f"predicting twice must give the same scores, but they differ by {apart:.2g}; model.eval()")
+    predictor = shared(plugin_class)
+    apart = np.abs(predictor.predict(unseen()) - predictor.predict(unseen())).max()
+    require(apart == 0, f"predicting twice must give the same scores, but they differ by {apart:.2g}; model.eval()")
 
 
 def check_predict_leaves_its_images_alone(plugin_class: type[Classifier]) -> None:
     """The images given to predict are not edited, and read-only ones will do."""
-    with fitted(plugin_class) as predictor:
-        images = unseen()
-        predictor.predict(images)
-        kept = np.array_equal(images, unseen())
-        require(kept, "predict must leave its images alone, but it edited them; work on a copy")
-        images.flags.writeable = False
-        predictor.predict(images)
+    predictor = shared(plugin_class)
+    images = unseen()
+    predictor.predict(images)
+    kept = np.array_equal(images, unseen())
+    require(kept, "predict must leave its images alone, but it edited them; work on a copy")
+    images.flags.writeable = False
+    predictor.predict(images)
 
 
 def check_fit_leaves_global_state_alone(plugin_class: type[Classifier]) -> None:
@@ -180,7 +187,8 @@ def check_fit_leaves_global_state_alone(plugin_class: type[Classifier]) -> None:
 
 def check_predict_leaves_global_state_alone(plugin_class: type[Classifier]) -> None:
     """Predicting neither draws from, nor seeds, nor switches anything global of random, numpy or torch."""
-    with fitted(plugin_class) as predictor, global_state_left_alone("predict"):
+    predictor = shared(plugin_class)
+    with global_state_left_alone("predict"):
         predictor.predict(unseen())
 
 

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import atexit
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, TypeVar
+from pathlib import Path
+from shutil import rmtree
+from tempfile import mkdtemp
+from typing import TypeVar
 
 import numpy as np
 from pydantic import ValidationError
@@ -13,9 +17,6 @@ from lesionbench.pipeline.images import LabelledImages
 from lesionbench.pipeline.plugin import Plugin
 from lesionbench.pipeline.training_set import TrainingSet
 from lesionbench.testing.verdict import Skipped
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 AnyPlugin = TypeVar("AnyPlugin", bound=Plugin)
 FEW_STEPS = 2
@@ -86,6 +87,13 @@ def build(plugin_class: type[AnyPlugin]) -> AnyPlugin:
     """The plugin with few steps; raises ValidationError when its settings cannot be built so."""
     few = {"steps": FEW_STEPS} if "steps" in plugin_class.model_fields else {}
     return plugin_class.model_validate(few)
+
+
+def kept_folder() -> Path:
+    """A new folder that is there until the process ends."""
+    folder = mkdtemp(prefix="lesionbench-check-")
+    atexit.register(rmtree, folder, ignore_errors=True)
+    return Path(folder)
 
 
 def writable(images: LabelledImages) -> LabelledImages:

@@ -123,8 +123,9 @@ def _restore(state: dict[str, Any]) -> None:
         import torch
 
         torch.set_rng_state(torch.from_numpy(state["torch.random"]))
-        for name, (_, put_back) in _torch_switches().items():
-            put_back(state[name])
+        for name, (read, put_back) in _torch_switches().items():
+            if read() != state[name]:  # use_deterministic_algorithms alone takes seconds when first called
+                put_back(state[name])
 
 
 def _same(one: Any, other: Any) -> bool:

@@ -1,0 +1,93 @@
+import threading
+
+import pytest
+
+from lesionbench.experiment.store import Store, key_of, write_whole
+
+
+def write(store, key="k", text="content"):
+    with store.writing("kind", key) as folder:
+        (folder / "inner").mkdir()
+        (folder / "inner" / "file.txt").write_text(text)
+
+
+def test_an_entry_is_found_again_with_its_content(tmp_path):
+    store = Store(tmp_path)
+    write(store)
+
+    assert (store.find("kind", "k") / "inner" / "file.txt").read_text() == "content"
+    assert store.find("kind", "other") is None
+
+
+def test_an_entry_whose_writing_fails_is_not_there(tmp_path):
+    store = Store(tmp_path)
+
+    with pytest.raises(RuntimeError, match="stop"), store.writing("kind", "k") as folder:
+        (folder / "file.txt").write_text("half")
+        raise RuntimeError("stop")
+
+    assert store.find("kind", "k") is None
+    assert list((tmp_path / "kind").iterdir()) == []
+
+
+@pytest.mark.parametrize("damage", ["shorten", "remove", "no manifest", "manifest is no json"])
+def test_a_damaged_entry_is_set_aside(tmp_path, damage):
+    store = Store(tmp_path)
+    write(store)
+    entry = store.path("kind", "k")
+    {
+        "shorten": lambda: (entry / "inner" / "file.txt").write_text("conten"),
+        "remove": lambda: (entry / "inner" / "file.txt").unlink(),
+        "no manifest": lambda: (entry / "manifest.json").unlink(),
+        "manifest is no json": lambda: (entry / "manifest.json").write_text("{"),
+    }[damage]()
+
+    assert store.find("kind", "k") is None
+    assert not entry.exists()
+    assert len(list((tmp_path / "damaged").iterdir())) == 1
+    write(store)
+    assert store.find("kind", "k") is not None
+
+
+def test_two_writers_of_one_entry_leave_one_whole_entry(tmp_path):
+    store = Store(tmp_path)
+    threads = [threading.Thread(target=write, args=(store,)) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert store.find("kind", "k") is not None
+    assert [path.name for path in (tmp_path / "kind").iterdir()] == ["k"]
+
+
+def test_a_key_does_not_depend_on_the_order_of_names_but_on_every_value():
+    assert key_of({"a": 1, "b": [2]}) == key_of({"b": [2], "a": 1})
+    assert key_of({"a": 1, "b": [2]}) != key_of({"a": 1, "b": [3]})
+    assert key_of({"a": 1}) != key_of({"a": "1"})
+
+
+def test_a_value_without_one_json_form_is_refused():
+    with pytest.raises(ValueError, match="JSON compliant"):
+        key_of({"a": float("nan")})
+
+
+def test_what_an_interrupted_writer_left_is_swept_away(tmp_path):
+    store = Store(tmp_path)
+    write(store)
+    left = tmp_path / "kind" / ".k-abc"
+    left.mkdir()
+
+    store.sweep()
+
+    assert not left.exists()
+    assert store.find("kind", "k") is not None
+
+
+def test_a_text_is_replaced_whole(tmp_path):
+    path = tmp_path / "table.csv"
+    write_whole(path, "a\nb\n")
+    write_whole(path, "c\n")
+
+    assert path.read_bytes() == b"c\n"
+    assert [entry.name for entry in tmp_path.iterdir()] == ["table.csv"]

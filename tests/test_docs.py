@@ -1,0 +1,113 @@
+"""Every command, option, setting, error, hook and column is in the docs, or this fails."""
+
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from lesionbench import errors, hookspecs
+from lesionbench.experiment.settings import Experiment
+from lesionbench.experiment.tables import CELL_COLUMNS, SPLIT_COLUMNS
+from lesionbench.pipeline.leaderboard import COLUMNS, PER_CLASS_COLUMNS
+from lesionbench.plugins import KINDS, Plugins
+
+ROOT = Path(__file__).parent.parent
+REFERENCE = (ROOT / "docs" / "reference.md").read_text()
+GUIDE = (ROOT / "docs" / "writing-a-plugin.md").read_text()
+README = (ROOT / "README.md").read_text()
+
+
+@pytest.mark.parametrize("column", sorted({*COLUMNS, *PER_CLASS_COLUMNS, *CELL_COLUMNS}))
+def test_every_column_is_documented(column):
+    assert f"`{column}`" in REFERENCE
+
+
+def test_the_columns_of_the_splits_are_words_of_the_reference():
+    assert all(column in REFERENCE for column in SPLIT_COLUMNS)
+
+
+@pytest.mark.parametrize("setting", Experiment.model_fields)
+def test_every_setting_of_an_experiment_is_documented(setting):
+    assert f"| `{setting}` |" in REFERENCE
+
+
+@pytest.mark.parametrize("command", ["run", "plan", "plugins", "check", "leaderboard", "data list", "data check"])
+def test_every_command_is_documented(command):
+    assert f"`lesionbench {command}" in REFERENCE
+
+
+def test_no_command_is_missing_from_the_list_above():
+    from lesionbench.cli.main import app
+
+    names = {command.callback.__name__ for command in app.registered_commands if command.callback}
+
+    assert names == {"run", "plan", "plugins", "check", "leaderboard"}
+    assert [group.name for group in app.registered_groups] == ["data"]
+
+
+def test_every_option_of_run_is_documented():
+    import inspect
+
+    from lesionbench.cli.run import run
+
+    for name in inspect.signature(run).parameters:
+        if name != "file":
+            assert f"`--{name.replace('_', '-')}" in REFERENCE, name
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_hook_is_documented_with_its_signature(kind):
+    hook = getattr(hookspecs, f"register_{kind}s")
+
+    assert f"`{hook.__name__}() -> {hook.__annotations__['return']}`" in REFERENCE
+
+
+def test_every_error_that_is_raised_is_documented():
+    families = {"LesionbenchError", "InputError"}
+    for name, value in vars(errors).items():
+        if isinstance(value, type) and issubclass(value, Exception) and name not in families:
+            assert f"`{name}`" in REFERENCE
+
+
+def test_every_setting_of_every_plugin_has_a_description():
+    for found in Plugins.load().found.values():
+        for name, field in found.cls.model_fields.items():
+            assert field.description, f"{found.name}.{name}"
+
+
+def test_every_setting_of_a_plugin_package_is_in_its_readme():
+    for found in Plugins.load().found.values():
+        folder = ROOT / "plugins" / found.package.removeprefix("lesionbench-")
+        if folder.is_dir():
+            readme = (folder / "README.md").read_text()
+            for name in (found.name, *found.cls.model_fields):
+                assert f"`{name}`" in readme, f"{found.package}: {name}"
+
+
+def test_every_installed_plugin_is_named_in_the_readme():
+    for found in Plugins.load().found.values():
+        if found.package.startswith("lesionbench") and (
+            found.package == "lesionbench" or (ROOT / "plugins" / found.package.removeprefix("lesionbench-")).is_dir()
+        ):
+            assert f"`{found.name}`" in README
+
+
+def test_the_plugin_of_the_guide_is_the_one_that_is_tested():
+    from test_plugins import TEN_LINES
+
+    assert TEN_LINES.strip() in GUIDE
+
+
+def test_the_guides_package_file_is_valid():
+    block = GUIDE.partition("```toml\n")[2].partition("```")[0]
+
+    assert tomllib.loads(block)["project"]["entry-points"]["lesionbench"] == {
+        "lesionbench-mirror": "lesionbench_mirror"
+    }
+
+
+def test_the_readme_prints_every_folder_and_file_of_the_source():
+    tree = README.partition("src/lesionbench/\n")[2].partition("```")[0]
+    for path in (ROOT / "src" / "lesionbench").rglob("*.py"):
+        if path.name not in ("__init__.py", "__main__.py"):
+            assert path.name in tree, path
