@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from lesionbench.hookspecs import hookimpl
     from lesionbench.pipeline.augmenter import Augmenter, Sampler
     from lesionbench.pipeline.classifier import Classifier, Predictor
-    from lesionbench.pipeline.context import RunContext
+    from lesionbench.pipeline.context import RunContext, derive_seed
     from lesionbench.pipeline.dataset import Dataset, LoadedDataset
     from lesionbench.pipeline.images import Groups, Images, LabelledImages, Labels, Scores
     from lesionbench.pipeline.training_set import TrainingSet
@@ -38,6 +38,7 @@ _HOME = {
     "TrainingDiverged": "errors",
     "TrainingSet": "pipeline.training_set",
     "UnreadableImage": "errors",
+    "derive_seed": "pipeline.context",
     "hookimpl": "hookspecs",
 }
 
@@ -59,6 +60,7 @@ __all__ = [
     "TrainingDiverged",
     "TrainingSet",
     "UnreadableImage",
+    "derive_seed",
     "hookimpl",
 ]
 

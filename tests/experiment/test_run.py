@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from conftest import CommandLine
 
-from lesionbench.experiment.context import derive_seed
+from lesionbench.pipeline.context import derive_seed
 
 GRID = ("run", "--dataset", "spy-dots", "--classifier", "spy-centroids", "--augmenter", "spy-copies")
 GRID = (*GRID, "--augmenter", "oversample", "--synthetic", "5,12", "--seeds", "2")

@@ -22,36 +22,38 @@ def list_table(settings: Folder, root: Path) -> Listing:
     """The images in the rows of `settings.table`; raises DatasetError when it is no table with these columns."""
     table = _table_path(settings.table, root)
     columns, rows = read_rows(table)
-    has_group = _has_column(settings, "group_column", columns, table)
-    has_split = _has_column(settings, "split_column", columns, table)
     for key in ("path_column", "label_column"):
         _has_column(settings, key, columns, table, optional=False)
+    group = settings.group_column if _has_column(settings, "group_column", columns, table) else None
+    split = settings.split_column if _has_column(settings, "split_column", columns, table) else None
     listing = Listing(tables=[table])
     first_line: dict[str, int] = {}
-    validation = 0
     for line, row in rows:
-        where = f"{table.name} line {line}"
         path, problem = _image_path(row[settings.path_column], root)
-        problems = [problem, _twice(path, line, first_line)]
-        problems += [
-            _empty(row, column) for column in (settings.label_column, *([settings.group_column] if has_group else []))
-        ]
-        part = row[settings.split_column].lower() if has_split else "train"
-        if part not in PARTS and part not in VALIDATION:
-            problems.append(
-                f"{settings.split_column} must be train or test (or val), not {row[settings.split_column]!r}"
-            )
-        validation += part in VALIDATION
-        listing.problems += [f"{where}: {text}" for text in problems if text]
+        problems = [problem, _twice(path, line, first_line), _no_part(row, split)]
+        problems += [_empty(row, column) for column in (settings.label_column, group) if column]
+        listing.problems += [f"{table.name} line {line}: {text}" for text in problems if text]
         if path is not None and not any(problems):
-            group = row[settings.group_column] if has_group else None
-            is_test = PARTS.get(part) == "test" if has_split else None
-            listing.images.append(ListedImage(root / path, path.as_posix(), row[settings.label_column], group, is_test))
+            label, is_test = row[settings.label_column], _is_test(row, split)
+            listing.images.append(
+                ListedImage(root / path, path.as_posix(), label, row[group] if group else None, is_test)
+            )
     if not rows:
         listing.problems.append(f"{table}: a table needs a row an image, but has only its header")
+    validation = sum(row[split].lower() in VALIDATION for _, row in rows) if split else 0
     if validation:
         listing.notes.append(VALIDATION_NOTE.format(count=validation))
     return listing.finished()
+
+
+def _no_part(row: Row, column: str | None) -> str:
+    if column is None or row[column].lower() in (*PARTS, *VALIDATION):
+        return ""
+    return f"{column} must be train or test (or val), not {row[column]!r}"
+
+
+def _is_test(row: Row, column: str | None) -> bool | None:
+    return None if column is None else PARTS.get(row[column].lower()) == "test"
 
 
 def read_rows(table: Path) -> tuple[list[str], list[tuple[int, Row]]]:

@@ -223,7 +223,7 @@ class Canvas:
         """A canvas of points x points."""
         cos, sin = np.cos(view.angle) / view.zoom, np.sin(view.angle) / view.zoom
         turn = np.array([[cos, sin], [-sin, cos]])
-        return cls((np.arange(points) + 0.5) * 2 / points - 1, turn, -turn @ view.shift)
+        return cls(_axis(points), turn, -turn @ view.shift)
 
     def mapped(self, matrix: Field) -> tuple[Field, Field]:
         """Both coordinates of every point after the view and then the matrix: (n, n) each."""
@@ -236,8 +236,13 @@ class Canvas:
         across, down = 2 * np.pi * (waves.frequencies @ self.turn).T  # (K,) each
         phases = waves.phases + 2 * np.pi * waves.frequencies @ self.shift
         x, y = np.outer(across, self.axis), np.outer(self.axis, down) + phases  # (K, n) and (n, K)
-        product: Field = np.hstack([np.cos(y), -np.sin(y)]) @ np.vstack([np.cos(x), np.sin(x)])
-        return product * np.sqrt(2 / len(phases))
+        field: Field = np.hstack([np.cos(y), -np.sin(y)]) @ np.vstack([np.cos(x), np.sin(x)])
+        return field * float(np.sqrt(2 / len(phases)))  # (n, n)
+
+
+def _axis(points: int) -> Field:
+    """The middles of equal pixels from -1 to 1: (points,)."""
+    return (np.arange(points) + 0.5) * 2 / points - 1
 
 
 def _drawn(lesion: Lesion, canvas: Canvas) -> Field:
@@ -250,13 +255,14 @@ def _drawn(lesion: Lesion, canvas: Canvas) -> Field:
     pigment = lesion.density * (0.75 + 0.35 * np.clip(depth, 0, 1) + lesion.second_tone * np.tanh(mottle))
     pigment *= 1 + lesion.network * texture
     pigment = np.clip(pigment, 0.12, None)
-    flesh = (lesion.skin * np.exp(-MELANIN * (inside * pigment)[..., None])) * (1 + 0.025 * texture[..., None])
+    flesh: Field = lesion.skin * np.exp(-MELANIN * (inside * pigment)[..., None])  # (n, n, 3)
+    flesh *= 1 + 0.025 * texture[..., None]
     for colour, waves, amount in lesion.patches:
         if amount > 0:
             patch = amount * inside * _step(2 * (canvas.field(waves) + 1.5 * amount - 1.7))
             flesh += 0.8 * patch[..., None] * (colour - flesh)
-    hair = _hair_cover(lesion, canvas)
-    return flesh + hair[..., None] * (lesion.hair_colour - flesh)
+    flesh += _hair_cover(lesion, canvas)[..., None] * (lesion.hair_colour - flesh)
+    return flesh
 
 
 def _depth(lesion: Lesion, canvas: Canvas) -> Field:
@@ -298,8 +304,7 @@ def _lit(flesh: Field, view: View, canvas: Canvas) -> Field:
 
 def _lens(fine: int, size: int, focus: float) -> Field:
     """The matrix that blurs and shrinks one axis: (size, fine), rows sum to 1."""
-    fine_axis = (np.arange(fine) + 0.5) * 2 / fine - 1
-    axis = (np.arange(size) + 0.5) * 2 / size - 1
-    width = np.hypot(focus, 0.4 * 2 / size)  # a pixel's own width, and the blur
-    weights = np.exp(-0.5 * ((axis[:, None] - fine_axis[None, :]) / width) ** 2)
-    return weights / weights.sum(1, keepdims=True)
+    width = np.hypot(focus, 0.4 * 2 / size)  # the blur and a pixel's own width
+    weights: Field = np.exp(-0.5 * ((_axis(size)[:, None] - _axis(fine)) / width) ** 2)
+    weights /= weights.sum(1, keepdims=True)
+    return weights

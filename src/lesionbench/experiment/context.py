@@ -1,8 +1,7 @@
-"""Seeds by name, and the context that a plugin's fit is given."""
+"""The context that a plugin's fit is given."""
 
 from __future__ import annotations
 
-import hashlib
 import json
 import time
 from typing import TYPE_CHECKING
@@ -13,12 +12,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 PROGRESS = "progress.jsonl"
-
-
-def derive_seed(*names: str | int) -> int:
-    """A seed in [0, 2**63) that depends on exactly these names and nothing else."""
-    digest = hashlib.sha256(json.dumps(names).encode()).digest()
-    return int.from_bytes(digest[:8], "big") >> 1
 
 
 class Progress:

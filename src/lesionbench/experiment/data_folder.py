@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from lesionbench.pipeline.dataset import Dataset
 
 VARIABLE = "LESIONBENCH_DATA"
+GIVEN_ONLY = ("folder",)  # reads anybody's images, so it has no usual place
 
 
 def find_data(dataset: Dataset, given: Path | None) -> Path | None:
@@ -27,6 +28,8 @@ def find_data(dataset: Dataset, given: Path | None) -> Path | None:
         if not given.is_dir():
             raise DatasetError(f"--data must be an existing folder, not {given}")
         return given
+    if dataset.name in GIVEN_ONLY:
+        raise DatasetError(f"the dataset {dataset.name!r} reads your own images; name their folder with --data DIR")
     places = usual_places(dataset.name)
     for place in places:
         if place.is_dir():

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from lesionbench.experiment.context import derive_seed
 from lesionbench.experiment.provenance import provenance
 from lesionbench.experiment.store import key_of
+from lesionbench.pipeline.context import derive_seed
 
 if TYPE_CHECKING:
     from lesionbench.experiment.grid import Cell, PoolJob
@@ -29,23 +29,16 @@ def classify_seed(prepared: Prepared, cell: Cell) -> int:
     return derive_seed("classify", prepared.experiment.seed, cell.fold, cell.seed)
 
 
-def _surroundings(prepared: Prepared, fold: int) -> dict[str, Any]:
-    return {
-        "splits": prepared.splits_key,
-        "fold": fold,
-        "device": prepared.device,
-        "precision": prepared.precision,
-    }
-
-
 def fit_key(prepared: Prepared, job: PoolJob, plugins: Plugins) -> str:
-    """What an augmenter's fit depends on."""
+    """What an augmenter's fit depends on: the training images it sees, and no other image of the dataset."""
     augmenter = plugins.augmenter(job.augmenter)
     return key_of(
-        _surroundings(prepared, job.fold)
-        | {
+        {
+            "train": prepared.train_digests[job.fold],
             "augmenter": provenance(augmenter, plugins.get("augmenter", augmenter.name).package),
             "seed": augment_seed(prepared, job),
+            "device": prepared.device,
+            "precision": prepared.precision,
         }
     )
 
@@ -60,11 +53,14 @@ def predictions_key(prepared: Prepared, cell: Cell, plugins: Plugins) -> str:
     """What a cell's predictions depend on; doses are nested, so not on how large a pool the dose was taken from."""
     classifier = plugins.classifier(cell.arm.classifier)
     return key_of(
-        _surroundings(prepared, cell.fold)
-        | {
+        {
+            "splits": prepared.splits_key,
+            "fold": cell.fold,
             "fit": fit_key(prepared, cell.pool, plugins) if cell.pool else None,
             "synthetic_per_class": cell.arm.synthetic_per_class,
             "classifier": provenance(classifier, plugins.get("classifier", classifier.name).package),
             "seed": classify_seed(prepared, cell),
+            "device": prepared.device,
+            "precision": prepared.precision,
         }
     )

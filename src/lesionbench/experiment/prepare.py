@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
 from dataclasses import dataclass
@@ -12,10 +13,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lesionbench.errors import DatasetError, OutputError, SettingsError
-from lesionbench.experiment.context import derive_seed
 from lesionbench.experiment.data_folder import find_data
 from lesionbench.experiment.provenance import provenance
 from lesionbench.experiment.store import Store, files_digest, key_of
+from lesionbench.pipeline.context import derive_seed
 from lesionbench.pipeline.dataset import LoadedDataset
 from lesionbench.pipeline.images import LabelledImages
 from lesionbench.pipeline.split import divide, group_status, splits
@@ -57,6 +58,7 @@ class Prepared:
     sources: str  # a digest of the files the dataset was read from; empty for one that is made
     dataset_key: str
     splits_key: str
+    train_digests: tuple[str, ...]  # a digest of the training images of every fold: all that an augmenter sees
     about: About
     device: Device
     precision: Precision
@@ -115,11 +117,12 @@ def prepare(
     about = _about(experiment, dataset, data, mode, parts)
     if keep:
         _keep(store, dataset_key, data, splits_key, parts)
+    digests = tuple(_train_digest(data.images.take(part == "train")) for part in parts)
     device = _device(experiment)
     precision: Precision = (
         ("bf16" if device == "cuda" else "fp32") if experiment.precision == "auto" else experiment.precision
     )
-    return Prepared(experiment, store_folder, digest, dataset_key, splits_key, about, device, precision)
+    return Prepared(experiment, store_folder, digest, dataset_key, splits_key, digests, about, device, precision)
 
 
 def _digest(dataset: Dataset, root: Path | None) -> str:
@@ -132,6 +135,13 @@ def _digest(dataset: Dataset, root: Path | None) -> str:
             f"see: lesionbench data check {dataset.name} --data {root}"
         )
     return files_digest(files, root)
+
+
+def _train_digest(train: LabelledImages) -> str:
+    digest = hashlib.sha256(json.dumps([train.classes, train.shape, train.ids.tolist()]).encode())
+    for array in (train.images, train.labels, train.groups):
+        digest.update(array.tobytes())
+    return digest.hexdigest()
 
 
 def _split_mode(experiment: Experiment, data: LoadedDataset) -> Any:

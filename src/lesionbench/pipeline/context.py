@@ -1,7 +1,9 @@
-"""What a plugin is told about the fit it is asked for."""
+"""What a plugin is told about the fit it is asked for, and seeds derived by name."""
 
 from __future__ import annotations
 
+import hashlib
+import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, Protocol
 
@@ -10,6 +12,12 @@ if TYPE_CHECKING:
 
 Device = Literal["cpu", "cuda"]
 Precision = Literal["fp32", "bf16"]
+
+
+def derive_seed(*names: str | int) -> int:
+    """A seed in [0, 2**63) that depends on exactly these names and nothing else."""
+    digest = hashlib.sha256(json.dumps(names).encode()).digest()
+    return int.from_bytes(digest[:8], "big") >> 1
 
 
 class Report(Protocol):

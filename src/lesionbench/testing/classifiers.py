@@ -150,11 +150,10 @@ def check_no_images_give_no_scores(plugin_class: type[Classifier]) -> None:
 
 def check_an_image_is_scored_by_itself(plugin_class: type[Classifier]) -> None:
     """An image's scores do not depend on the images beside it (as they would with batch norm in training mode)."""
-    images = unseen()
     predictor = shared(plugin_class)
-    together = predictor.predict(images)
-    for n in range(0, len(images), 3):
-        apart = np.abs(predictor.predict(images[n : n + 1])[0] - together[n]).max()
+    together = predictor.predict(unseen())
+    for n in range(0, len(together), 3):
+        apart = np.abs(predictor.predict(unseen()[n : n + 1])[0] - together[n]).max()
         require(
             apart <= TOLERANCE,
             f"an image must score the same alone and among others, but differs by {apart:.2g}; call model.eval()",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import random
 from contextlib import chdir, contextmanager, redirect_stderr, redirect_stdout
+from dataclasses import dataclass
 from importlib.util import find_spec
 from io import StringIO
 from pathlib import Path
@@ -25,13 +26,14 @@ ADVICE = {
     "torch.random": "work inside lesionbench.torchkit.training.torch_session(seed)",
 }
 UNLIKELY_SEED = 918_273_645  # a plugin that reseeds would have to choose this very one to go unseen
+UNLIKELY_THREADS = 3
 
 
 @contextmanager
 def global_state_left_alone(what: str) -> Iterator[None]:
     """Raise AssertionError when the block changes global state; put back what was there before in any case."""
     found = _snapshot()
-    _reseed()
+    _prepare()
     before = _snapshot()
     try:
         yield
@@ -85,12 +87,20 @@ def _snapshot() -> dict[str, Any]:
         import torch
 
         state["torch.random"] = torch.get_rng_state().numpy().copy()
-        state |= {name: read() for name, (read, _) in _torch_switches().items()}
+        state |= {name: switch.read() for name, switch in _torch_switches().items()}
     return state
 
 
-def _torch_switches() -> dict[str, tuple[Callable[[], Any], Callable[[Any], Any]]]:
-    """What else of torch is global: how to read it and how to put it back."""
+@dataclass(frozen=True)
+class _Switch:
+    """Something of torch that is global: how to read and set it, and what it is set to while it is watched."""
+
+    read: Callable[[], Any]
+    put: Callable[[Any], Any]
+    watched: Any  # not what an earlier fit of the same plugin may have left behind
+
+
+def _torch_switches() -> dict[str, _Switch]:
     import torch
 
     def set_deterministic(found: tuple[bool, bool]) -> None:
@@ -100,20 +110,28 @@ def _torch_switches() -> dict[str, tuple[Callable[[], Any], Callable[[Any], Any]
         return torch.are_deterministic_algorithms_enabled(), torch.is_deterministic_algorithms_warn_only_enabled()
 
     return {
-        "torch.get_default_dtype()": (torch.get_default_dtype, torch.set_default_dtype),
-        "torch.get_num_threads()": (torch.get_num_threads, torch.set_num_threads),
-        "torch.is_grad_enabled()": (torch.is_grad_enabled, torch.set_grad_enabled),
-        "torch.are_deterministic_algorithms_enabled()": (is_deterministic, set_deterministic),
+        "torch.get_default_dtype()": _Switch(torch.get_default_dtype, torch.set_default_dtype, torch.float32),
+        "torch.get_num_threads()": _Switch(torch.get_num_threads, torch.set_num_threads, UNLIKELY_THREADS),
+        "torch.is_grad_enabled()": _Switch(torch.is_grad_enabled, torch.set_grad_enabled, True),
+        "torch.are_deterministic_algorithms_enabled()": _Switch(is_deterministic, set_deterministic, (False, False)),
     }
 
 
-def _reseed() -> None:
+def _set_switches(values: dict[str, Any]) -> None:
+    for name, switch in _torch_switches().items():
+        if switch.read() != values[name]:  # use_deterministic_algorithms alone takes seconds when first called
+            switch.put(values[name])
+
+
+def _prepare() -> None:
+    """Put global state where a plugin that sets it, to whatever its author likes, is seen to."""
     random.seed(UNLIKELY_SEED)
-    np.random.seed(UNLIKELY_SEED)  # the global state is what is watched
+    np.random.seed(UNLIKELY_SEED)
     if find_spec("torch") is not None:
         import torch
 
         torch.default_generator.manual_seed(UNLIKELY_SEED)
+        _set_switches({name: switch.watched for name, switch in _torch_switches().items()})
 
 
 def _restore(state: dict[str, Any]) -> None:
@@ -123,9 +141,7 @@ def _restore(state: dict[str, Any]) -> None:
         import torch
 
         torch.set_rng_state(torch.from_numpy(state["torch.random"]))
-        for name, (read, put_back) in _torch_switches().items():
-            if read() != state[name]:  # use_deterministic_algorithms alone takes seconds when first called
-                put_back(state[name])
+        _set_switches(state)
 
 
 def _same(one: Any, other: Any) -> bool:

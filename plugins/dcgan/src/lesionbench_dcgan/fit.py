@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from lesionbench.errors import InputError
-from lesionbench.experiment.context import derive_seed
+from lesionbench.pipeline.context import derive_seed
 from lesionbench.torchkit.figures import file_stems, save_curves, save_rows
 from lesionbench.torchkit.gan import Curves, moments, part_of, train
 from lesionbench.torchkit.training import torch_session

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from lesionbench.experiment.context import derive_seed
+from lesionbench.pipeline.context import derive_seed
 from lesionbench.torchkit.gan import (
     Losses,
     Players,

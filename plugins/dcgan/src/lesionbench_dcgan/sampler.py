@@ -12,7 +12,7 @@ from safetensors.torch import load_file, save_file
 from torch.nn.functional import interpolate
 
 from lesionbench.errors import ContractError
-from lesionbench.experiment.context import derive_seed
+from lesionbench.pipeline.context import derive_seed
 from lesionbench.torchkit.tensors import to_images
 from lesionbench.torchkit.training import torch_session
 from lesionbench_dcgan.networks import ARCHITECTURES

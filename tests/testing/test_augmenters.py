@@ -1,0 +1,243 @@
+from __future__ import annotations
+
+import json
+import pickle
+import random
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+import pytest
+from pydantic import Field
+
+from lesionbench import Augmenter
+from lesionbench.testing import augmenter_checks
+
+
+class NoiseSampler:
+    def __init__(self, shape, seed):
+        self.shape, self.seed = tuple(shape), seed
+
+    def generator(self, *parts):
+        return np.random.default_rng([self.seed, *parts])
+
+    def sample(self, label, count, seed):
+        return self.generator(seed, label).integers(0, 256, (count, *self.shape), np.uint8)
+
+    def transform(self, images, seed):
+        shift = self.generator(seed).integers(0, 50, (len(images), 1, 1, 1), np.uint8)
+        return images // 2 + shift
+
+    def save(self, folder):
+        (folder / "noise.json").write_text(json.dumps([self.shape, self.seed]))
+
+
+class Noise(Augmenter):
+    """Noise: a correct augmenter."""
+
+    name: ClassVar[str] = "noise"
+    sampler: ClassVar[type] = NoiseSampler
+    steps: int = Field(1000, ge=1, description="Steps that it pretends to take.")
+
+    def fit(self, train, context):
+        for step in range(1, self.steps + 1):
+            context.report(step, self.steps, loss=1.0 / step)
+        (context.folder / "notes.txt").write_text("fitted")
+        return self.sampler(train.shape, context.seed)
+
+    def load(self, folder):
+        return self.sampler(*json.loads((folder / "noise.json").read_text()))
+
+
+class EditsTheTrainingImages(Noise):
+    def fit(self, train, context):
+        train.images[0] = 0
+        return super().fit(train, context)
+
+
+class RemembersInItsSettings(Noise):
+    def fit(self, train, context):
+        self.__dict__["learnt"] = train.shape
+        return super().fit(train, context)
+
+
+class ReturnsOneSampler(Noise):
+    made: ClassVar[dict] = {}
+
+    def fit(self, train, context):
+        return self.made.setdefault(train.shape, super().fit(train, context))
+
+
+class FitsUnseeded(Noise):
+    def fit(self, train, context):
+        return self.sampler(train.shape, int(np.random.default_rng().integers(1000)))
+
+
+class ReseedsTorch(Noise):
+    def fit(self, train, context):
+        import torch
+
+        torch.manual_seed(context.seed)
+        return super().fit(train, context)
+
+
+class SetsTorchsDefaultDtype(Noise):
+    def fit(self, train, context):
+        import torch
+
+        torch.set_default_dtype(torch.float64)
+        return super().fit(train, context)
+
+
+class SetsTorchsThreads(Noise):
+    def fit(self, train, context):
+        import torch
+
+        torch.set_num_threads(torch.get_num_threads() + 1)
+        return super().fit(train, context)
+
+
+class Prints(Noise):
+    def fit(self, train, context):
+        print("step 1 of 1000")
+        return super().fit(train, context)
+
+
+class WritesIntoTheCurrentFolder(Noise):
+    def fit(self, train, context):
+        Path("loss.csv").write_text("1.0")
+        return super().fit(train, context)
+
+
+class WritesBesideItsFolder(Noise):
+    def fit(self, train, context):
+        (context.folder.parent / "loss.csv").write_text("1.0")
+        return super().fit(train, context)
+
+
+class ReportsNoNumber(Noise):
+    def fit(self, train, context):
+        context.report(1, 2, loss=float("nan"))
+        return self.sampler(train.shape, context.seed)
+
+
+class ReportsBeyondTheTotal(Noise):
+    def fit(self, train, context):
+        context.report(3, 2, loss=0.5)
+        return self.sampler(train.shape, context.seed)
+
+
+def with_sampler(name, **methods):
+    """A Noise augmenter whose sampler has these methods instead."""
+    return type(name, (Noise,), {"sampler": type(name, (NoiseSampler,), methods), "__module__": __name__})
+
+
+def draw(self, label, count, seed):
+    return NoiseSampler.sample(self, label, count, seed)
+
+
+def draw_and_reseed_numpy(self, label, count, seed):
+    np.random.seed(seed)
+    return draw(self, label, count, seed)
+
+
+def draw_where_it_stopped(self, label, count, seed):
+    self.calls = getattr(self, "calls", 0) + 1
+    return draw(self, label, count, seed + self.calls)
+
+
+def transform_in_place(self, images, seed):
+    images[:] = NoiseSampler.transform(self, images, seed)
+    return images
+
+
+def transform_with_random(self, images, seed):
+    random.random()
+    return NoiseSampler.transform(self, images, seed)
+
+
+def pickle_itself(self, folder):
+    NoiseSampler.save(self, folder)
+    (folder / "sampler.bin").write_bytes(pickle.dumps(self.shape))
+
+
+BROKEN = {
+    EditsTheTrainingImages: {"fit_leaves_the_training_images_alone"},
+    RemembersInItsSettings: {"fit_leaves_the_settings_alone"},
+    ReturnsOneSampler: {"fit_returns_a_new_sampler"},
+    FitsUnseeded: {"fit_with_the_same_seed_gives_the_same_samples"},
+    ReseedsTorch: {"fit_leaves_global_state_alone"},
+    SetsTorchsDefaultDtype: {"fit_leaves_global_state_alone"},
+    SetsTorchsThreads: {"fit_leaves_global_state_alone"},
+    Prints: {"it_prints_nothing"},
+    WritesIntoTheCurrentFolder: {"it_writes_into_its_folder_alone"},
+    WritesBesideItsFolder: {"it_writes_into_its_folder_alone"},
+    ReportsNoNumber: {"reports_are_sound"},
+    ReportsBeyondTheTotal: {"reports_are_sound"},
+    with_sampler("DrawsFloats", sample=lambda *a: draw(*a) / 255): {"samples_look_like_training_images"},
+    with_sampler("DrawsZeroToOne", sample=lambda *a: draw(*a) // 128): {"samples_look_like_training_images"},
+    with_sampler("DrawsOneTooFew", sample=lambda *a: draw(*a)[:-1]): {"samples_look_like_training_images"},
+    with_sampler("DrawsHalves", sample=lambda *a: draw(*a)[:, :16]): {
+        "samples_look_like_training_images",
+        "a_dose_of_zero_gives_no_images",
+    },
+    with_sampler("IgnoresTheSeed", sample=lambda s, label, n, seed: draw(s, label, n, 0)): {
+        "another_seed_draws_other_images"
+    },
+    with_sampler("IgnoresTheClass", sample=lambda s, label, n, seed: draw(s, 0, n, seed)): {
+        "another_class_draws_other_images"
+    },
+    with_sampler("IsNotNested", sample=lambda s, label, n, seed: draw(s, label, n, seed + n)): {"doses_are_nested"},
+    with_sampler("DrawsOnFromWhereItStopped", sample=draw_where_it_stopped): {
+        "the_same_seed_draws_the_same_images",
+        "fit_returns_a_new_sampler",
+        "doses_are_nested",
+    },
+    with_sampler("ReseedsNumpy", sample=draw_and_reseed_numpy): {"sample_leaves_global_state_alone"},
+    with_sampler("TransformsInPlace", transform=transform_in_place): {"transform_leaves_its_images_alone"},
+    with_sampler("TransformsWithRandom", transform=transform_with_random): {"transform_leaves_global_state_alone"},
+    with_sampler("TransformsAllAlike", transform=lambda s, images, seed: images // 2 + np.uint8(seed)): {
+        "transform_changes_each_image_by_itself"
+    },
+    with_sampler("TransformsUnseeded", transform=lambda s, im, seed: NoiseSampler.transform(s, im, 0)): {
+        "transform_is_seeded"
+    },
+    with_sampler("TransformsToFloats", transform=lambda s, im, seed: NoiseSampler.transform(s, im, seed) / 255): {
+        "transform_keeps_shape_and_dtype"
+    },
+    with_sampler("PicklesItself", save=pickle_itself): {"a_saved_sampler_holds_no_pickle"},
+    with_sampler(
+        "ForgetsItsSeed", save=lambda s, folder: (folder / "noise.json").write_text(json.dumps([s.shape, 99]))
+    ): {"a_saved_sampler_draws_the_same"},
+}
+
+
+@pytest.fixture(autouse=True)
+def torch_as_it_was():
+    import torch
+
+    dtype, threads = torch.get_default_dtype(), torch.get_num_threads()
+    yield
+    torch.set_default_dtype(dtype)
+    torch.set_num_threads(threads)
+
+
+@pytest.mark.parametrize("check", augmenter_checks(), ids=lambda check: check.__name__)
+def test_a_correct_augmenter_keeps_the_contract(check):
+    check(Noise)
+
+
+@pytest.mark.parametrize("broken", BROKEN, ids=lambda broken: broken.__name__)
+def test_a_broken_augmenter_is_caught_by_the_check_meant_for_it(broken, failing):
+    assert BROKEN[broken] == failing("augmenter", broken)
+
+
+def test_a_message_says_rule_value_and_what_to_change():
+    check = next(check for check in augmenter_checks() if check.__name__ == "check_fit_leaves_global_state_alone")
+    with pytest.raises(AssertionError) as error:
+        check(ReseedsTorch)
+    expected = (
+        "fit must leave global state alone, but it changed torch.random; "
+        "work inside lesionbench.torchkit.training.torch_session(seed)"
+    )
+    assert expected == str(error.value)
