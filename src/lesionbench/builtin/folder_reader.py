@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -72,7 +73,7 @@ def list_files(settings: Folder, root: Path | None) -> Listing:
 
 
 def _check(settings: Folder, root: Path | None) -> str:
-    return f"'{spec_of(settings)}' --data {root}"
+    return f"{shlex.quote(spec_of(settings))} --data {shlex.quote(str(root))}"
 
 
 def _read(settings: Folder, root: Path | None, listing: Listing) -> Images:

@@ -130,14 +130,19 @@ def _strict_pillow() -> Iterator[None]:
 
 
 def _read(path: Path, size: int, channels: Channels) -> Images:
-    image = _as_viewed(path)
+    square = _central_square(_as_viewed(path))
+    if channels == 1:
+        square = square.convert("L")
+    resized = square.resize((size, size), Image.Resampling.LANCZOS)
+    return np.asarray(resized, np.uint8).reshape(size, size, channels)
+
+
+def _central_square(image: Image.Image) -> Image.Image:
     width, height = image.size
     side = min(width, height)
     left, top = (width - side) // 2, (height - side) // 2
-    if channels == 1:
-        image = image.convert("L")
-    square = image.resize((size, size), Image.Resampling.LANCZOS, box=(left, top, left + side, top + side))
-    return np.asarray(square, np.uint8).reshape(size, size, channels)
+    # Cut first: with `box` instead, resizing would also see what lies beyond the edge.
+    return image if width == height else image.crop((left, top, left + side, top + side))
 
 
 def _as_viewed(path: Path) -> Image.Image:

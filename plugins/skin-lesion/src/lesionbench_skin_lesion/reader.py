@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -25,13 +26,14 @@ def load(settings: SkinLesion, root: Path | None) -> LoadedDataset:
     tree = find_tree(root)
     lesions = _lesions(settings, tree)
     chosen, notes = list(tree.images), [_unknown_note(tree)]
+    known = sorted({lesion.group for lesion in lesions} if lesions is not None else {image.id for image in chosen})
     if lesions is not None:
         chosen, lesions, notes = _with_lesions(settings, tree, lesions)
     names = [lesion.group for lesion in lesions] if lesions is not None else [image.id for image in chosen]
     images = LabelledImages(
-        read_images([image.path for image in chosen], settings.size, 3, f"skin-lesion --data {root}"),
+        read_images([image.path for image in chosen], settings.size, 3, f"skin-lesion --data {shlex.quote(str(root))}"),
         np.array([CLASSES.index(image.label) for image in chosen], np.int64),
-        np.unique(np.array(names), return_inverse=True)[1].astype(np.int64),
+        np.searchsorted(known, names).astype(np.int64),  # numbered before any is left out: clean and official agree
         np.array([image.id for image in chosen]),
         CLASSES,
     )
