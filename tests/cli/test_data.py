@@ -69,8 +69,9 @@ def test_check_names_the_missing_positive_class_the_groups_and_the_notes(images)
 
 def test_check_counts_the_classes_of_train_and_test(images):
     lines = data("check", "folder[table=table.csv,keep_shared_groups=true]", "--data", images)
-    assert "classes           train    test" in lines
-    assert "         mel          1       1" in lines
+    assert ["classes train test", "mel 1 1", "nevus 1 1", "total 2 2"] == [
+        " ".join(line.split()) for line in lines[2:6]
+    ]
     assert "groups   shared in the official split, 3 groups, 1 of them in both train and test" in lines
 
 
@@ -82,7 +83,7 @@ def test_check_says_that_a_leaking_split_will_be_refused(images):
 def test_check_of_a_made_dataset_needs_no_data():
     lines = data("check", "skin-phantom[train=12,test=8]")
     assert lines[0] == "skin-phantom[train=12,test=8]  (made, needs no data)"
-    assert "         total           12       8" in lines
+    assert lines[5].split() == ["total", "12", "8"]
     assert "positive malignant" in lines
 
 

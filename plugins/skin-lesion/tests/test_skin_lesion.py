@@ -5,12 +5,12 @@ import shutil
 from pathlib import Path
 
 import pytest
-from lesionbench_skin_lesion import SkinLesion
 from PIL import Image
 
 from lesionbench.errors import DatasetError
 from lesionbench.pipeline.split import divide, group_status, splits
 from lesionbench.testing import dataset_checks
+from lesionbench_skin_lesion import SkinLesion
 
 HEADER = "split,label,name,isic_id,lesion_id,id_basis,group,test_has_train_twin"
 SIDES, LABELS = ("train", "test"), ("benign", "malignant")

@@ -18,25 +18,34 @@ if TYPE_CHECKING:
 def torch_session(seed: int, device: str = "cpu") -> Iterator[None]:
     """Seed torch inside the block and leave its global state as it was found.
 
-    On the CPU one thread is used and algorithms are deterministic, so that the result is the same
-    however many processes share the machine.
+    One thread on the CPU, deterministic algorithms on a GPU: the result is the same however many
+    processes share the machine.
     """
-    threads = torch.get_num_threads()
-    deterministic = torch.are_deterministic_algorithms_enabled()
-    warn_only = torch.is_deterministic_algorithms_warn_only_enabled()
-    filling = torch.utils.deterministic.fill_uninitialized_memory  # type: ignore[attr-defined]  # torch's stubs
     with torch.random.fork_rng(devices=range(torch.cuda.device_count()) if device == "cuda" else []):
         torch.manual_seed(seed % 2**63)
-        torch.use_deterministic_algorithms(True, warn_only=device == "cuda")
-        torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]  # 1 to 2 ms a step
-        if device == "cpu":
-            torch.set_num_threads(1)
-        try:
+        with _deterministic_cuda() if device == "cuda" else _one_thread():
             yield
-        finally:
-            torch.set_num_threads(threads)
-            torch.use_deterministic_algorithms(deterministic, warn_only=warn_only)
-            torch.utils.deterministic.fill_uninitialized_memory = filling  # type: ignore[attr-defined]  # as above
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
+
+
+@contextmanager
+def _deterministic_cuda() -> Iterator[None]:
+    deterministic = torch.are_deterministic_algorithms_enabled()
+    warn_only = torch.is_deterministic_algorithms_warn_only_enabled()
+    torch.use_deterministic_algorithms(True, warn_only=True)  # takes seconds when first called, so not on the CPU
+    try:
+        yield
+    finally:
+        torch.use_deterministic_algorithms(deterministic, warn_only=warn_only)
 
 
 def batches(count: int, batch_size: int, seed: int) -> Iterator[torch.Tensor]:

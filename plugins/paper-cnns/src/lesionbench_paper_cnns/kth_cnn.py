@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from lesionbench.pipeline.training_set import TrainingSet
     from lesionbench_paper_cnns import KthCnn
 
-log = logging.getLogger(__name__)
+log = logging.getLogger("lesionbench")
 
 
 def fit_kth_cnn(settings: KthCnn, train: TrainingSet, context: RunContext) -> TorchPredictor:
