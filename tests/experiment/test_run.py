@@ -217,7 +217,7 @@ def test_the_experiment_file_of_a_run_runs_the_same_experiment(finished):
     assert not (finished.cwd / "runs").exists()
 
 
-def test_ctrl_c_stops_cleanly_keeps_what_is_finished_and_says_how_to_go_on(with_spies):
+def test_a_run_keeps_others_out_and_ctrl_c_stops_it_cleanly_and_says_how_to_go_on(with_spies):
     slow = ("run", "--dataset", "spy-dots", "--classifier", "spy-centroids", "--augmenter", "spy-copies[seconds=60]")
     process = subprocess.Popen(
         with_spies.command(*slow, "--positive-class", "b", "--seeds", 1, "--jobs", 2, "--out", "o"),
@@ -232,10 +232,12 @@ def test_ctrl_c_stops_cleanly_keeps_what_is_finished_and_says_how_to_go_on(with_
     deadline = time.monotonic() + 60
     while not done.exists() and time.monotonic() < deadline:
         time.sleep(0.1)
+    second = with_spies(*slow, "--positive-class", "b", "--seeds", 1, "--jobs", 2, "--out", "o", status=2)
 
     os.kill(process.pid, signal.SIGINT)
     _, errors = process.communicate(timeout=30)
 
+    assert "another run is writing into o" in second.stderr
     assert process.returncode == 130
     assert "To go on: lesionbench run o/experiment.toml" in errors
     assert "Traceback" not in errors

@@ -41,9 +41,15 @@ def main() -> None:
     except LesionbenchError as error:
         _say(error)
         sys.exit(1)
+    except KeyboardInterrupt:
+        sys.stderr.write("\nlesionbench: stopped\n")
+        sys.exit(130)
     except BrokenPipeError:  # the reader of our output, such as `head`, has gone
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
+    except OSError as error:  # a full disk, a folder that may not be written, a file that vanished
+        sys.stderr.write(f"lesionbench: the system refuses: {error}\n")
+        sys.exit(2)
 
 
 def _say(error: LesionbenchError) -> None:

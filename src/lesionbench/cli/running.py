@@ -12,7 +12,7 @@ from lesionbench.cli.tables import print_leaderboard
 from lesionbench.cli.views import choose_view
 from lesionbench.errors import SettingsError
 from lesionbench.experiment.executors import ExecutorKind, open_workers
-from lesionbench.experiment.output import check_output
+from lesionbench.experiment.output import check_output, held
 from lesionbench.experiment.prepare import prepare
 from lesionbench.experiment.runner import Run
 from lesionbench.experiment.store import Store
@@ -48,15 +48,15 @@ def run_experiment(plugins: Plugins, experiment: Experiment, request: Request) -
         hint = did_you_mean(request.executor, kinds)
         raise SettingsError(f"an executor is one of {', '.join(kinds)}, not {request.executor!r}{hint}")
     noted = check_output(request.out, experiment)
-    if request.store is None:
-        Store(request.out / "store").sweep()
     prepared = prepare(experiment, plugins, request.store or request.out / "store", noted.get("sources"))
     view = choose_view(request.quiet)
     announce(view, prepared)
     jobs = request.jobs or (os.cpu_count() or 1 if prepared.device == "cpu" else 1)
     workers = partial(open_workers, cast("ExecutorKind", request.executor), jobs, request.scheduler)
     try:
-        with view:
+        with held(request.out), view:
+            if request.store is None:
+                Store(request.out / "store").sweep()
             rows = Run(prepared, plugins, request.out, view)(workers)
     except KeyboardInterrupt:
         sys.stderr.write(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import tomllib
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import tomli_w
@@ -15,7 +16,13 @@ from lesionbench.experiment import keys
 from lesionbench.experiment.settings import RESOLVED, Experiment
 from lesionbench.experiment.store import Store, write_whole
 
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None  # type: ignore[assignment]  # then nothing is locked
+
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from lesionbench.experiment.grid import Cell
@@ -23,6 +30,7 @@ if TYPE_CHECKING:
     from lesionbench.plugins import Plugins
 
 SETTINGS = "experiment.toml"
+LOCK = ".lock"
 
 
 def check_output(out: Path, experiment: Experiment) -> dict[str, Any]:
@@ -53,6 +61,19 @@ def check_output(out: Path, experiment: Experiment) -> dict[str, Any]:
             f"(with --store {out / 'store'} what was fitted there is not fitted again)"
         )
     return resolved
+
+
+@contextmanager
+def held(out: Path) -> Iterator[None]:
+    """Keep a second run out of `out`; raises OutputError when there is one already."""
+    out.mkdir(parents=True, exist_ok=True)
+    with (out / LOCK).open("w") as lock:
+        if fcntl is not None:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise OutputError(f"another run is writing into {out}; wait for it, or choose another --out") from None
+        yield
 
 
 def _shown(value: object) -> str:
