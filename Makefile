@@ -6,10 +6,11 @@ BIN := .venv/bin
 PLUGINS := $(sort $(wildcard plugins/*/pyproject.toml))
 EDITABLE := $(foreach plugin,$(PLUGINS),-e ./$(dir $(plugin)))
 
-.PHONY: demo test lint slow clean
+.PHONY: demo test lint slow speed clean
 
 demo: .installed
-	$(BIN)/lesionbench run --augmenter classic --augmenter dcgan --synthetic 480 --out runs/demo
+	$(BIN)/lesionbench run --augmenter classic --augmenter 'dcgan[steps=800]' --synthetic 480 \
+	    --classifier 'kth-cnn[steps=800]' --seeds 2 --out runs/demo
 
 test: lint
 	$(BIN)/pytest
@@ -21,6 +22,9 @@ lint: .installed
 
 slow: .installed
 	$(BIN)/pytest -m slow
+
+speed: .installed
+	$(BIN)/pytest benchmarks/speed --benchmark-only
 
 # Remade when a dependency changes; the packages themselves are installed editable.
 .installed: pyproject.toml constraints.txt $(PLUGINS)

@@ -132,5 +132,5 @@ def test_a_plan_can_time_a_few_steps_of_what_never_ran(with_spies):
         *("--augmenter", "spy-copies[seconds=1]", "--measure", "--jobs", 1, "--seeds", 60, "--out", "o"),
     ).stdout
 
-    assert "about 1.0 minutes with 1 processes" in planned
+    assert "about 1.0 minutes with --jobs 1" in planned
     assert list(with_spies.cwd.iterdir()) == []

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from lesionbench.experiment.settings import Experiment
     from lesionbench.plugins import Plugins
 
@@ -48,13 +50,20 @@ StoreFolder = Annotated[
 ]
 
 
-def experiment_from(file: Path | None, plugins: Plugins, **options: Any) -> Experiment:
-    """The experiment in the file with the options that were given over it; raises SettingsError."""
-    from lesionbench.experiment.settings import RESOLVED, make_experiment, read_toml
+SETTING = {"augmenter": "augmenters", "classifier": "classifiers"}  # options that repeat have a plural in the file
+
+
+def experiment_from(file: Path | None, plugins: Plugins, options: Mapping[str, Any]) -> Experiment:
+    """The experiment in the file with the options that were given over it; raises SettingsError.
+
+    options: a command's arguments by name; those that are no settings, or not given, are passed over.
+    """
+    from lesionbench.experiment.settings import RESOLVED, Experiment, make_experiment, read_toml
 
     given = read_toml(file) if file is not None else {}
     given.pop(RESOLVED, None)
-    given.update({key: value for key, value in options.items() if value not in (None, [])})
+    named = {SETTING.get(name, name): value for name, value in options.items() if value not in (None, [])}
+    given |= {name: value for name, value in named.items() if name in Experiment.model_fields}
     return make_experiment(given, plugins)
 
 

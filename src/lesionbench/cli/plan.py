@@ -29,25 +29,11 @@ def plan(
     measure: Annotated[bool, typer.Option("--measure", help="Time a few steps of what has never run here.")] = False,
 ) -> None:
     """Print the cells, what is done already and the estimated time; runs nothing and writes nothing."""
+    given = locals()  # before anything else is bound: the options as they were typed
     from lesionbench.cli.planning import print_plan
     from lesionbench.plugins import Plugins
 
     plugins = Plugins.load()
-    experiment = options.experiment_from(
-        file,
-        plugins,
-        dataset=dataset,
-        data=data,
-        augmenters=augmenter,
-        synthetic=synthetic,
-        classifiers=classifier,
-        split=split,
-        validation=validation,
-        seeds=seeds,
-        seed=seed,
-        positive_class=positive_class,
-        device=device,
-        precision=precision,
-    )
+    experiment = options.experiment_from(file, plugins, given)
     folder = options.output_folder(out, file, experiment)
     print_plan(plugins, experiment, folder, store or folder / "store", jobs, measure)

@@ -91,17 +91,22 @@ def _lines(plan: Plan, prepared: Prepared, out: Path, jobs: int, measured: bool)
     lines += [f"note: {note}" for note in about.notes]
     lines += [f"  {arm.augmenter} {arm.synthetic_per_class} per class, {arm.classifier}" for arm in arms(experiment)]
     lines.append(
-        f"{len(arms(experiment))} arms x {about.folds} folds x {experiment.seeds} seeds = {total} cells: "
+        f"{_count(len(arms(experiment)), 'arm')} x {_count(about.folds, 'fold')} x {_count(experiment.seeds, 'seed')}"
+        f" = {_count(total, 'cell')}: "
         f"{len(plan.cells_done)} done, {len(plan.cells_to_do)} to do, after {len(plan.fits_to_do)} augmenter fits"
     )
     seconds, unknown = plan.estimate(jobs)
     if plan.cells_to_do:
-        words = f"about {seconds / 60:.1f} minutes with {jobs} processes" if seconds else "time not known yet"
+        words = f"about {seconds / 60:.1f} minutes with --jobs {jobs}" if seconds else "time not known yet"
         if unknown and not measured:
             words += f"; nothing is known of {', '.join(unknown)}: add --measure to time a few steps"
         lines.append(words)
     lines.append(f"into {out}")
     return lines
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}" + ("" if number == 1 else "s")
 
 
 def _measure(plan: Plan, experiment: Experiment, plugins: Plugins, jobs: int) -> None:

@@ -31,26 +31,13 @@ def run(
     quiet: Annotated[bool, typer.Option("--quiet", help="Print the leaderboard only.")] = False,
 ) -> None:
     """Run every combination on the same splits and write leaderboard.csv; what is finished is skipped."""
+    given = locals()  # before anything else is bound: the options as they were typed
     from lesionbench.cli.running import Request, run_experiment
     from lesionbench.plugins import Plugins
 
     plugins = Plugins.load()
-    experiment = options.experiment_from(
-        file,
-        plugins,
-        dataset=dataset,
-        data=data,
-        augmenters=augmenter,
-        synthetic=synthetic,
-        classifiers=classifier,
-        split=split,
-        validation=validation,
-        seeds=seeds,
-        seed=seed,
-        positive_class=positive_class,
-        device=device,
-        precision=precision,
-    )
+    experiment = options.experiment_from(file, plugins, given)
+    named = dataset is not None or file is not None
     folder = options.output_folder(out, file, experiment)
-    status = run_experiment(plugins, experiment, Request(folder, store, jobs, executor, scheduler, quiet))
+    status = run_experiment(plugins, experiment, Request(folder, store, jobs, executor, scheduler, quiet, named))
     raise typer.Exit(status)

@@ -39,6 +39,7 @@ class Request:
     executor: str
     scheduler: str | None
     quiet: bool
+    dataset_named: bool
 
 
 def run_experiment(plugins: Plugins, experiment: Experiment, request: Request) -> int:
@@ -50,6 +51,8 @@ def run_experiment(plugins: Plugins, experiment: Experiment, request: Request) -
     noted = check_output(request.out, experiment)
     prepared = prepare(experiment, plugins, request.store or request.out / "store", noted.get("sources"))
     view = choose_view(request.quiet)
+    if not request.dataset_named:
+        view.say(f"no --dataset was named, so the built-in {experiment.dataset} is used")
     announce(view, prepared)
     jobs = request.jobs or (os.cpu_count() or 1 if prepared.device == "cpu" else 1)
     workers = partial(open_workers, cast("ExecutorKind", request.executor), jobs, request.scheduler)
