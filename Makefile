@@ -28,6 +28,8 @@ speed: .installed
 
 # Remade when a dependency changes; the packages themselves are installed editable.
 .installed: pyproject.toml constraints.txt $(PLUGINS)
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	    { echo "lesionbench needs Python 3.11 or newer; name one: make PYTHON=/path/to/python3.11"; exit 2; }
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
 	$(BIN)/uv pip install --quiet --python $(BIN)/python -c constraints.txt -e ".[torch,dask]" $(EDITABLE) --group dev

@@ -3,38 +3,33 @@
 from __future__ import annotations
 
 import json
-import re
 from typing import TYPE_CHECKING
 
-from PIL import Image
-
-from lesionbench.pipeline.images import Images, image_grid
+from lesionbench.report.pictures import file_stems, save_curves, save_rows
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from lesionbench.pipeline.images import LabelledImages
+    from lesionbench.pipeline.images import Images, LabelledImages
     from lesionbench.pipeline.training_set import Pool
 
 COLUMNS = 12
-NOT_CURVES = {"step", "total", "seconds"}
-
-
-def save_picture(path: Path, picture: Images, zoom: int = 2) -> None:
-    """Write one picture, uint8 (1, H, W, C), as PNG, every pixel `zoom` wide."""
-    pixels = picture[0].repeat(zoom, axis=0).repeat(zoom, axis=1)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(pixels[:, :, 0] if pixels.shape[2] == 1 else pixels).save(path)
+NOT_CURVES = {"step", "total", "seconds", "label", "best_step"}
 
 
 def draw_samples(folder: Path, name: str, train: LabelledImages, pool: Pool) -> None:
     """One picture a class: two rows of real training images, and below them four of synthetic ones."""
-    for label, class_name in enumerate(train.classes):
-        real = train.of_class(label)[: 2 * COLUMNS]
-        synthetic = pool.images[label][: 4 * COLUMNS]
-        rows = [part[start : start + COLUMNS] for part in (real, synthetic) for start in range(0, len(part), COLUMNS)]
-        if rows:
-            save_picture(folder / f"{name}_{file_name(class_name)}.png", image_grid(rows))
+    folder.mkdir(parents=True, exist_ok=True)
+    for label, stem in enumerate(file_stems(train.classes)):
+        real, synthetic = _rows(train.of_class(label), 2), _rows(pool.images[label], 4)
+        if real or synthetic:
+            names = ["real"] * len(real) + ["synthetic"] * len(synthetic)
+            save_rows(folder / f"{name}_{stem}.png", [*real, *synthetic], names)
+
+
+def _rows(images: Images, count: int) -> list[Images]:
+    images = images[: count * COLUMNS]
+    return [images[start : start + COLUMNS] for start in range(0, len(images), COLUMNS)]
 
 
 def draw_progress(folder: Path) -> None:
@@ -46,18 +41,5 @@ def draw_progress(folder: Path) -> None:
     names = sorted({key for line in lines for key in line} - NOT_CURVES)
     curves = {name: [(line["step"], line[name]) for line in lines if name in line] for name in names}
     curves = {name: points for name, points in curves.items() if len(points) > 1}
-    if not curves:
-        return
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(7, 4), layout="constrained")
-    axes = figure.add_subplot(xlabel="step", ylabel="loss")
-    for name, points in curves.items():
-        axes.plot(*zip(*points, strict=True), label=name.replace("_", " "))
-    axes.legend()
-    figure.savefig(target, dpi=120)
-
-
-def file_name(text: str) -> str:
-    """A class name as part of a file name."""
-    return re.sub(r"[^A-Za-z0-9_-]+", "-", text)
+    if curves:
+        save_curves(target, {"": curves})

@@ -10,7 +10,7 @@ import torch
 
 from lesionbench.errors import InputError
 from lesionbench.pipeline.context import derive_seed
-from lesionbench.torchkit.figures import file_stems, save_curves, save_rows
+from lesionbench.report.pictures import file_stems, save_curves, save_rows
 from lesionbench.torchkit.gan import Curves, moments, part_of, train
 from lesionbench.torchkit.training import torch_session
 from lesionbench_dcgan.networks import ARCHITECTURES
@@ -43,7 +43,8 @@ def fit(settings: Dcgan, images: LabelledImages, context: RunContext) -> DcganSa
     for label, name in enumerate(images.classes):
         state, curves[name] = _fit_class(settings, images, label, context, stems[label])
         states.append(state)
-    save_curves(context.folder / "losses.png", curves)
+    points = {name: {loss: list(enumerate(values, 1)) for loss, values in of.items()} for name, of in curves.items()}
+    save_curves(context.folder / "losses.png", points)
     sampler = DcganSampler.of(settings.architecture, images.shape, states)
     for label, stem in enumerate(stems):
         real = images.of_class(label)

@@ -1,4 +1,4 @@
-"""The pictures that a training leaves behind; drawn without pyplot, so that no global state is touched."""
+"""Drawing rows of images and curves; without pyplot, so that no global state is touched."""
 
 from __future__ import annotations
 
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from matplotlib.text import Text
 
     from lesionbench.pipeline.images import Images
+
+Point = tuple[int, float]  # a step and a value
 
 LONGEST_STEM = 40
 GAP = 2  # white pixels between the images of a grid
@@ -53,8 +55,8 @@ def save_rows(path: Path, rows: Sequence[Images], names: Sequence[str]) -> None:
     picture.save(path)
 
 
-def save_curves(path: Path, panels: Mapping[str, Mapping[str, Sequence[float]]]) -> None:
-    """Write a PNG with a panel for each entry, one above the other: its curves, by name, over the steps 1, 2, ..."""
+def save_curves(path: Path, panels: Mapping[str, Mapping[str, Sequence[Point]]]) -> None:
+    """Write a PNG with a panel for each entry, one above the other: its curves, by name, over the steps."""
     from matplotlib.figure import Figure  # slow to import, so only where curves are drawn
 
     inches = 0.5 + 2.6 * len(panels)
@@ -62,8 +64,8 @@ def save_curves(path: Path, panels: Mapping[str, Mapping[str, Sequence[float]]])
     figure.subplots_adjust(left=0.08, right=0.98, bottom=0.5 / inches, top=1 - 0.35 / inches, hspace=0.25)
     all_axes = figure.subplots(len(panels), 1, squeeze=False, sharex=True)[:, 0]
     for axes, (title, curves) in zip(all_axes, panels.items(), strict=True):
-        for name, values in curves.items():
-            axes.plot(range(1, len(values) + 1), values, label=name, linewidth=0.8)
+        for name, points in curves.items():
+            axes.plot(*zip(*points, strict=True), label=name.replace("_", " "), linewidth=0.8)
         _plain([axes.set_title(title)])
         axes.set_ylabel("loss")
         _plain(axes.legend(loc="upper right").get_texts())

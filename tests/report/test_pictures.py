@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from lesionbench.torchkit.figures import file_stems, save_curves, save_rows
+from lesionbench.report.pictures import file_stems, save_curves, save_rows
 
 
 def test_a_plain_name_is_its_own_file_name():
@@ -44,7 +44,8 @@ def test_rows_show_every_image_and_one_pixel_is_a_square(tmp_path, channels):
 def test_curves_take_any_name_and_touch_no_global_state(tmp_path):
     sys.modules.pop("matplotlib.pyplot", None)
     save_curves(
-        tmp_path / "losses.png", {"$x^ _a 一 <b>": {"generator_loss": [1.0, 2.0], "discriminator_loss": [0.5, 0.2]}}
+        tmp_path / "losses.png",
+        {"$x^ _a 一 <b>": {"generator_loss": [(1, 1.0), (2, 2.0)], "discriminator_loss": [(2, 0.5), (9, 0.2)]}},
     )
     assert "matplotlib.pyplot" not in sys.modules
     with Image.open(tmp_path / "losses.png") as file:
