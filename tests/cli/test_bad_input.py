@@ -29,7 +29,7 @@ RUN = ("run", "--dataset", "spy-dots", "--positive-class", "b", "--classifier", 
         (["--device", "cuda"], "device cuda needs a GPU"),
         (["--executor", "slurm"], "an executor is one of local, dask, not 'slurm'"),
         (["--executor", "dask"], "--executor dask needs --scheduler ADDRESS"),
-        (["--jobs", "0"], "0 is not in the range"),
+        (["--jobs", "0"], "Invalid value for '--jobs': Input should be greater than or equal to 1"),
     ],
 )
 def test_a_wrong_option_is_told_in_one_message_and_nothing_is_written(with_spies, arguments, message):

@@ -248,7 +248,7 @@ def test_a_run_keeps_others_out_and_ctrl_c_stops_it_cleanly_and_says_how_to_go_o
 @pytest.mark.filterwarnings("ignore")  # dask opens and closes sockets in its own time
 def test_a_dask_cluster_gives_the_same_bytes_as_local_processes(finished, monkeypatch):
     distributed = pytest.importorskip("distributed")
-    monkeypatch.setenv("PYTHONPATH", finished.env()["PYTHONPATH"])  # read by the workers
+    monkeypatch.syspath_prepend(finished.packages[0])  # the workers are started with this process's path
     with distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster:
         options = ("--executor", "dask", "--scheduler", cluster.scheduler_address)
         finished(*GRID, "--positive-class", "b", *options, "--out", finished.cwd / "dask")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 import tempfile
 import time
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING
 from lesionbench.experiment import keys
 from lesionbench.experiment.cell import read_record
 from lesionbench.experiment.context import make_context
+from lesionbench.experiment.executors import default_jobs
 from lesionbench.experiment.grid import Cell, arms, cells
 from lesionbench.experiment.output import check_output
 from lesionbench.experiment.prepare import prepare
@@ -77,7 +77,7 @@ def print_plan(
     noted = check_output(out, experiment)
     prepared = prepare(experiment, plugins, store, noted.get("sources"), keep=False)
     plan = make_plan(prepared, plugins)
-    jobs = jobs or (os.cpu_count() or 1 if prepared.device == "cpu" else 1)
+    jobs = jobs or default_jobs(prepared.device)
     if measure:
         _measure(plan, experiment, plugins, jobs)
     sys.stdout.writelines(f"{line}\n" for line in _lines(plan, prepared, out, jobs, measure))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from dataclasses import dataclass
 from functools import partial
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING, cast, get_args
 from lesionbench.cli.tables import print_leaderboard
 from lesionbench.cli.views import choose_view
 from lesionbench.errors import SettingsError
-from lesionbench.experiment.executors import ExecutorKind, open_workers
+from lesionbench.experiment.executors import ExecutorKind, default_jobs, open_workers
 from lesionbench.experiment.output import check_output, held
 from lesionbench.experiment.prepare import prepare
 from lesionbench.experiment.runner import Run
@@ -48,19 +47,22 @@ def run_experiment(plugins: Plugins, experiment: Experiment, request: Request) -
     if request.executor not in kinds:
         hint = did_you_mean(request.executor, kinds)
         raise SettingsError(f"an executor is one of {', '.join(kinds)}, not {request.executor!r}{hint}")
+    workers = partial(open_workers, cast("ExecutorKind", request.executor), scheduler=request.scheduler)
+    if request.executor == "dask":
+        with workers(jobs=1):  # raises SettingsError before anything is written
+            pass
     noted = check_output(request.out, experiment)
     prepared = prepare(experiment, plugins, request.store or request.out / "store", noted.get("sources"))
     view = choose_view(request.quiet)
     if not request.dataset_named:
         view.say(f"no --dataset was named, so the built-in {experiment.dataset} is used")
     announce(view, prepared)
-    jobs = request.jobs or (os.cpu_count() or 1 if prepared.device == "cpu" else 1)
-    workers = partial(open_workers, cast("ExecutorKind", request.executor), jobs, request.scheduler)
     try:
         with held(request.out), view:
             if request.store is None:
                 Store(request.out / "store").sweep()
-            rows = Run(prepared, plugins, request.out, view)(workers)
+            jobs = request.jobs or default_jobs(prepared.device)
+            rows = Run(prepared, plugins, request.out, view)(partial(workers, jobs=jobs))
     except KeyboardInterrupt:
         sys.stderr.write(
             "\nlesionbench: stopped; what is finished is kept. "

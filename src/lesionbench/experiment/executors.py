@@ -15,6 +15,8 @@ from lesionbench.errors import SettingsError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from lesionbench.pipeline.context import Device
+
 ExecutorKind = Literal["local", "dask"]
 ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
 
@@ -25,6 +27,11 @@ class Workers:
 
     executor: Executor
     slots: int
+
+
+def default_jobs(device: Device) -> int:
+    """How many processes run at a time when nobody says: as many as there are cores, but one on a GPU."""
+    return os.cpu_count() or 1 if device == "cpu" else 1
 
 
 @contextmanager

@@ -92,6 +92,10 @@ def prepare(
     keep: False leaves the store as it is.
     Raises DatasetError, SplitError, SettingsError or OutputError.
     """
+    device = _device(experiment)
+    precision: Precision = (
+        ("bf16" if device == "cuda" else "fp32") if experiment.precision == "auto" else experiment.precision
+    )
     dataset = plugins.dataset(experiment.dataset)
     root = find_data(dataset, experiment.data)
     store = Store(store_folder)
@@ -118,10 +122,6 @@ def prepare(
     if keep:
         _keep(store, dataset_key, data, splits_key, parts)
     digests = tuple(_train_digest(data.images.take(part == "train")) for part in parts)
-    device = _device(experiment)
-    precision: Precision = (
-        ("bf16" if device == "cuda" else "fp32") if experiment.precision == "auto" else experiment.precision
-    )
     return Prepared(experiment, store_folder, digest, dataset_key, splits_key, digests, about, device, precision)
 
 
