@@ -1,7 +1,10 @@
 """Whatever a user gets wrong: one message, exit status 2, nothing half-written."""
 
+import shutil
+
 import pytest
 
+WITHOUT_GPU = pytest.mark.skipif(shutil.which("nvidia-smi") is not None, reason="there is a GPU here")
 RUN = ("run", "--dataset", "spy-dots", "--positive-class", "b", "--classifier", "spy-centroids", "--out", "o")
 
 
@@ -26,7 +29,7 @@ RUN = ("run", "--dataset", "spy-dots", "--positive-class", "b", "--classifier", 
         (["--positive-class", "malignnt"], "the positive class must be one of a, b, not 'malignnt'"),
         (["--data", "."], "leave out --data"),
         (["--device", "gpu"], "device: Input should be 'auto', 'cpu' or 'cuda', not 'gpu'"),
-        (["--device", "cuda"], "device cuda needs a GPU"),
+        pytest.param(["--device", "cuda"], "device cuda needs a GPU", marks=WITHOUT_GPU),
         (["--executor", "slurm"], "an executor is one of local, dask, not 'slurm'"),
         (["--executor", "dask"], "--executor dask needs --scheduler ADDRESS"),
         (["--jobs", "0"], "Invalid value for '--jobs': Input should be greater than or equal to 1"),

@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from conftest import CommandLine
+from PIL import Image
 
 from lesionbench.pipeline.context import derive_seed
 
@@ -256,6 +257,26 @@ def test_a_dask_cluster_gives_the_same_bytes_as_local_processes(finished, monkey
     local, dask = ((finished.cwd / name / "leaderboard.csv").read_bytes() for name in ("o", "dask"))
 
     assert local == dask
+
+
+def test_images_that_changed_since_the_first_run_are_another_experiment(with_spies):
+    random = np.random.default_rng(0)
+    for number in range(40):
+        folder = with_spies.cwd / "mine" / ("dark" if number % 2 else "bright")
+        folder.mkdir(parents=True, exist_ok=True)
+        pixels = random.integers(0, 120, (16, 16)) + 100 * (number % 2 == 0)
+        Image.fromarray(pixels.astype(np.uint8)).save(folder / f"{number}.png")
+    mine = ("run", "--dataset", "folder[size=16]", "--data", "mine", "--classifier", "spy-centroids", "--out", "o")
+    mine = (*mine, "--positive-class", "dark", "--split", 3, "--seeds", 1)
+    first = with_spies(*mine)
+    with_spies(*mine)
+    Image.new("L", (16, 16)).save(with_spies.cwd / "mine" / "dark" / "1.png")
+
+    refused = with_spies(*mine, status=2)
+
+    assert "it is not known which images show the same patient" in first.stdout
+    assert "are not those that the run in this folder used" in refused.stderr
+    assert table(with_spies.cwd / "o" / "leaderboard.csv")[0]["groups"] == "waived"
 
 
 def test_seeds_depend_on_their_names_and_nothing_else():
