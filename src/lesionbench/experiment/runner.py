@@ -83,8 +83,16 @@ class Run:
             while self.ready:
                 self._work(open_workers)
         finally:
-            rows = write_tables(self.out)
+            rows = self._write_tables(todo)
         return rows
+
+    def _write_tables(self, todo: list[Cell]) -> list[Row]:
+        """Write every table; a cell that was stopped between its predictions and its row gets the row now."""
+        for cell in todo:
+            if self.rows[cell.name]["status"] == "waiting":
+                self._note(cell, None)
+        write_cells(self.out, list(self.rows.values()))
+        return write_tables(self.out)
 
     def _finished(self, cell: Cell) -> bool:
         return export(self.out, cell, self.prepared, self.plugins)
@@ -107,26 +115,25 @@ class Run:
         """Give tasks to workers until all are done, or until a worker dies: then the caller opens new ones."""
         with open_workers() as workers:
             running: dict[Future[Outcome], tuple[Task, float]] = {}
-            while self.ready or running:
-                while self.ready and len(running) < workers.slots:
-                    task = self.ready.popleft()
-                    running[workers.executor.submit(do, task, self.prepared, self.out)] = (task, time.monotonic())
-                ended, _ = wait(running, timeout=TICK, return_when=FIRST_COMPLETED)
-                died = False
-                for future in ended:
-                    task, start = running.pop(future)
-                    try:
-                        outcome = future.result()
-                    except BrokenExecutor:
-                        died = True
-                        self._died(task)
-                    else:
+            try:
+                while self.ready or running:
+                    self._submit(workers, running)
+                    ended, _ = wait(running, timeout=TICK, return_when=FIRST_COMPLETED)
+                    for future in ended:
+                        task, start = running[future]
+                        outcome = _outcome(future)
+                        del running[future]
                         self._ended(task, outcome, time.monotonic() - start)
-                if died:
-                    for task, _ in running.values():
-                        self._died(task)
-                    return
-                self._tick(list(running.values()))
+                    self._tick(list(running.values()))
+            except BrokenExecutor:
+                for task, _ in running.values():
+                    self._died(task)
+
+    def _submit(self, workers: Workers, running: dict[Future[Outcome], tuple[Task, float]]) -> None:
+        """Start tasks until every worker has one."""
+        while self.ready and len(running) < workers.slots:
+            future = workers.executor.submit(do, self.ready[0], self.prepared, self.out)
+            running[future] = (self.ready.popleft(), time.monotonic())
 
     def _died(self, task: Task) -> None:
         self.deaths[task] += 1
@@ -134,7 +141,6 @@ class Run:
             self.ready.appendleft(task)
             return
         error = f"the process died {TRIES} times while it ran this (out of memory?); see --jobs"
-        self._log_error(task, error)
         self._ended(task, Outcome(error, ()), 0.0)
 
     def _ended(self, task: Task, outcome: Outcome, seconds: float) -> None:
@@ -145,7 +151,8 @@ class Run:
         self.made.add(task.name)
         if isinstance(task, Cell) and not outcome.error and not self._finished(task):
             outcome = Outcome(CHANGED, ())
-            self._log_error(task, CHANGED)
+        if outcome.error and not outcome.logged:
+            self._log_error(task, outcome.error)
         self.view.ended(task, outcome, seconds)
         if isinstance(task, Cell):
             self._note(task, outcome.error)
@@ -164,9 +171,9 @@ class Run:
             self._note(cell, error)
 
     def _log_error(self, task: Task, error: str) -> None:
-        folder = self.out / "logs" / task.name
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / ERROR).write_text(f"{error}\n", encoding="utf-8")
+        file = self.out / "logs" / task.name / ERROR
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(f"{error}\n", encoding="utf-8")
 
     def _note(self, cell: Cell, error: str | None) -> None:
         """Bring one row of cells.csv up to date."""
@@ -177,6 +184,16 @@ class Run:
         shown = [Running(task, now - start, last_progress(self.out, task)) for task, start in running]
         status = Counter(row["status"] for row in self.rows.values())
         self.view.tick(shown, status["done"], status["failed"], len(self.rows))
+
+
+def _outcome(future: Future[Outcome]) -> Outcome:
+    """How a task ended; raises BrokenExecutor when its worker died."""
+    try:
+        return future.result()
+    except BrokenExecutor:
+        raise
+    except Exception as error:  # a cluster that gives a task up may raise anything
+        return Outcome(f"{type(error).__name__}: {error}", ())
 
 
 def last_progress(out: Path, task: Task) -> dict[str, Any]:

@@ -29,10 +29,11 @@ OUTPUT = "output.txt"
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a task ended: the error in one line, or None; and what plugins logged."""
+    """How a task ended: the error in one line, or None; what plugins logged; and whether error.txt is written."""
 
     error: str | None
     messages: tuple[str, ...]
+    logged: bool = False
 
 
 @cache
@@ -76,7 +77,7 @@ def _guarded(folder: Path, work: Callable[[], None]) -> Outcome:
     if printed.getvalue():
         folder.mkdir(parents=True, exist_ok=True)
         (folder / OUTPUT).write_text(printed.getvalue(), encoding="utf-8")
-    return Outcome(error, tuple(said.lines))
+    return Outcome(error, tuple(said.lines), logged=error is not None)
 
 
 class _Messages(logging.Handler):

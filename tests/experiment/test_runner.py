@@ -1,0 +1,52 @@
+"""The runner against executors that misbehave, without processes."""
+
+import csv
+from concurrent.futures import BrokenExecutor, Executor, Future
+from contextlib import contextmanager
+
+import pytest
+
+from lesionbench.cli.views import QuietView
+from lesionbench.experiment.executors import Workers
+from lesionbench.experiment.prepare import prepare
+from lesionbench.experiment.runner import Run
+from lesionbench.experiment.settings import make_experiment
+from lesionbench.plugins import Plugins
+
+
+class Misbehaving(Executor):
+    """Never runs anything: every task ends with the same exception."""
+
+    def __init__(self, error):
+        self.error = error
+
+    def submit(self, *_, **__):
+        future = Future()
+        future.set_exception(self.error)
+        return future
+
+
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        (ValueError("the scheduler gave up"), "ValueError: the scheduler gave up"),
+        (BrokenExecutor("gone"), "the process died 2 times while it ran this"),
+    ],
+)
+def test_whatever_an_executor_raises_fails_the_cells_and_ends_the_run(tmp_path, error, told):
+    plugins = Plugins.load()
+    given = {"dataset": "skin-phantom[size=16,train=60,test=20]", "augmenters": "oversample", "seeds": 2}
+    prepared = prepare(make_experiment(given, plugins), plugins, tmp_path / "store")
+
+    @contextmanager
+    def open_workers():
+        yield Workers(Misbehaving(error), 2)
+
+    rows = Run(prepared, plugins, tmp_path / "o", QuietView())(open_workers)
+
+    assert [(row["augmenter"], row["seeds"], row["failed_cells"]) for row in rows] == [
+        ("none", 0, 2),
+        ("oversample", 0, 2),
+    ]
+    with (tmp_path / "o" / "cells.csv").open(newline="") as file:
+        assert all(row["status"] == "failed" and told in row["error"] for row in csv.DictReader(file))
