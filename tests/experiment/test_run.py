@@ -137,15 +137,18 @@ def test_changed_predictions_are_refused_and_a_new_run_restores_them(finished):
 
 def test_a_damaged_store_entry_is_set_aside_and_made_again(finished):
     before = (finished.cwd / "o" / "leaderboard.csv").read_bytes()
-    for kind in ("predictions", "pools", "datasets"):
+    for kind in ("predictions", "pools", "datasets", "splits"):
         entry = sorted((finished.cwd / "o" / "store" / kind).iterdir())[0]
         victim = next(path for path in sorted(entry.iterdir()) if path.suffix in (".csv", ".npy"))
         victim.write_bytes(victim.read_bytes()[:-3])
+    for entry in sorted((finished.cwd / "o" / "store" / "predictions").iterdir())[1:]:
+        shutil.rmtree(entry)  # so that every pool is wanted again
 
     finished(*FINISHED)
 
     assert (finished.cwd / "o" / "leaderboard.csv").read_bytes() == before
-    assert len(list((finished.cwd / "o" / "store" / "damaged").iterdir())) >= 2
+    kinds = {path.name.partition("-")[0] for path in (finished.cwd / "o" / "store" / "damaged").iterdir()}
+    assert kinds == {"predictions", "pools", "datasets", "splits"}
 
 
 def test_a_failed_augmenter_fails_its_cells_and_the_rest_goes_on(with_spies):
@@ -160,10 +163,10 @@ def test_a_failed_augmenter_fails_its_cells_and_the_rest_goes_on(with_spies):
     assert (statuses.count("failed"), statuses.count("done")) == (4, 10)
 
 
-def test_a_worker_that_dies_costs_its_own_cells_and_no_other(with_spies):
+def test_a_worker_that_dies_costs_its_own_cells_and_not_those_beside_it(with_spies):
     with_spies(
-        *("run", "--dataset", "spy-dots", "--classifier", "spy-centroids[dies_on_seed=2]", "--jobs", 1),
-        *("--classifier", "spy-centroids", "--seeds", 3, "--positive-class", "b", "--out", "o"),
+        *("run", "--dataset", "spy-dots", "--classifier", "spy-centroids[dies_on_seed=2,seconds=1]", "--jobs", 2),
+        *("--classifier", "spy-centroids[seconds=2]", "--seeds", 3, "--positive-class", "b", "--out", "o"),
         status=1,
     )
 
@@ -173,6 +176,31 @@ def test_a_worker_that_dies_costs_its_own_cells_and_no_other(with_spies):
         row["cell"] for row in rows if row["seed"] == "2" and "dies" in row["classifier"]
     ]
     assert len([row for row in rows if row["status"] == "done"]) == 5
+
+
+def test_a_run_with_a_store_elsewhere_goes_on_with_that_store(finished):
+    elsewhere = ("--positive-class", "b", "--store", "o/store", "--out", "other")
+    finished(*GRID, *elsewhere)
+
+    again = finished("run", "other/experiment.toml")
+
+    assert "10 of them finished before" in again.stdout
+    assert not (finished.cwd / "other" / "store").exists()
+    assert {path.name for path in (finished.cwd / "other" / "samples").iterdir()} == {
+        path.name for path in (finished.cwd / "o" / "samples").iterdir()
+    }
+    assert {row["augmenter_from_store"] for row in table(finished.cwd / "other" / "cells.csv")} == {"", "yes"}
+
+
+def test_the_baseline_written_in_another_way_is_still_the_baseline(with_spies):
+    with_spies(
+        *("run", "--dataset", "spy-dots", "--classifier", "spy-centroids", "--positive-class", "b", "--seeds", 1),
+        *("--augmenter", "none[]", "--augmenter", " none", "--out", "o"),
+    )
+
+    rows = table(with_spies.cwd / "o" / "leaderboard.csv")
+
+    assert [(row["augmenter"], row["synthetic_per_class"]) for row in rows] == [("none", "0")]
 
 
 def test_a_larger_dose_elsewhere_uses_the_same_store_and_the_smaller_dose_stays_the_same(with_spies):
@@ -252,7 +280,7 @@ def test_a_dask_cluster_gives_the_same_bytes_as_local_processes(finished, monkey
     monkeypatch.syspath_prepend(finished.packages[0])  # the workers are started with this process's path
     with distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster:
         options = ("--executor", "dask", "--scheduler", cluster.scheduler_address)
-        finished(*GRID, "--positive-class", "b", *options, "--out", finished.cwd / "dask")
+        finished(*GRID, "--positive-class", "b", *options, "--out", "dask")
 
     local, dask = ((finished.cwd / name / "leaderboard.csv").read_bytes() for name in ("o", "dask"))
 
@@ -270,11 +298,14 @@ def test_images_that_changed_since_the_first_run_are_another_experiment(with_spi
     mine = (*mine, "--positive-class", "dark", "--split", 3, "--seeds", 1)
     first = with_spies(*mine)
     with_spies(*mine)
+    inside = with_spies(*mine, "--out", "mine/o", status=2)
     Image.new("L", (16, 16)).save(with_spies.cwd / "mine" / "dark" / "1.png")
 
     refused = with_spies(*mine, status=2)
 
     assert "it is not known which images show the same patient" in first.stdout
+    assert "may not lie inside the images in mine, but mine/o does" in inside.stderr
+    assert not (with_spies.cwd / "mine" / "o").exists()
     assert "are not those that the run in this folder used" in refused.stderr
     assert table(with_spies.cwd / "o" / "leaderboard.csv")[0]["groups"] == "waived"
 

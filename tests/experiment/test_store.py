@@ -1,3 +1,4 @@
+import os
 import threading
 
 import pytest
@@ -72,15 +73,18 @@ def test_a_value_without_one_json_form_is_refused():
         key_of({"a": float("nan")})
 
 
-def test_what_an_interrupted_writer_left_is_swept_away(tmp_path):
+def test_what_an_interrupted_writer_left_is_swept_away_when_it_is_old(tmp_path):
     store = Store(tmp_path)
     write(store)
-    left = tmp_path / "kind" / ".k-abc"
+    left, at_work = tmp_path / "kind" / ".k-abc", tmp_path / "kind" / ".k-def"
     left.mkdir()
+    at_work.mkdir()
+    os.utime(left, (0, 0))
 
     store.sweep()
 
     assert not left.exists()
+    assert at_work.exists()
     assert store.find("kind", "k") is not None
 
 

@@ -85,11 +85,13 @@ class SpyClassifier(Classifier):
 
     name: ClassVar[str] = "spy-centroids"
     dies_on_seed: int = 0
+    seconds: float = 0.0
 
     def fit(self, train, context):
         note("train", context.folder, train.real.images)
         note("synthetic", context.folder, train.synthetic)
         note("validation", context.folder, train.validation.images)
+        time.sleep(self.seconds)
         if self.dies_on_seed and context.folder.name.endswith(f"seed{self.dies_on_seed}"):
             os._exit(9)
         images, labels = train.all_images()

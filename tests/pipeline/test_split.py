@@ -97,6 +97,22 @@ def test_too_few_groups_of_a_class_are_named():
         divide(data, 3, 0.2, 0)
 
 
+def test_too_few_groups_for_validation_ask_for_a_larger_share():
+    data = dataset(range(8), [0, 1] * 4, [True] * 2 + [False] * 6)
+
+    with pytest.raises(SplitError, match="choose a larger --validation"):
+        divide(data, "official", 0.2, 0)
+
+
+@pytest.mark.parametrize(("share", "held"), [(0.5, 50), (0.4, 33), (0.3, 33), (0.2, 20), (0.05, 5)])
+def test_the_validation_share_is_the_nearest_one_part_in_k(share, held):
+    data = dataset(range(200), [0, 1] * 100, [number >= 100 for number in range(200)])
+
+    part = divide(data, "official", share, 0)[0]
+
+    assert abs((part == "validation").sum() - held) <= 1
+
+
 def test_a_published_test_part_that_lacks_a_class_is_refused():
     data = dataset(range(20), [0, 1] * 10, [number % 2 == 0 and number > 10 for number in range(20)])
 

@@ -36,4 +36,4 @@ def plan(
     plugins = Plugins.load()
     experiment = options.experiment_from(file, plugins, given)
     folder = options.output_folder(out, file, experiment)
-    print_plan(plugins, experiment, folder, store or folder / "store", jobs, measure)
+    print_plan(plugins, experiment, folder, store, jobs, measure)

@@ -71,10 +71,11 @@ def make_plan(prepared: Prepared, plugins: Plugins) -> Plan:
 
 
 def print_plan(
-    plugins: Plugins, experiment: Experiment, out: Path, store: Path, jobs: int | None, measure: bool
+    plugins: Plugins, experiment: Experiment, out: Path, store: Path | None, jobs: int | None, measure: bool
 ) -> None:
     """Print the plan of a run into `out`; runs nothing but, with `measure`, a few steps of each plugin."""
     noted = check_output(out, experiment)
+    store = store or Path(noted.get("store", out / "store"))
     prepared = prepare(experiment, plugins, store, noted.get("sources"), keep=False)
     plan = make_plan(prepared, plugins)
     jobs = jobs or default_jobs(prepared.device)

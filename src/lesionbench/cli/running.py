@@ -5,21 +5,21 @@ from __future__ import annotations
 import sys
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, cast, get_args
 
 from lesionbench.cli.tables import print_leaderboard
 from lesionbench.cli.views import choose_view
 from lesionbench.errors import SettingsError
+from lesionbench.experiment.data_folder import find_data
 from lesionbench.experiment.executors import ExecutorKind, default_jobs, open_workers
-from lesionbench.experiment.output import check_output, held
+from lesionbench.experiment.output import check_output, held, refuse_inside
 from lesionbench.experiment.prepare import prepare
 from lesionbench.experiment.runner import Run
 from lesionbench.experiment.store import Store
 from lesionbench.plugins import did_you_mean
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from lesionbench.experiment.prepare import Prepared
     from lesionbench.experiment.runner import View
     from lesionbench.experiment.settings import Experiment
@@ -52,15 +52,16 @@ def run_experiment(plugins: Plugins, experiment: Experiment, request: Request) -
         with workers(jobs=1):  # raises SettingsError before anything is written
             pass
     noted = check_output(request.out, experiment)
-    prepared = prepare(experiment, plugins, request.store or request.out / "store", noted.get("sources"))
+    store = request.store or Path(noted.get("store", request.out / "store"))
+    refuse_inside(find_data(plugins.dataset(experiment.dataset), experiment.data), request.out, store)
+    prepared = prepare(experiment, plugins, store, noted.get("sources"))
     view = choose_view(request.quiet)
     if not request.dataset_named:
         view.say(f"no --dataset was named, so the built-in {experiment.dataset} is used")
     announce(view, prepared)
     try:
         with held(request.out), view:
-            if request.store is None:
-                Store(request.out / "store").sweep()
+            Store(store).sweep()
             jobs = request.jobs or default_jobs(prepared.device)
             rows = Run(prepared, plugins, request.out, view)(partial(workers, jobs=jobs))
     except KeyboardInterrupt:

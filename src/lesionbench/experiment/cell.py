@@ -67,18 +67,24 @@ def run_cell(cell: Cell, prepared: Prepared, plugins: Plugins, folder: Path) -> 
 
 def load_pool(job: PoolJob, prepared: Prepared, plugins: Plugins, logs: Path) -> Pool:
     """The synthetic images of one augmenter, fold and seed: from the store, or made and put there."""
-    store = Store(prepared.store)
-    key = keys.pool_key(prepared, job, plugins)
-    entry = store.find("pools", key)
+    found = find_pool(job, prepared, plugins)
+    if found is not None:
+        return found
+    sampler = load_sampler(job, prepared, plugins, logs / job.name)
+    train = prepared.load_split(job.fold).train
+    count = max(prepared.experiment.synthetic)
+    pool = draw_pool(sampler, train, count, lambda name: keys.draw_seed(prepared, job, name))
+    with Store(prepared.store).writing("pools", keys.pool_key(prepared, job, plugins)) as draft:
+        for label, images in enumerate(pool.images):
+            np.save(draft / f"class{label}.npy", images)
+    return pool
+
+
+def find_pool(job: PoolJob, prepared: Prepared, plugins: Plugins) -> Pool | None:
+    """The synthetic images of one augmenter, fold and seed when they are in the store."""
+    entry = Store(prepared.store).find("pools", keys.pool_key(prepared, job, plugins))
     if entry is None:
-        sampler = load_sampler(job, prepared, plugins, logs / job.name)
-        train = prepared.load_split(job.fold).train
-        count = max(prepared.experiment.synthetic)
-        pool = draw_pool(sampler, train, count, lambda name: keys.draw_seed(prepared, job, name))
-        with store.writing("pools", key) as draft:
-            for label, images in enumerate(pool.images):
-                np.save(draft / f"class{label}.npy", images)
-        return pool
+        return None
     return Pool(tuple(np.load(entry / f"class{label}.npy") for label in range(len(prepared.about.classes))))
 
 

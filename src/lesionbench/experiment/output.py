@@ -43,7 +43,7 @@ def check_output(out: Path, experiment: Experiment) -> dict[str, Any]:
     parent = next(folder for folder in (out, *out.absolute().parents) if folder.exists())
     if not os.access(parent, os.W_OK):
         raise OutputError(f"the output folder must be writable, but {parent} is not; choose another --out")
-    if not out.exists() or {entry.name for entry in out.iterdir()} <= {"store"}:
+    if not out.exists() or {entry.name for entry in out.iterdir()} <= {"store", LOCK}:
         return {}
     if not (out / SETTINGS).exists():
         raise OutputError(
@@ -61,6 +61,15 @@ def check_output(out: Path, experiment: Experiment) -> dict[str, Any]:
             f"(with --store {out / 'store'} what was fitted there is not fitted again)"
         )
     return resolved
+
+
+def refuse_inside(root: Path | None, *folders: Path) -> None:
+    """Raise OutputError when a folder to write into lies inside the images: the next run would read what it wrote."""
+    for folder in folders:
+        if root is not None and folder.resolve().is_relative_to(root.resolve()):
+            raise OutputError(
+                f"what is written may not lie inside the images in {root}, but {folder} does; choose another --out"
+            )
 
 
 @contextmanager
@@ -115,6 +124,8 @@ def write_settings(out: Path, prepared: Prepared) -> None:
         "precision": prepared.precision,
         "notes": list(about.notes),
     }
+    if prepared.store != (out / "store").absolute():
+        resolved["store"] = str(prepared.store)
     out.mkdir(parents=True, exist_ok=True)
     write_whole(out / SETTINGS, tomli_w.dumps({**settings, RESOLVED: resolved}))
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lesionbench.errors import DatasetError, OutputError, SettingsError
+from lesionbench.errors import DatasetError, InputError, OutputError, SettingsError
 from lesionbench.experiment.data_folder import find_data
 from lesionbench.experiment.provenance import provenance
 from lesionbench.experiment.store import Store, files_digest, key_of
@@ -106,7 +106,9 @@ def prepare(
     dataset_key = key_of({"dataset": made_from, "sources": digest})
 
     entry = store.find("datasets", dataset_key)
-    data = _read_dataset(entry) if entry else dataset.load(root)
+    data = _read_dataset(entry) if entry else _load(dataset, root)
+    if entry is None and _digest(dataset, root) != digest:
+        raise DatasetError(f"the images in {root} changed while they were read; run the command again")
     mode = _split_mode(experiment, data)
     splits_key = key_of(
         {
@@ -122,7 +124,24 @@ def prepare(
     if keep:
         _keep(store, dataset_key, data, splits_key, parts)
     digests = tuple(_train_digest(data.images.take(part == "train")) for part in parts)
-    return Prepared(experiment, store_folder, digest, dataset_key, splits_key, digests, about, device, precision)
+    return Prepared(
+        experiment, store_folder.absolute(), digest, dataset_key, splits_key, digests, about, device, precision
+    )
+
+
+def _load(dataset: Dataset, root: Path | None) -> LoadedDataset:
+    try:
+        data = dataset.load(root)
+    except InputError:
+        raise
+    except Exception as error:  # whatever a plugin raises
+        raise DatasetError(
+            f"the dataset {dataset.name!r} cannot be loaded ({type(error).__name__}: {error}); "
+            f"see: lesionbench check {dataset.name}"
+        ) from error
+    if len(data.images.classes) < 2:
+        raise DatasetError(f"a dataset needs two classes or more, but {dataset.name!r} has {data.images.classes}")
+    return data
 
 
 def _digest(dataset: Dataset, root: Path | None) -> str:
@@ -182,7 +201,7 @@ def _positive_class(experiment: Experiment, dataset: Dataset, classes: tuple[str
                 f"leave out --positive-class {wanted}: each class is measured against the rest"
             )
         return "each"
-    wanted = wanted or dataset.positive_class
+    wanted = dataset.positive_class if wanted is None else wanted
     if wanted is None:
         raise SettingsError(
             f"with two classes the positive one must be named; add --positive-class {classes[1]} or {classes[0]}"

@@ -6,16 +6,19 @@ import sys
 from functools import cache
 from importlib import metadata
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
-from lesionbench.experiment.store import files_digest, key_of
-
-if TYPE_CHECKING:
-    from lesionbench.pipeline.plugin import Plugin
+from lesionbench.experiment.store import files_digest
+from lesionbench.pipeline.plugin import Plugin
 
 CORE = Path(__file__).parent.parent
+
+
+# What only starts, shows or describes cannot change a result.
+NO_EFFECT = {"matplotlib", "packaging", "platformdirs", "pluggy", "rich", "tomli-w", "typer"}
 
 
 def provenance(plugin: Plugin, package: str) -> dict[str, Any]:
@@ -24,9 +27,15 @@ def provenance(plugin: Plugin, package: str) -> dict[str, Any]:
         "name": plugin.name,
         "settings": plugin.model_dump(mode="json"),
         "versions": _versions(package),
-        "source": _source_digest(type(plugin).__module__),
+        "source": [_source_digest(module) for module in _modules(type(plugin))],
         "core": core_digest(),
     }
+
+
+def _modules(plugin: type[Plugin]) -> list[str]:
+    """The modules of a plugin class and of the classes it inherits from, less those that `core_digest` covers."""
+    own = {base.__module__ for base in plugin.__mro__ if issubclass(base, Plugin)}
+    return sorted(module for module in own if not module.startswith("lesionbench.pipeline."))
 
 
 @cache
@@ -38,12 +47,17 @@ def core_digest() -> str:
 
 @cache
 def _versions(package: str) -> dict[str, str]:
-    """The installed versions of a package and of everything it requires directly."""
-    versions = {package: _version(package)}
-    for requirement in _requirements(package, ""):
-        versions[requirement.name] = _version(requirement.name)
-        for extra in requirement.extras:
-            versions |= {needed.name: _version(needed.name) for needed in _requirements(requirement.name, extra)}
+    """The installed versions of a package and of everything it requires, directly or not."""
+    versions: dict[str, str] = {}
+    waiting, seen = [(package, "")], set()
+    while waiting:
+        name, extra = waiting.pop()
+        if (name, extra) in seen or name in NO_EFFECT:
+            continue
+        seen.add((name, extra))
+        versions[name] = _version(name)
+        for needed in _requirements(name, extra):
+            waiting += [(canonicalize_name(needed.name), wanted) for wanted in ("", *needed.extras)]
     return versions
 
 
@@ -68,9 +82,11 @@ def _source_digest(module: str) -> str:
     top = module.partition(".")[0]
     if top == "lesionbench":
         return files_digest(sorted((CORE / "builtin").glob("*.py")), CORE)
-    file = getattr(sys.modules.get(top), "__file__", None)
-    if file is None:
-        return key_of(module)
+    file = getattr(sys.modules[top], "__file__", None)
+    if file is None:  # a namespace package: the folder of the module itself
+        own = sys.modules[module].__file__
+        assert own is not None
+        return files_digest(sorted(Path(own).parent.rglob("*.py")), Path(own).parent)
     path = Path(file)
     files = sorted(path.parent.rglob("*.py")) if path.name == "__init__.py" else [path]
     return files_digest(files, path.parent)

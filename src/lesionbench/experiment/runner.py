@@ -12,13 +12,13 @@ from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Future, wait
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
-from lesionbench.experiment import keys
+from lesionbench.experiment.cell import find_pool
 from lesionbench.experiment.context import PROGRESS
 from lesionbench.experiment.grid import Cell, PoolJob, cells
 from lesionbench.experiment.output import export, write_settings
-from lesionbench.experiment.store import Store
 from lesionbench.experiment.tables import cell_row, write_cells, write_splits, write_tables
 from lesionbench.experiment.tasks import ERROR, Outcome, Task, do
+from lesionbench.report.figures import draw_samples
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -31,7 +31,6 @@ if TYPE_CHECKING:
     from lesionbench.plugins import Plugins
 
 TICK = 0.25  # seconds between two looks at what the workers report
-TRIES = 2  # a task whose worker died is tried once more
 CHANGED = "a plugin or a library was changed while this ran, so its result is not used; run the same command again"
 
 
@@ -62,10 +61,10 @@ class Run:
     out: Path
     view: View
     rows: dict[str, Row] = field(default_factory=dict)
-    made: set[str] = field(default_factory=set)
+    started: float = field(default_factory=time.time)
     waiting: dict[PoolJob, list[Cell]] = field(default_factory=dict)
     ready: deque[Task] = field(default_factory=deque)
-    deaths: Counter[Task] = field(default_factory=Counter)
+    suspects: set[Task] = field(default_factory=set)  # at work when a worker died; each is tried again alone
     said: set[str] = field(default_factory=set)
 
     def __call__(self, open_workers: Callable[[], AbstractContextManager[Workers]]) -> list[Row]:
@@ -82,9 +81,18 @@ class Run:
         try:
             while self.ready:
                 self._work(open_workers)
+            self._draw_missing_samples(grid)
         finally:
             rows = self._write_tables(todo)
         return rows
+
+    def _draw_missing_samples(self, grid: list[Cell]) -> None:
+        """Draw the sample pictures of pools that came from the store."""
+        for job in dict.fromkeys(cell.pool for cell in grid if cell.pool is not None):
+            if not any((self.out / "samples").glob(f"{job.name}_*.png")):
+                pool = find_pool(job, self.prepared, self.plugins)
+                if pool is not None:
+                    draw_samples(self.out / "samples", job.name, self.prepared.load_split(job.fold).train, pool)
 
     def _write_tables(self, todo: list[Cell]) -> list[Row]:
         """Write every table; a cell that was stopped between its predictions and its row gets the row now."""
@@ -108,8 +116,7 @@ class Run:
         self.ready.extend([*self.waiting, *free])
 
     def _has_pool(self, job: PoolJob) -> bool:
-        key = keys.pool_key(self.prepared, job, self.plugins)
-        return Store(self.prepared.store).find("pools", key) is not None
+        return find_pool(job, self.prepared, self.plugins) is not None
 
     def _work(self, open_workers: Callable[[], AbstractContextManager[Workers]]) -> None:
         """Give tasks to workers until all are done, or until a worker dies: then the caller opens new ones."""
@@ -126,29 +133,30 @@ class Run:
                         self._ended(task, outcome, time.monotonic() - start)
                     self._tick(list(running.values()))
             except BrokenExecutor:
-                for task, _ in running.values():
-                    self._died(task)
+                self._died([task for task, _ in running.values()])
 
     def _submit(self, workers: Workers, running: dict[Future[Outcome], tuple[Task, float]]) -> None:
-        """Start tasks until every worker has one."""
+        """Start tasks until every worker has one; a suspect has all workers to itself."""
         while self.ready and len(running) < workers.slots:
-            future = workers.executor.submit(do, self.ready[0], self.prepared, self.out)
+            if running and self.suspects.intersection([self.ready[0], *(task for task, _ in running.values())]):
+                return
+            future = workers.executor.submit(do, self.ready[0], self.prepared, self.out.absolute())
             running[future] = (self.ready.popleft(), time.monotonic())
 
-    def _died(self, task: Task) -> None:
-        self.deaths[task] += 1
-        if self.deaths[task] < TRIES:
-            self.ready.appendleft(task)
+    def _died(self, tasks: list[Task]) -> None:
+        """A worker died while these ran: one that ran alone is to blame, of several each is tried again alone."""
+        if len(tasks) == 1 and tasks[0] in self.suspects:
+            error = "the process died whenever it ran this (out of memory?)"
+            self._ended(tasks[0], Outcome(error, ()), 0.0)
             return
-        error = f"the process died {TRIES} times while it ran this (out of memory?); see --jobs"
-        self._ended(task, Outcome(error, ()), 0.0)
+        self.suspects.update(tasks)
+        self.ready.extendleft(tasks)
 
     def _ended(self, task: Task, outcome: Outcome, seconds: float) -> None:
         for message in outcome.messages:
             if message not in self.said:
                 self.said.add(message)
                 self.view.say(message)
-        self.made.add(task.name)
         if isinstance(task, Cell) and not outcome.error and not self._finished(task):
             outcome = Outcome(CHANGED, ())
         if outcome.error and not outcome.logged:
@@ -177,7 +185,7 @@ class Run:
 
     def _note(self, cell: Cell, error: str | None) -> None:
         """Bring one row of cells.csv up to date."""
-        self.rows[cell.name] = cell_row(self.out, cell, self.prepared, self.plugins, frozenset(self.made), error)
+        self.rows[cell.name] = cell_row(self.out, cell, self.prepared, self.plugins, self.started, error)
 
     def _tick(self, running: list[tuple[Task, float]]) -> None:
         now = time.monotonic()

@@ -40,6 +40,12 @@ def _dose(value: object) -> int:
     return int(str(value))
 
 
+def _number(value: object) -> object:
+    if isinstance(value, bool):
+        raise ValueError("a number is needed here")
+    return value
+
+
 def _split(value: object) -> object:
     if value in (None, "official"):
         return value
@@ -50,6 +56,8 @@ def _split(value: object) -> object:
 
 Names = Annotated[tuple[str, ...], BeforeValidator(_one_or_many)]
 Dose = Annotated[int, BeforeValidator(_dose)]
+WholeNumber = Annotated[int, BeforeValidator(_number)]
+Share = Annotated[float, BeforeValidator(_number)]
 
 
 class Experiment(BaseModel):
@@ -62,14 +70,14 @@ class Experiment(BaseModel):
     split: Annotated[Literal["official"] | int | None, BeforeValidator(_split)] = Field(
         None, description="official, or the number of group-wise folds; by default official where there is one, else 5"
     )
-    validation: float = Field(0.2, ge=0.05, le=0.5, description="the share of the training images held for validation")
+    validation: Share = Field(0.2, ge=0.05, le=0.5, description="the share of the training images held for validation")
     augmenters: Names = Field((), description="the augmenters compared with the baseline `none`")
     synthetic: Annotated[tuple[Dose, ...], BeforeValidator(_doses)] = Field(
         (480,), min_length=1, description="the doses: synthetic images per class"
     )
     classifiers: Names = Field(("kth-cnn",), min_length=1, description="the classifiers")
-    seeds: int = Field(3, ge=1, le=1000, description="how often everything random is repeated")
-    seed: int = Field(0, ge=0, description="the base seed from which all others are derived")
+    seeds: WholeNumber = Field(3, ge=1, le=1000, description="how often everything random is repeated")
+    seed: WholeNumber = Field(0, ge=0, description="the base seed from which all others are derived")
     positive_class: str | None = Field(None, description="of two classes, the one whose recall is the sensitivity")
     device: Literal["auto", "cpu", "cuda"] = Field("auto", description="where networks are trained")
     precision: Literal["auto", "fp32", "bf16"] = Field("auto", description="auto: fp32 on the CPU, bf16 on a GPU")
@@ -87,12 +95,11 @@ def make_experiment(given: Mapping[str, Any], plugins: Plugins) -> Experiment:
         experiment = Experiment.model_validate(dict(given))
     except ValidationError as error:
         raise SettingsError("; ".join(_problem(one) for one in error.errors())) from None
+    augmenters = _unique(spec_of(plugins.augmenter(spec)) for spec in experiment.augmenters)
     return experiment.model_copy(
         update={
             "dataset": spec_of(plugins.dataset(experiment.dataset)),
-            "augmenters": _unique(
-                spec_of(plugins.augmenter(spec)) for spec in experiment.augmenters if spec != BASELINE
-            ),
+            "augmenters": tuple(spec for spec in augmenters if spec != BASELINE),
             "classifiers": _unique(spec_of(plugins.classifier(spec)) for spec in experiment.classifiers),
             "synthetic": tuple(sorted(set(experiment.synthetic))),
         }

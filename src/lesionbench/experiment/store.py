@@ -12,6 +12,7 @@ import json
 import os
 import shutil
 import tempfile
+import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 MANIFEST = "manifest.json"
+A_DAY = 86_400  # seconds; longer than a fit is written to
 
 
 def key_of(inputs: object) -> str:
@@ -79,9 +81,10 @@ class Store:
             shutil.rmtree(draft, ignore_errors=True)
 
     def sweep(self) -> None:
-        """Remove what interrupted writers left; only while nobody else writes into this store."""
+        """Remove what writers that were interrupted more than a day ago left."""
         for draft in self.folder.glob("*/.*-*"):
-            shutil.rmtree(draft, ignore_errors=True)
+            if draft.stat().st_mtime < time.time() - A_DAY:
+                shutil.rmtree(draft, ignore_errors=True)
 
     def _set_aside(self, entry: Path, kind: str, key: str) -> None:
         damaged = self.folder / "damaged"
@@ -127,6 +130,9 @@ def _sync(path: Path) -> None:
 def write_whole(path: Path, text: str) -> None:
     """Write a text file so that it is there whole or as it was before."""
     draft = path.with_name(f".{path.name}.{os.getpid()}")
-    draft.write_text(text, encoding="utf-8", newline="")
-    _sync(draft)
-    draft.replace(path)
+    try:
+        draft.write_text(text, encoding="utf-8", newline="")
+        _sync(draft)
+        draft.replace(path)
+    finally:
+        draft.unlink(missing_ok=True)

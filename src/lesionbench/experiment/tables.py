@@ -12,7 +12,6 @@ from lesionbench.experiment.cell import read_record
 from lesionbench.experiment.grid import Cell, arms, cells
 from lesionbench.experiment.output import predictions_path, read_settings
 from lesionbench.experiment.store import Store, file_digest, write_whole
-from lesionbench.experiment.tasks import ERROR
 from lesionbench.pipeline.leaderboard import (
     COLUMNS,
     PER_CLASS_COLUMNS,
@@ -69,13 +68,12 @@ def write_splits(out: Path, prepared: Prepared) -> None:
     write_whole(out / "splits.csv", as_csv(rows, SPLIT_COLUMNS))
 
 
-def cell_row(
-    out: Path, cell: Cell, prepared: Prepared, plugins: Plugins, made: frozenset[str], error: str | None
-) -> Row:
-    """One row of cells.csv; `made` names the tasks that this run did itself."""
+def cell_row(out: Path, cell: Cell, prepared: Prepared, plugins: Plugins, since: float, error: str | None) -> Row:
+    """One row of cells.csv; what was made before `since`, in seconds since the epoch, came from the store."""
     store = Store(prepared.store)
     path = predictions_path(out, cell)
-    classified = read_record(store.path("predictions", keys.predictions_key(prepared, cell, plugins)))
+    classification = store.path("predictions", keys.predictions_key(prepared, cell, plugins))
+    classified = read_record(classification)
     row: Row = dict.fromkeys(CELL_COLUMNS)
     row |= {
         "cell": cell.name,
@@ -91,19 +89,24 @@ def cell_row(
     }
     if cell.pool is not None:
         row["augmenter_seed"] = keys.augment_seed(prepared, cell.pool)
-        fitted = read_record(store.path("fits", keys.fit_key(prepared, cell.pool, plugins)))
+        fit = store.path("fits", keys.fit_key(prepared, cell.pool, plugins))
+        fitted = read_record(fit)
         if fitted is not None:
             row |= {
                 "augmenter_steps": fitted.steps,
                 "augmenter_seconds": fitted.seconds,
                 "augmenter_peak_mb": fitted.peak_mb,
             }
-            row["augmenter_from_store"] = "no" if cell.pool.name in made else "yes"
+            row["augmenter_from_store"] = _from_store(fit, since)
     if classified is not None:
         row |= {"classifier_steps": classified.steps, "classifier_seconds": classified.seconds}
         row |= {"classifier_peak_mb": classified.peak_mb}
-        row["classifier_from_store"] = "no" if cell.name in made else "yes"
+        row["classifier_from_store"] = _from_store(classification, since)
     return row
+
+
+def _from_store(entry: Path, since: float) -> str:
+    return "yes" if entry.stat().st_mtime < since else "no"
 
 
 def write_cells(out: Path, rows: list[Row]) -> None:
@@ -123,7 +126,7 @@ def write_tables(out: Path) -> list[Row]:
 def collect(out: Path) -> list[ArmResult]:
     """Every arm of the experiment in `out` with its test predictions; raises OutputError when a file was changed."""
     experiment, resolved = read_settings(out)
-    digests = _noted_digests(out)
+    noted = _noted_cells(out)
     folds = int(resolved["folds"])
     found: dict[str, Predictions] = {}
     failed: dict[str, bool] = {}
@@ -131,10 +134,10 @@ def collect(out: Path) -> list[ArmResult]:
     for cell in grid:
         path = predictions_path(out, cell)
         if path.exists():
-            if file_digest(path) != digests.get(cell.name):
+            if file_digest(path) != noted.get(cell.name, {}).get("predictions_sha256"):
                 raise OutputError(f"{path} was changed after it was written; run the experiment again to restore it")
             found[cell.name] = read_predictions(path, "test")
-        failed[cell.name] = not path.exists() and (out / "logs" / cell.name / ERROR).exists()
+        failed[cell.name] = not path.exists() and noted.get(cell.name, {}).get("status") == "failed"
     results = []
     for arm in arms(experiment):
         by_seed: dict[int, list[Predictions]] = {}
@@ -161,10 +164,10 @@ def _described(experiment: Experiment, resolved: Mapping[str, Any]) -> Row:
     }
 
 
-def _noted_digests(out: Path) -> dict[str, str]:
+def _noted_cells(out: Path) -> dict[str, dict[str, str]]:
     try:
         text = (out / "cells.csv").read_text(encoding="utf-8")
-        return {row["cell"]: row["predictions_sha256"] for row in csv.DictReader(io.StringIO(text))}
+        return {row["cell"]: row for row in csv.DictReader(io.StringIO(text))}
     except (OSError, KeyError) as error:
         raise OutputError(
             f"{out / 'cells.csv'} cannot be read ({error}); run the experiment again to restore it"

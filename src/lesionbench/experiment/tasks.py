@@ -53,8 +53,16 @@ def _run(task: Task, prepared: Prepared, out: Path) -> None:
         run_cell(task, prepared, installed(), folder)
     else:
         pool = load_pool(task, prepared, installed(), folder.parent)
-        draw_samples(out / "samples", task.name, prepared.load_split(task.fold).train, pool)
-    draw_progress(folder)
+        _draw(lambda: draw_samples(out / "samples", task.name, prepared.load_split(task.fold).train, pool))
+    _draw(lambda: draw_progress(folder))
+
+
+def _draw(picture: Callable[[], None]) -> None:
+    """Draw a picture; one that cannot be drawn is told and costs no result."""
+    try:
+        picture()
+    except Exception as error:  # a font, a disk, a plotting library
+        logging.getLogger("lesionbench").warning("a picture could not be drawn (%s: %s)", type(error).__name__, error)
 
 
 def _guarded(folder: Path, work: Callable[[], None]) -> Outcome:

@@ -42,9 +42,17 @@ def image_paths(folder: Path) -> list[Path]:
         # A link that leads back up would be followed for ever.
         folders[:] = [] if real in seen else [name for name in folders if _is_content(name)]
         if real not in seen:
-            found += [Path(parent, name) for name in files if _is_content(name) and is_image_name(name)]
+            found += [_named(parent, name) for name in files if _is_content(name) and is_image_name(name)]
         seen.add(real)
     return sorted(found)
+
+
+def _named(parent: str, name: str) -> Path:
+    try:
+        name.encode("utf-8")
+    except UnicodeEncodeError:
+        raise UnreadableImage(f"{parent}: a file name must be UTF-8, but {name!a} is not; rename it") from None
+    return Path(parent, name)
 
 
 def is_image_name(name: str) -> bool:

@@ -78,13 +78,13 @@ def divide(data: LoadedDataset, mode: SplitMode, validation: float, seed: int) -
         _every_class(images, np.flatnonzero(~data.is_test), "train")
         tests = [np.flatnonzero(data.is_test)]
     else:
-        tests = _group_folds(images, np.arange(len(images)), mode, seed)
+        tests = _group_folds(images, mode, seed)
     parts = []
     for test in tests:
         part = np.full(len(images), "train", dtype="<U10")
         part[test] = "test"
         rest = np.flatnonzero(part == "train")
-        part[_group_folds(images, rest, round(1 / validation), seed)[0]] = "validation"
+        part[_held_out(images, rest, validation, seed)] = "validation"
         parts.append(part)
     return parts
 
@@ -98,26 +98,43 @@ def _every_class(images: LabelledImages, chosen: NDArray[np.int64], part: str) -
             )
 
 
-def _group_folds(images: LabelledImages, among: NDArray[np.int64], folds: int, seed: int) -> list[NDArray[np.int64]]:
-    """`folds` disjoint sets of positions out of `among`, whole groups, each with every class."""
-    from sklearn.model_selection import StratifiedGroupKFold  # slow to import, so only where folds are made
+def _held_out(images: LabelledImages, among: NDArray[np.int64], share: float, seed: int) -> NDArray[np.int64]:
+    """Positions of the validation images: the part in K whose size is nearest to `share`."""
+    parts = min(range(2, 21), key=lambda number: abs(1 / number - share))
+    _enough_groups(images, among, parts, "a larger --validation")
+    return _folds(images, among, parts, seed)[0]
 
-    labels, groups = images.labels[among], images.groups[among]
-    for label, name in enumerate(images.classes):
-        count = len(np.unique(groups[labels == label]))
-        if count < folds:
-            raise SplitError(
-                f"{folds} group-wise parts need at least {folds} groups of every class, but {name!r} has {count}; "
-                f"choose a smaller --split"
-            )
-    splitter = StratifiedGroupKFold(n_splits=folds, shuffle=True, random_state=seed % 2**32)
-    chosen = [among[test] for _, test in splitter.split(np.zeros(len(among)), labels, groups)]
+
+def _group_folds(images: LabelledImages, folds: int, seed: int) -> list[NDArray[np.int64]]:
+    """Positions of the test images of every fold: disjoint, whole groups, each with every class."""
+    everything = np.arange(len(images))
+    _enough_groups(images, everything, folds, "a smaller --split")
+    chosen = _folds(images, everything, folds, seed)
     for fold in chosen:
         if len(np.unique(images.labels[fold])) < len(images.classes):
             raise SplitError(
                 f"no {folds} group-wise folds with every class in each were found; choose a smaller --split"
             )
     return chosen
+
+
+def _enough_groups(images: LabelledImages, among: NDArray[np.int64], parts: int, instead: str) -> None:
+    labels, groups = images.labels[among], images.groups[among]
+    for label, name in enumerate(images.classes):
+        count = len(np.unique(groups[labels == label]))
+        if count < parts:
+            raise SplitError(
+                f"{parts} group-wise parts need at least {parts} groups of every class, but {name!r} has {count}; "
+                f"choose {instead}"
+            )
+
+
+def _folds(images: LabelledImages, among: NDArray[np.int64], parts: int, seed: int) -> list[NDArray[np.int64]]:
+    from sklearn.model_selection import StratifiedGroupKFold  # slow to import, so only where folds are made
+
+    splitter = StratifiedGroupKFold(n_splits=parts, shuffle=True, random_state=seed % 2**32)
+    divided = splitter.split(np.zeros(len(among)), images.labels[among], images.groups[among])
+    return [among[test] for _, test in divided]
 
 
 def splits(data: LoadedDataset, parts: list[NDArray[np.str_]]) -> list[Split]:
