@@ -304,13 +304,14 @@ def test_images_that_changed_since_the_first_run_are_another_experiment(with_spi
     mine = ("run", "--dataset", "folder[size=16]", "--data", "mine", "--classifier", "spy-centroids", "--out", "o")
     mine = (*mine, "--positive-class", "dark", "--split", 3, "--seeds", 1)
     first = with_spies(*mine)
-    with_spies(*mine)
+    again = with_spies("run", with_spies.cwd / "o" / "experiment.toml")
     inside = with_spies(*mine, "--out", "mine/o", status=2)
     Image.new("L", (16, 16)).save(with_spies.cwd / "mine" / "dark" / "1.png")
 
     refused = with_spies(*mine, status=2)
 
     assert "it is not known which images show the same patient" in first.stdout
+    assert "3 of them finished before" in again.stdout  # the file says where the images lie
     assert "may not lie inside the images in mine, but mine/o does" in inside.stderr
     assert not (with_spies.cwd / "mine" / "o").exists()
     assert "are not those that the run in this folder used" in refused.stderr

@@ -107,8 +107,8 @@ def read_settings(out: Path) -> tuple[Experiment, dict[str, Any]]:
 def write_settings(out: Path, prepared: Prepared) -> None:
     """Write experiment.toml: the settings, so that it can be run again, and what was resolved from them."""
     settings = prepared.experiment.model_dump(mode="json", exclude_none=True)
-    if prepared.experiment.data is not None:
-        settings["data"] = str(prepared.experiment.data.resolve())
+    if prepared.data is not None:
+        settings["data"] = str(prepared.data)
     about = prepared.about
     resolved = {
         "lesionbench": __version__,

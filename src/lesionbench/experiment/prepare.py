@@ -54,6 +54,7 @@ class Prepared:
     """An experiment whose images and splits lie in the store: all that a worker needs, and small to send."""
 
     experiment: Experiment
+    data: Path | None  # the folder that was read; None for images that are made
     store: Path
     sources: str  # a digest of the files the dataset was read from; empty for one that is made
     dataset_key: str
@@ -93,9 +94,6 @@ def prepare(
     Raises DatasetError, SplitError, SettingsError or OutputError.
     """
     device = _device(experiment)
-    precision: Precision = (
-        ("bf16" if device == "cuda" else "fp32") if experiment.precision == "auto" else experiment.precision
-    )
     dataset = plugins.dataset(experiment.dataset)
     root = find_data(dataset, experiment.data)
     store = Store(store_folder)
@@ -110,7 +108,27 @@ def prepare(
     if entry is None and _digest(dataset, root) != digest:
         raise DatasetError(f"the images in {root} changed while they were read; run the command again")
     mode = _split_mode(experiment, data)
-    splits_key = key_of(
+    splits_key = _splits_key(dataset_key, mode, experiment)
+    parts = _divide(store, splits_key, data, mode, experiment)
+    about = _about(experiment, dataset, data, mode, parts)
+    if keep:
+        _keep(store, dataset_key, data, splits_key, parts)
+    return Prepared(
+        experiment=experiment,
+        data=root.absolute() if root is not None else None,
+        store=store_folder.absolute(),
+        sources=digest,
+        dataset_key=dataset_key,
+        splits_key=splits_key,
+        train_digests=tuple(_train_digest(data.images.take(part == "train")) for part in parts),
+        about=about,
+        device=device,
+        precision=_precision(experiment, device),
+    )
+
+
+def _splits_key(dataset_key: str, mode: Any, experiment: Experiment) -> str:
+    return key_of(
         {
             "of": dataset_key,
             "split": mode,
@@ -119,14 +137,12 @@ def prepare(
             "scikit-learn": version("scikit-learn"),
         }
     )
-    parts = _divide(store, splits_key, data, mode, experiment)
-    about = _about(experiment, dataset, data, mode, parts)
-    if keep:
-        _keep(store, dataset_key, data, splits_key, parts)
-    digests = tuple(_train_digest(data.images.take(part == "train")) for part in parts)
-    return Prepared(
-        experiment, store_folder.absolute(), digest, dataset_key, splits_key, digests, about, device, precision
-    )
+
+
+def _precision(experiment: Experiment, device: Device) -> Precision:
+    if experiment.precision == "auto":
+        return "bf16" if device == "cuda" else "fp32"
+    return experiment.precision
 
 
 def _load(dataset: Dataset, root: Path | None) -> LoadedDataset:
