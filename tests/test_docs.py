@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from lesionbench import errors, hookspecs
-from lesionbench.experiment.settings import Experiment
+from lesionbench.experiment.settings import Experiment, make_experiment
 from lesionbench.experiment.tables import CELL_COLUMNS, SPLIT_COLUMNS
 from lesionbench.pipeline.leaderboard import COLUMNS, PER_CLASS_COLUMNS
 from lesionbench.plugins import KINDS, Plugins
@@ -90,6 +90,15 @@ def test_every_installed_plugin_is_named_in_the_readme():
             found.package == "lesionbench" or (ROOT / "plugins" / found.package.removeprefix("lesionbench-")).is_dir()
         ):
             assert f"`{found.name}`" in README
+
+
+def test_the_experiment_file_of_the_reference_is_valid():
+    block = REFERENCE.partition("```toml\n")[2].partition("```")[0]
+
+    experiment = make_experiment(tomllib.loads(block), Plugins.load())
+
+    assert experiment.augmenters == ("classic", "dcgan[steps=2000]")
+    assert experiment.seeds == 5
 
 
 def test_the_guides_package_file_is_valid():
