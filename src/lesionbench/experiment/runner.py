@@ -10,6 +10,7 @@ import time
 from collections import Counter, deque
 from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Future, wait
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
 from lesionbench.experiment.cell import find_pool
@@ -17,7 +18,7 @@ from lesionbench.experiment.context import PROGRESS
 from lesionbench.experiment.grid import Cell, PoolJob, cells
 from lesionbench.experiment.output import export, write_settings
 from lesionbench.experiment.tables import cell_row, write_cells, write_splits, write_tables
-from lesionbench.experiment.tasks import ERROR, Outcome, Task, do
+from lesionbench.experiment.tasks import ERROR, Outcome, Task, do, drawn
 from lesionbench.report.figures import draw_samples
 
 if TYPE_CHECKING:
@@ -92,7 +93,8 @@ class Run:
             if not any((self.out / "samples").glob(f"{job.name}_*.png")):
                 pool = find_pool(job, self.prepared, self.plugins)
                 if pool is not None:
-                    draw_samples(self.out / "samples", job.name, self.prepared.load_split(job.fold).train, pool)
+                    train = self.prepared.load_split(job.fold).train
+                    drawn(partial(draw_samples, self.out / "samples", job.name, train, pool))
 
     def _write_tables(self, todo: list[Cell]) -> list[Row]:
         """Write every table; a cell that was stopped between its predictions and its row gets the row now."""
@@ -109,14 +111,11 @@ class Run:
         """Pools first, since others wait for them, then the cells that wait for none."""
         free: list[Cell] = []
         for cell in todo:
-            if cell.pool is None or self._has_pool(cell.pool):
+            if cell.pool is None or find_pool(cell.pool, self.prepared, self.plugins) is not None:
                 free.append(cell)
             else:
                 self.waiting.setdefault(cell.pool, []).append(cell)
         self.ready.extend([*self.waiting, *free])
-
-    def _has_pool(self, job: PoolJob) -> bool:
-        return find_pool(job, self.prepared, self.plugins) is not None
 
     def _work(self, open_workers: Callable[[], AbstractContextManager[Workers]]) -> None:
         """Give tasks to workers until all are done, or until a worker dies: then the caller opens new ones."""

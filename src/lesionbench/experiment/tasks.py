@@ -53,11 +53,11 @@ def _run(task: Task, prepared: Prepared, out: Path) -> None:
         run_cell(task, prepared, installed(), folder)
     else:
         pool = load_pool(task, prepared, installed(), folder.parent)
-        _draw(lambda: draw_samples(out / "samples", task.name, prepared.load_split(task.fold).train, pool))
-    _draw(lambda: draw_progress(folder))
+        drawn(lambda: draw_samples(out / "samples", task.name, prepared.load_split(task.fold).train, pool))
+    drawn(lambda: draw_progress(folder))
 
 
-def _draw(picture: Callable[[], None]) -> None:
+def drawn(picture: Callable[[], None]) -> None:
     """Draw a picture; one that cannot be drawn is told and costs no result."""
     try:
         picture()

@@ -1,0 +1,23 @@
+import logging
+
+from lesionbench.experiment.tasks import drawn
+
+
+def test_a_picture_that_cannot_be_drawn_is_told_and_costs_nothing(caplog):
+    def broken():
+        raise OSError("no space left")
+
+    with caplog.at_level(logging.WARNING, "lesionbench"):
+        drawn(broken)
+
+    assert [record.getMessage() for record in caplog.records] == [
+        "a picture could not be drawn (OSError: no space left)"
+    ]
+
+
+def test_a_picture_that_can_be_drawn_is_drawn():
+    made = []
+
+    drawn(lambda: made.append("picture"))
+
+    assert made == ["picture"]
