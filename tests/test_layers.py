@@ -15,7 +15,8 @@ MAY_KNOW = {
     "torchkit": {"errors", "pipeline", "torchkit"},
     "builtin": {"errors", "hookspecs", "pipeline", "plugins", "builtin"},
     "report": {"errors", "pipeline", "report"},
-    "experiment": {"errors", "pipeline", "report", "plugins", "experiment", "__version__"},
+    "evidence": {"errors", "pipeline", "evidence"},
+    "experiment": {"errors", "pipeline", "report", "evidence", "plugins", "experiment", "__version__"},
 }
 
 

@@ -1,4 +1,4 @@
-"""The hooks a plugin package may implement; each returns the classes it brings.
+"""The hooks a plugin package may implement; each returns the classes, or the commands, it brings.
 
 Hooks only register: no data passes through them.
 """
@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 from pluggy import HookimplMarker, HookspecMarker
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from lesionbench.pipeline.augmenter import Augmenter
     from lesionbench.pipeline.classifier import Classifier
     from lesionbench.pipeline.dataset import Dataset
@@ -31,3 +33,11 @@ def register_augmenters() -> list[type[Augmenter]]:  # type: ignore[empty-body] 
 @hookspec
 def register_classifiers() -> list[type[Classifier]]:  # type: ignore[empty-body]  # a hook has no body
     """The classifier classes this package brings."""
+
+
+@hookspec
+def register_data_commands() -> list[Callable[..., None]]:  # type: ignore[empty-body]  # a hook has no body
+    """The commands this package adds to `lesionbench data`, for preparing images.
+
+    Each is a function with typer's annotations; `cut_rois` becomes `lesionbench data cut-rois`.
+    """

@@ -15,7 +15,7 @@ from lesionbench import hookspecs
 from lesionbench.errors import PluginError, SettingsError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from lesionbench.pipeline.augmenter import Augmenter
     from lesionbench.pipeline.classifier import Classifier
@@ -43,6 +43,7 @@ class Plugins:
 
     found: dict[tuple[Kind, str], Found] = field(default_factory=dict)
     broken: dict[str, str] = field(default_factory=dict)
+    hooks: dict[str, pluggy.HookRelay] = field(default_factory=dict)  # by package
 
     @classmethod
     def load(cls) -> Plugins:
@@ -83,6 +84,7 @@ class Plugins:
                     self._refuse_twin(found, new)
                     new[kind, found.name] = found
         self.found |= new
+        self.hooks[package] = manager.hook
 
     def _refuse_twin(self, found: Found, new: dict[tuple[Kind, str], Found]) -> None:
         twin = (self.found | new).get((found.kind, found.name))
@@ -95,6 +97,26 @@ class Plugins:
     def of_kind(self, kind: Kind) -> list[Found]:
         """The plugins of one kind, by name."""
         return sorted((found for found in self.found.values() if found.kind == kind), key=lambda found: found.name)
+
+    def data_commands(self) -> dict[str, Callable[..., None]]:
+        """The commands that packages add to `lesionbench data`, by name; raises PluginError when one cannot be had."""
+        commands: dict[str, Callable[..., None]] = {}
+        for package, hook in self.hooks.items():
+            try:
+                functions = [function for brought in hook.register_data_commands() for function in brought]
+                new = {function.__name__.replace("_", "-"): function for function in functions}
+            except Exception as error:  # whatever a plugin raises
+                raise PluginError(
+                    f"the data commands of {package} cannot be loaded ({type(error).__name__}: {error}); "
+                    f"mend it, or: pip uninstall {package}"
+                ) from None
+            twins = new.keys() & commands.keys()
+            if twins:
+                raise PluginError(
+                    f"two packages bring the data command {min(twins)!r}: uninstall {package} or the other"
+                )
+            commands |= new
+        return commands
 
     def get(self, kind: Kind, name: str) -> Found:
         """The plugin of this name; raises SettingsError that suggests the nearest name."""

@@ -13,8 +13,10 @@ from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
+import typer
 
 from lesionbench import Augmenter, Classifier, Dataset, LabelledImages, LoadedDataset, TrainingDiverged, hookimpl
+from lesionbench.errors import SettingsError
 
 
 def note(role, folder, images):
@@ -69,6 +71,28 @@ class SpyAugmenter(Augmenter):
         return Copies(train)
 
 
+class Negatives(Copies):
+    def sample(self, label, count, seed):
+        return 255 - super().sample(label, count, seed)
+
+    def transform(self, images, seed):
+        note("transform", self.folder, images)
+        return 255 - images
+
+
+class SpyNegatives(Augmenter):
+    """Negatives of the images it learnt from; it can also turn given images into theirs."""
+
+    name: ClassVar[str] = "spy-negatives"
+    changes_images: ClassVar[bool] = True
+
+    def fit(self, train, context):
+        note("fit", context.folder, train.images)
+        sampler = Negatives(train)
+        sampler.folder = context.folder
+        return sampler
+
+
 class Centroids:
     def __init__(self, centres, context):
         self.centres, self.context = centres, context
@@ -86,6 +110,7 @@ class SpyClassifier(Classifier):
     name: ClassVar[str] = "spy-centroids"
     dies_on_seed: int = 0
     seconds: float = 0.0
+    deaf: bool = False  # to what changes batches on the fly
 
     def fit(self, train, context):
         note("train", context.folder, train.real.images)
@@ -95,6 +120,8 @@ class SpyClassifier(Classifier):
         if self.dies_on_seed and context.folder.name.endswith(f"seed{self.dies_on_seed}"):
             os._exit(9)
         images, labels = train.all_images()
+        if not self.deaf:
+            images = train.changed(images, context.seed)
         centres = [images[labels == label].mean() for label in range(len(train.classes))]
         random = np.random.default_rng(context.seed)
         return Centroids(np.array(centres) + random.normal(0, 2, len(centres)), context)
@@ -107,9 +134,21 @@ def register_datasets():
 
 @hookimpl
 def register_augmenters():
-    return [SpyAugmenter]
+    return [SpyAugmenter, SpyNegatives]
 
 
 @hookimpl
 def register_classifiers():
     return [SpyClassifier]
+
+
+@hookimpl
+def register_data_commands():
+    return [count_dots]
+
+
+def count_dots(number: int = 3) -> None:
+    """Count some dots."""
+    if number < 0:
+        raise SettingsError(f"a number of dots is 0 or more, not {number}")
+    typer.echo(f"{number} dots")

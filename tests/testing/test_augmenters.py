@@ -36,6 +36,7 @@ class Noise(Augmenter):
     """Noise: a correct augmenter."""
 
     name: ClassVar[str] = "noise"
+    changes_images: ClassVar[bool] = True
     sampler: ClassVar[type] = NoiseSampler
     steps: int = Field(1000, ge=1, description="Steps that it pretends to take.")
 
@@ -53,6 +54,10 @@ class EditsTheTrainingImages(Noise):
     def fit(self, train, context):
         train.images[0] = 0
         return super().fit(train, context)
+
+
+class KeepsItsTransformToItself(Noise):
+    changes_images: ClassVar[bool] = False
 
 
 class RemembersInItsSettings(Noise):
@@ -163,6 +168,7 @@ def pickle_itself(self, folder):
 
 BROKEN = {
     EditsTheTrainingImages: {"fit_leaves_the_training_images_alone"},
+    KeepsItsTransformToItself: {"it_says_whether_it_changes_images"},
     RemembersInItsSettings: {"fit_leaves_the_settings_alone"},
     ReturnsOneSampler: {"fit_returns_a_new_sampler"},
     FitsUnseeded: {"fit_with_the_same_seed_gives_the_same_samples"},

@@ -36,6 +36,7 @@ class Means(Classifier):
 
     def fit(self, train, context):
         images, labels = train.all_images()
+        images = train.changed(images, context.seed)
         generator = np.random.default_rng(context.seed)
         known = features(images)
         means = np.stack([known[labels == label].mean(axis=0) for label in range(len(train.classes))])
@@ -66,6 +67,17 @@ class IgnoresSyntheticImages(Means):
     def fit(self, train, context):
         empty = replace(train, synthetic=train.synthetic[:0], synthetic_labels=train.synthetic_labels[:0])
         return super().fit(empty, context)
+
+
+class IgnoresWhatChangesBatches(Means):
+    def fit(self, train, context):
+        return super().fit(replace(train, on_the_fly=None), context)
+
+
+class ChangesTwoBatchesAlike(Means):
+    def fit(self, train, context):
+        train.changed(train.real.images, context.seed)
+        return super().fit(train, context)
 
 
 class NeedsSyntheticImages(Means):
@@ -173,6 +185,8 @@ BROKEN = {
     EditsTheSyntheticLabels: {"fit_leaves_the_training_set_alone", "synthetic_images_are_learnt_from"},
     EditsTheValidationImages: {"fit_leaves_the_training_set_alone"},
     IgnoresSyntheticImages: {"synthetic_images_are_learnt_from"},
+    IgnoresWhatChangesBatches: {"every_batch_is_changed_on_the_fly"},
+    ChangesTwoBatchesAlike: {"every_batch_is_changed_on_the_fly"},
     NeedsSyntheticImages: {"fit_works_without_synthetic_images"},
     FitsUnseeded: {"fit_with_the_same_seed_gives_the_same_scores"},
     ReseedsTorch: {"fit_leaves_global_state_alone"},

@@ -4,17 +4,48 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from lesionbench.pipeline.dataset import Dataset, LoadedDataset
     from lesionbench.plugins import Found
 
-app = typer.Typer(help="Datasets: which there are, where they lie, whether they can be used.", no_args_is_help=True)
+
+class DataGroup(TyperGroup):
+    """`list`, `check`, and the commands that plugins bring.
+
+    Typer brings a click of its own under a private name, so its contexts and commands are `Any` here.
+    """
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        """The names of all commands."""
+        return [*super().list_commands(ctx), *sorted(_brought())]
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        """The command of this name; plugins are looked at only when it is none of ours."""
+        own = super().get_command(ctx, cmd_name)
+        function = None if own else _brought().get(cmd_name)
+        if function is None:
+            return own
+        single = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
+        single.command(cmd_name)(function)
+        return typer.main.get_command(single)
+
+
+def _brought() -> dict[str, Callable[..., None]]:
+    from lesionbench.plugins import Plugins
+
+    return Plugins.load().data_commands()
+
+
+app = typer.Typer(
+    cls=DataGroup, help="Datasets: which there are, where they lie, whether they can be used.", no_args_is_help=True
+)
 
 
 @app.command("list")

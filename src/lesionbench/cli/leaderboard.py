@@ -13,9 +13,10 @@ def leaderboard(
     folder: Annotated[Path, typer.Argument(metavar="RUN", help="The output folder of a run.")],
 ) -> None:
     """Make leaderboard.csv again from the predictions of a run, byte for byte, and print it."""
-    from lesionbench.cli.tables import print_leaderboard
-    from lesionbench.experiment.tables import write_tables
+    from lesionbench.cli.tables import print_comparison, print_leaderboard
+    from lesionbench.experiment.tables import read_comparison, write_tables
 
     rows = write_tables(folder)
     print_leaderboard(rows)
+    print_comparison(read_comparison(folder))
     sys.stdout.write(f"{folder}/leaderboard.csv\n")

@@ -16,16 +16,25 @@ if TYPE_CHECKING:
 File = Annotated[
     Path | None,
     typer.Argument(
-        metavar="[EXPERIMENT.toml]", help="Settings in a file; options given beside it win.", show_default=False
+        metavar="[EXPERIMENT.toml]",
+        help="Settings in a file, or a folder with an experiment.toml; options given beside it win.",
+        show_default=False,
     ),
 ]
 Dataset = Annotated[str | None, typer.Option(metavar="NAME", help="The dataset, NAME or NAME[key=value,...].")]
 Data = Annotated[Path | None, typer.Option(metavar="DIR", help="The folder the dataset reads.")]
 Augmenter = Annotated[
-    list[str] | None, typer.Option(metavar="NAME", help="An augmenter to compare with the baseline; repeat for more.")
+    list[str] | None,
+    typer.Option(metavar="NAME", help="An augmenter, or a chain a+b, to compare with `none`; repeat for more."),
 ]
 Synthetic = Annotated[
     list[str] | None, typer.Option(metavar="N[,N...]", help="The doses: synthetic images per class. [default: 480]")
+]
+OnTheFly = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="NAME", help="Change every training batch with this augmenter; repeat for more. [default: none]"
+    ),
 ]
 Classifier = Annotated[
     list[str] | None, typer.Option(metavar="NAME", help="A classifier; repeat for more. [default: kth-cnn]")
@@ -51,6 +60,11 @@ StoreFolder = Annotated[
 
 
 SETTING = {"augmenter": "augmenters", "classifier": "classifiers"}  # options that repeat have a plural in the file
+
+
+def experiment_file(file: Path | None) -> Path | None:
+    """The experiment file: the one named, or the experiment.toml in the folder that was named."""
+    return file / "experiment.toml" if file is not None and file.is_dir() else file
 
 
 def experiment_from(file: Path | None, plugins: Plugins, options: Mapping[str, Any]) -> Experiment:

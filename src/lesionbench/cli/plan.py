@@ -15,6 +15,7 @@ def plan(
     data: options.Data = None,
     augmenter: options.Augmenter = None,
     synthetic: options.Synthetic = None,
+    on_the_fly: options.OnTheFly = None,
     classifier: options.Classifier = None,
     split: options.Split = None,
     validation: options.Validation = None,
@@ -30,6 +31,7 @@ def plan(
 ) -> None:
     """Print the cells, what is done already and the estimated time; runs nothing and writes nothing."""
     given = locals()  # before anything else is bound: the options as they were typed
+    file = options.experiment_file(file)
     from lesionbench.cli.planning import print_plan
     from lesionbench.plugins import Plugins
 

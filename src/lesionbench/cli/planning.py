@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from lesionbench.experiment import keys
 from lesionbench.experiment.cell import read_record
+from lesionbench.experiment.chain import BASELINE
 from lesionbench.experiment.context import make_context
 from lesionbench.experiment.executors import default_jobs
 from lesionbench.experiment.grid import Cell, arms, cells
@@ -22,7 +23,7 @@ from lesionbench.experiment.store import Store
 from lesionbench.pipeline.training_set import TrainingSet
 
 if TYPE_CHECKING:
-    from lesionbench.experiment.grid import PoolJob
+    from lesionbench.experiment.grid import Arm, PoolJob
     from lesionbench.experiment.prepare import Prepared
     from lesionbench.experiment.settings import Experiment
     from lesionbench.pipeline.augmenter import Augmenter
@@ -59,8 +60,8 @@ def make_plan(prepared: Prepared, plugins: Plugins) -> Plan:
         record = read_record(entry) if entry else None
         if record:
             plan.seconds.setdefault(cell.arm.classifier, []).append(record.seconds)
-        if cell.pool:
-            jobs[cell.pool] = jobs.get(cell.pool, False) or entry is None
+        for job in cell.needs:
+            jobs[job] = jobs.get(job, False) or entry is None
     for job, needed in jobs.items():
         record = read_record(store.path("fits", keys.fit_key(prepared, job, plugins)))
         if record:
@@ -90,7 +91,7 @@ def _lines(plan: Plan, prepared: Prepared, out: Path, jobs: int, measured: bool)
     total = len(plan.cells_done) + len(plan.cells_to_do)
     lines = [f"dataset {experiment.dataset}, split {about.split} ({sizes}), groups {about.groups}"]
     lines += [f"note: {note}" for note in about.notes]
-    lines += [f"  {arm.augmenter} {arm.synthetic_per_class} per class, {arm.classifier}" for arm in arms(experiment)]
+    lines += [f"  {_described(arm)}" for arm in arms(experiment)]
     lines.append(
         f"{_count(len(arms(experiment)), 'arm')} x {_count(about.folds, 'fold')} x {_count(experiment.seeds, 'seed')}"
         f" = {_count(total, 'cell')}: "
@@ -106,6 +107,11 @@ def _lines(plan: Plan, prepared: Prepared, out: Path, jobs: int, measured: bool)
     return lines
 
 
+def _described(arm: Arm) -> str:
+    changed = "" if arm.on_the_fly == BASELINE else f", {arm.on_the_fly} on the fly"
+    return f"{arm.augmenter} {arm.synthetic_per_class} per class{changed}, {arm.classifier}"
+
+
 def _count(number: int, noun: str) -> str:
     return f"{number} {noun}" + ("" if number == 1 else "s")
 
@@ -117,9 +123,9 @@ def _measure(plan: Plan, experiment: Experiment, plugins: Plugins, jobs: int) ->
         return
     with tempfile.TemporaryDirectory() as folder:
         prepared = prepare(experiment, plugins, Path(folder) / "store")
-        train = TrainingSet.of(prepared.load_split(0), None, 0)
+        train = TrainingSet.of(prepared.load_split(0))
         for name in unknown:
-            of_augmenter = name in experiment.augmenters
+            of_augmenter = name in {job.augmenter for job in plan.fits_to_do}
             plugin = plugins.augmenter(name) if of_augmenter else plugins.classifier(name)
             plan.seconds[name] = [_whole_fit_seconds(plugin, train, prepared, Path(folder))]
 

@@ -15,6 +15,7 @@ def run(
     data: options.Data = None,
     augmenter: options.Augmenter = None,
     synthetic: options.Synthetic = None,
+    on_the_fly: options.OnTheFly = None,
     classifier: options.Classifier = None,
     split: options.Split = None,
     validation: options.Validation = None,
@@ -32,12 +33,15 @@ def run(
 ) -> None:
     """Run every combination on the same splits and write leaderboard.csv; what is finished is skipped."""
     given = locals()  # before anything else is bound: the options as they were typed
+    file = options.experiment_file(file)
     from lesionbench.cli.running import Request, run_experiment
+    from lesionbench.evidence.published import published_beside
     from lesionbench.plugins import Plugins
 
     plugins = Plugins.load()
     experiment = options.experiment_from(file, plugins, given)
     named = dataset is not None or file is not None
     folder = options.output_folder(out, file, experiment)
-    status = run_experiment(plugins, experiment, Request(folder, store, jobs, executor, scheduler, quiet, named))
+    request = Request(folder, store, jobs, executor, scheduler, quiet, named, published_beside(file) if file else None)
+    status = run_experiment(plugins, experiment, request)
     raise typer.Exit(status)

@@ -8,15 +8,17 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, cast, get_args
 
-from lesionbench.cli.tables import print_leaderboard
+from lesionbench.cli.tables import print_comparison, print_leaderboard
 from lesionbench.cli.views import choose_view
 from lesionbench.errors import SettingsError
+from lesionbench.evidence.published import read_published
 from lesionbench.experiment.data_folder import find_data
 from lesionbench.experiment.executors import ExecutorKind, default_jobs, open_workers
 from lesionbench.experiment.output import check_output, held, refuse_inside
 from lesionbench.experiment.prepare import prepare
 from lesionbench.experiment.runner import Run
 from lesionbench.experiment.store import Store
+from lesionbench.experiment.tables import keep_published, read_comparison
 from lesionbench.plugins import did_you_mean
 
 if TYPE_CHECKING:
@@ -39,6 +41,7 @@ class Request:
     scheduler: str | None
     quiet: bool
     dataset_named: bool
+    published: Path | None = None  # a file of published values to set beside the measured ones
 
 
 def run_experiment(plugins: Plugins, experiment: Experiment, request: Request) -> int:
@@ -54,6 +57,8 @@ def run_experiment(plugins: Plugins, experiment: Experiment, request: Request) -
     noted = check_output(request.out, experiment)
     store = request.store or Path(noted.get("store", request.out / "store"))
     refuse_inside(find_data(plugins.dataset(experiment.dataset), experiment.data), request.out, store)
+    if request.published is not None:
+        read_published(request.published)  # raises SettingsError before anything is written
     prepared = prepare(experiment, plugins, store, noted.get("sources"))
     view = choose_view(request.quiet)
     if not request.dataset_named:
@@ -62,6 +67,7 @@ def run_experiment(plugins: Plugins, experiment: Experiment, request: Request) -
     try:
         with held(request.out), view:
             Store(store).sweep()
+            keep_published(request.out, request.published)
             jobs = request.jobs or default_jobs(prepared.device)
             rows = Run(prepared, plugins, request.out, view)(partial(workers, jobs=jobs))
     except KeyboardInterrupt:
@@ -71,6 +77,7 @@ def run_experiment(plugins: Plugins, experiment: Experiment, request: Request) -
         )
         return INTERRUPTED
     print_leaderboard(rows)
+    print_comparison(read_comparison(request.out))
     failed = sum(cast("int", row["failed_cells"]) for row in rows)
     if failed:
         sys.stdout.write(f"{failed} cells failed; the reasons are in {request.out}/cells.csv and {request.out}/logs\n")

@@ -8,12 +8,15 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
+from lesionbench.evidence.comparison import comparison_table
+
 if TYPE_CHECKING:
     from lesionbench.pipeline.leaderboard import Row
 
 HEADINGS = {
     "augmenter": "augmenter",
     "synthetic_per_class": "dose",
+    "on_the_fly": "on the fly",
     "classifier": "classifier",
     "sensitivity": "sens",
     "specificity": "spec",
@@ -24,6 +27,8 @@ HEADINGS = {
     "seeds": "seeds",
     "failed_cells": "failed",
 }
+
+TEXTS = ("augmenter", "on_the_fly", "classifier")
 
 
 def print_leaderboard(rows: list[Row]) -> None:
@@ -36,10 +41,27 @@ def print_leaderboard(rows: list[Row]) -> None:
     columns = [name for name in HEADINGS if not _left_out(name, rows)]
     table = Table(box=box.SIMPLE_HEAD)
     for name in columns:
-        text = name in ("augmenter", "classifier")
+        text = name in TEXTS
         table.add_column(HEADINGS[name], justify="left" if text else "right", overflow="fold", no_wrap=not text)
     for row in rows:
         table.add_row(*(_shown(row[name]) for name in columns))
+    console.print(table, markup=False)
+
+
+def print_comparison(rows: list[Row]) -> None:
+    """Print published values beside measured ones; nothing when there are none."""
+    if not rows:
+        return
+    console = Console(highlight=False)
+    if not console.is_terminal:
+        console = Console(highlight=False, width=200)
+    headings, *lines = comparison_table(rows)
+    table = Table(box=box.SIMPLE_HEAD, title="published and measured", title_justify="left", title_style="")
+    for heading in headings:
+        number = heading in ("published", "measured", "points")
+        table.add_column(heading, justify="right" if number else "left", overflow="fold")
+    for line in lines:
+        table.add_row(*line)
     console.print(table, markup=False)
 
 
@@ -60,6 +82,8 @@ def _tested(rows: list[Row]) -> str:
 
 
 def _left_out(name: str, rows: list[Row]) -> bool:
+    if name == "on_the_fly":
+        return {row[name] for row in rows} == {"none"}
     if name == "classifier":
         return len({row[name] for row in rows}) == 1
     return name == "failed_cells" and not any(row[name] for row in rows)

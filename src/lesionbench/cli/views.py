@@ -34,9 +34,11 @@ def task_title(task: Task) -> str:
     """A task in words: `fit dcgan, fold 0, seed 1` or `kth-cnn on dcgan 480, fold 0, seed 1`."""
     where = f"fold {task.fold}, seed {task.seed}"
     if isinstance(task, Cell):
-        dose = f" {task.arm.synthetic_per_class}" if task.pool else ""
-        return f"{task.arm.classifier} on {task.arm.augmenter}{dose}, {where}"
-    return f"fit {task.augmenter}, {where}"
+        dose = f" {task.arm.synthetic_per_class}" if task.pools else ""
+        changed = f" with {task.arm.on_the_fly} on the fly" if task.on_the_fly else ""
+        return f"{task.arm.classifier} on {task.arm.augmenter}{dose}{changed}, {where}"
+    after = "".join(f" after {draw.augmenter} {draw.per_class}" for draw in task.before)
+    return f"fit {task.augmenter}{after}, {where}"
 
 
 def progress_text(progress: dict[str, Any]) -> str:

@@ -2,8 +2,8 @@
 
 dataset → split → augmenter → training set → classifier → predictions
 
-The augmenter sees `split.train` and nothing else; the classifier sees `split.train`, synthetic images and, to stop
-early, `split.validation`. Test images reach `predict` and nothing else.
+The augmenter sees `split.train` and, in a chain, what the links before it drew from that; the classifier sees
+`split.train`, synthetic images and, to stop early, `split.validation`. Test images reach `predict` and nothing else.
 """
 
 from __future__ import annotations
@@ -17,22 +17,27 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from lesionbench.errors import ContractError
 from lesionbench.experiment import keys
 from lesionbench.experiment.context import make_context
+from lesionbench.experiment.grid import pool_size
 from lesionbench.experiment.memory import peak_megabytes, restart_peak
 from lesionbench.experiment.store import Store
-from lesionbench.pipeline.augmenter import Saveable
+from lesionbench.pipeline.augmenter import Saveable, Transformer
 from lesionbench.pipeline.predictions import Predictions, write_predictions
-from lesionbench.pipeline.training_set import Pool, TrainingSet, draw_pool
+from lesionbench.pipeline.training_set import OnTheFly, Pool, TrainingSet, draw_pool, with_synthetic
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
+    from lesionbench.experiment.chain import Draw
     from lesionbench.experiment.grid import Cell, PoolJob
     from lesionbench.experiment.prepare import Prepared
     from lesionbench.pipeline.augmenter import Augmenter, Sampler
     from lesionbench.pipeline.context import RunContext
+    from lesionbench.pipeline.images import LabelledImages
+    from lesionbench.pipeline.training_set import Drawn
     from lesionbench.plugins import Plugins
 
 RECORD = "record.json"
@@ -51,18 +56,46 @@ class Record:
 def run_cell(cell: Cell, prepared: Prepared, plugins: Plugins, folder: Path) -> list[Predictions]:
     """The validation and test predictions of one cell, made and put into the store."""
     split = prepared.load_split(cell.fold)
-    pool = load_pool(cell.pool, prepared, plugins, folder.parent) if cell.pool else None
-    train = TrainingSet.of(split, pool, cell.arm.synthetic_per_class)
+    drawn = load_draws(cell.pools, cell.arm.draws, prepared, plugins, folder.parent)
+    on_the_fly = load_transform(cell.on_the_fly, prepared, plugins, folder)
+    train = TrainingSet.of(split, drawn, on_the_fly)
     classifier = plugins.classifier(cell.arm.classifier)
     with Store(prepared.store).writing("predictions", keys.predictions_key(prepared, cell, plugins)) as entry:
         with recorded(entry, keys.classify_seed(prepared, cell), prepared, folder) as context:
             predictor = classifier.fit(train, context)
+            _refuse_unused(on_the_fly, cell)
             predictions = [
                 Predictions.of("validation", cell.fold, split.validation, predictor.predict(split.validation.images)),
                 Predictions.of("test", cell.fold, split.test, predictor.predict(split.test.images)),
             ]
         write_predictions(entry / "predictions.csv", predictions)
     return predictions
+
+
+def load_draws(
+    jobs: Sequence[PoolJob], draws: Sequence[Draw], prepared: Prepared, plugins: Plugins, logs: Path
+) -> list[Drawn]:
+    """The synthetic images of every link of a chain."""
+    pools = [load_pool(job, prepared, plugins, logs) for job in jobs]
+    return [pool.first(draw.per_class) for pool, draw in zip(pools, draws, strict=True)]
+
+
+def load_transform(job: PoolJob | None, prepared: Prepared, plugins: Plugins, folder: Path) -> OnTheFly | None:
+    """What changes every training batch, or None."""
+    if job is None:
+        return None
+    sampler = load_sampler(job, prepared, plugins, folder.with_name(f"{folder.name}_{job.name}"))
+    if not isinstance(sampler, Transformer):
+        raise ContractError(f"{job.augmenter!r} says that it changes images, but its sampler has no `transform`")
+    return OnTheFly(sampler)
+
+
+def _refuse_unused(on_the_fly: OnTheFly | None, cell: Cell) -> None:
+    if on_the_fly is not None and not on_the_fly.used:
+        raise ContractError(
+            f"{cell.arm.classifier!r} learnt without {cell.arm.on_the_fly!r} on the fly: it never called "
+            f"`train.changed`; leave out --on-the-fly, or set `learns_in_batches = False` in the classifier"
+        )
 
 
 def load_pool(job: PoolJob, prepared: Prepared, plugins: Plugins, logs: Path) -> Pool:
@@ -72,7 +105,7 @@ def load_pool(job: PoolJob, prepared: Prepared, plugins: Plugins, logs: Path) ->
         return found
     sampler = load_sampler(job, prepared, plugins, logs / job.name)
     train = prepared.load_split(job.fold).train
-    count = max(prepared.experiment.synthetic)
+    count = pool_size(prepared.experiment, job)
     pool = draw_pool(sampler, train, count, lambda name: keys.draw_seed(prepared, job, name))
     with Store(prepared.store).writing("pools", keys.pool_key(prepared, job, plugins)) as draft:
         for label, images in enumerate(pool.images):
@@ -96,12 +129,15 @@ def load_sampler(job: PoolJob, prepared: Prepared, plugins: Plugins, folder: Pat
     entry = store.find("fits", key)
     if entry is not None and (entry / "sampler").is_dir():
         return augmenter.load(entry / "sampler")
-    return fit_augmenter(augmenter, job, prepared, key, folder)
+    drawn = load_draws(job.needs, job.before, prepared, plugins, folder.parent)
+    train = with_synthetic(prepared.load_split(job.fold).train, drawn)
+    return fit_augmenter(augmenter, train, job, prepared, key, folder)
 
 
-def fit_augmenter(augmenter: Augmenter, job: PoolJob, prepared: Prepared, key: str, folder: Path) -> Sampler:
-    """Fit on the training images of one fold, and keep what can be kept in the store."""
-    train = prepared.load_split(job.fold).train
+def fit_augmenter(
+    augmenter: Augmenter, train: LabelledImages, job: PoolJob, prepared: Prepared, key: str, folder: Path
+) -> Sampler:
+    """Fit on these training images of one fold, and keep what can be kept in the store."""
     with Store(prepared.store).writing("fits", key) as entry:
         with recorded(entry, keys.augment_seed(prepared, job), prepared, folder) as context:
             sampler = augmenter.fit(train, context)

@@ -5,9 +5,10 @@ from __future__ import annotations
 import hashlib
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from lesionbench.experiment.settings import BASELINE
+from lesionbench.experiment.chain import BASELINE, Draw, described, draws
 
 if TYPE_CHECKING:
     from lesionbench.experiment.settings import Experiment
@@ -17,23 +18,35 @@ if TYPE_CHECKING:
 class Arm:
     """One leaderboard row: a cell without fold and seed."""
 
-    augmenter: str
+    augmenter: str  # as a chain is written; the dose of the last link is synthetic_per_class
     synthetic_per_class: int
     classifier: str
+    on_the_fly: str = BASELINE
+    draws: tuple[Draw, ...] = ()  # every link of the chain and what it draws; empty for the baseline
 
 
 @dataclass(frozen=True)
 class PoolJob:
-    """One augmenter's fit on one fold with one seed, and the synthetic images drawn from it."""
+    """One augmenter's fit on one fold with one seed, and the synthetic images drawn from it.
+
+    It learns from the real training images and from what the links before it draw.
+    """
 
     augmenter: str
     fold: int
     seed: int
+    before: tuple[Draw, ...] = ()
 
     @property
     def name(self) -> str:
         """A name for files."""
-        return f"{slug(self.augmenter)}_fold{self.fold}_seed{self.seed}"
+        links = [*(f"{draw.augmenter}@{draw.per_class}" for draw in self.before), self.augmenter]
+        return f"{slug('+'.join(links))}_fold{self.fold}_seed{self.seed}"
+
+    @property
+    def needs(self) -> tuple[PoolJob, ...]:
+        """The pools it learns from."""
+        return pool_jobs(self.before, self.fold, self.seed)
 
 
 @dataclass(frozen=True)
@@ -48,31 +61,69 @@ class Cell:
     def name(self) -> str:
         """A name for files."""
         arm = self.arm
-        dose = f"-{arm.synthetic_per_class}" if arm.augmenter != BASELINE else ""
-        return f"{slug(arm.augmenter)}{dose}_{slug(arm.classifier)}_fold{self.fold}_seed{self.seed}"
+        dose = f"-{arm.synthetic_per_class}" if arm.draws else ""
+        changed = f"_{slug(arm.on_the_fly)}-on-the-fly" if arm.on_the_fly != BASELINE else ""
+        return f"{slug(arm.augmenter)}{dose}{changed}_{slug(arm.classifier)}_fold{self.fold}_seed{self.seed}"
 
     @property
-    def pool(self) -> PoolJob | None:
-        """The pool this cell draws on; the baseline has none."""
-        arm = self.arm
-        return PoolJob(arm.augmenter, self.fold, self.seed) if arm.augmenter != BASELINE else None
+    def pools(self) -> tuple[PoolJob, ...]:
+        """The pools this cell draws on, one a link of its chain; the baseline has none."""
+        return pool_jobs(self.arm.draws, self.fold, self.seed)
+
+    @property
+    def on_the_fly(self) -> PoolJob | None:
+        """The fit whose `transform` changes every training batch, or None."""
+        changing = self.arm.on_the_fly
+        return PoolJob(changing, self.fold, self.seed) if changing != BASELINE else None
+
+    @property
+    def needs(self) -> tuple[PoolJob, ...]:
+        """The pools and the fit that must be there before it runs."""
+        return (*self.pools, self.on_the_fly) if self.on_the_fly else self.pools
+
+
+def pool_jobs(chain: tuple[Draw, ...], fold: int, seed: int) -> tuple[PoolJob, ...]:
+    """One pool a link, each after those before it."""
+    return tuple(PoolJob(draw.augmenter, fold, seed, chain[:index]) for index, draw in enumerate(chain))
 
 
 def slug(spec: str) -> str:
     """A plugin's text as part of a file name: `dcgan[steps=5]` becomes `dcgan-1f3a9c`."""
-    if re.fullmatch(r"[a-z0-9_-]+", spec):
+    if re.fullmatch(r"[a-z0-9_+@-]+", spec):
         return spec
-    return f"{spec.partition('[')[0]}-{hashlib.sha256(spec.encode()).hexdigest()[:6]}"
+    without_settings = re.sub(r"\[.*?\]", "", spec)
+    return f"{without_settings}-{hashlib.sha256(spec.encode()).hexdigest()[:6]}"
 
 
 def arms(experiment: Experiment) -> list[Arm]:
     """The baseline first, then every augmenter at every dose; dose 0 is the baseline itself."""
-    pairs = [(BASELINE, 0)]
-    pairs += [(augmenter, dose) for augmenter in experiment.augmenters for dose in experiment.synthetic if dose]
-    return [Arm(augmenter, dose, classifier) for classifier in experiment.classifiers for augmenter, dose in pairs]
+    chains = [(BASELINE, 0)]
+    chains += [(augmenter, dose) for augmenter in experiment.augmenters for dose in experiment.synthetic]
+    found = [
+        Arm(*described(augmenter, dose), classifier, on_the_fly, draws(augmenter, dose))
+        for classifier in experiment.classifiers
+        for on_the_fly in experiment.on_the_fly
+        for augmenter, dose in chains
+    ]
+    return list(dict.fromkeys(found))
 
 
 def cells(experiment: Experiment, folds: int) -> list[Cell]:
     """Every arm on every fold with every seed, seed by seed."""
     seeds = range(1, experiment.seeds + 1)
     return [Cell(arm, fold, seed) for seed in seeds for fold in range(folds) for arm in arms(experiment)]
+
+
+@lru_cache(maxsize=8)
+def _largest_draws(experiment: Experiment) -> dict[tuple[tuple[Draw, ...], str], int]:
+    largest: dict[tuple[tuple[Draw, ...], str], int] = {}
+    for arm in arms(experiment):
+        for index, draw in enumerate(arm.draws):
+            key = (arm.draws[:index], draw.augmenter)
+            largest[key] = max(largest.get(key, 0), draw.per_class)
+    return largest
+
+
+def pool_size(experiment: Experiment, job: PoolJob) -> int:
+    """The most synthetic images per class that any arm takes from this pool; 0 for one that only changes batches."""
+    return _largest_draws(experiment).get((job.before, job.augmenter), 0)

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from lesionbench.experiment.grid import pool_size
 from lesionbench.experiment.provenance import provenance
 from lesionbench.experiment.store import key_of
 from lesionbench.pipeline.context import derive_seed
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from lesionbench.experiment.chain import Draw
     from lesionbench.experiment.grid import Cell, PoolJob
     from lesionbench.experiment.prepare import Prepared
     from lesionbench.plugins import Plugins
@@ -35,6 +39,7 @@ def fit_key(prepared: Prepared, job: PoolJob, plugins: Plugins) -> str:
     return key_of(
         {
             "train": prepared.train_digests[job.fold],
+            "before": _drawn(prepared, job.needs, job.before, plugins),
             "augmenter": provenance(augmenter, plugins.get("augmenter", augmenter.name).package),
             "seed": augment_seed(prepared, job),
             "device": prepared.device,
@@ -43,21 +48,27 @@ def fit_key(prepared: Prepared, job: PoolJob, plugins: Plugins) -> str:
     )
 
 
+def _drawn(prepared: Prepared, jobs: Iterable[PoolJob], draws: Iterable[Draw], plugins: Plugins) -> list[Any]:
+    """What the draws of a chain depend on; doses are nested, so not on how large a pool a dose was taken from."""
+    return [[fit_key(prepared, job, plugins), draw.per_class] for job, draw in zip(jobs, draws, strict=True)]
+
+
 def pool_key(prepared: Prepared, job: PoolJob, plugins: Plugins) -> str:
     """What a pool depends on: the fit, the draws and how many images a class."""
     seeds = [draw_seed(prepared, job, name) for name in prepared.about.classes]
-    return key_of({"fit": fit_key(prepared, job, plugins), "seeds": seeds, "count": max(prepared.experiment.synthetic)})
+    count = pool_size(prepared.experiment, job)
+    return key_of({"fit": fit_key(prepared, job, plugins), "seeds": seeds, "count": count})
 
 
 def predictions_key(prepared: Prepared, cell: Cell, plugins: Plugins) -> str:
-    """What a cell's predictions depend on; doses are nested, so not on how large a pool the dose was taken from."""
+    """What a cell's predictions depend on."""
     classifier = plugins.classifier(cell.arm.classifier)
     return key_of(
         {
             "splits": prepared.splits_key,
             "fold": cell.fold,
-            "fit": fit_key(prepared, cell.pool, plugins) if cell.pool else None,
-            "synthetic_per_class": cell.arm.synthetic_per_class,
+            "synthetic": _drawn(prepared, cell.pools, cell.arm.draws, plugins),
+            "on_the_fly": fit_key(prepared, cell.on_the_fly, plugins) if cell.on_the_fly else None,
             "classifier": provenance(classifier, plugins.get("classifier", classifier.name).package),
             "seed": classify_seed(prepared, cell),
             "device": prepared.device,

@@ -145,9 +145,9 @@ def export(out: Path, cell: Cell, prepared: Prepared, plugins: Plugins) -> bool:
     path.parent.mkdir(parents=True, exist_ok=True)
     write_whole(path, (entry / "predictions.csv").read_text(encoding="utf-8"))
     _restore_logs(out / "logs" / cell.name, entry)
-    if cell.pool is not None:
-        fit = Store(prepared.store).path("fits", keys.fit_key(prepared, cell.pool, plugins))
-        _restore_logs(out / "logs" / cell.pool.name, fit)
+    for job in cell.needs:
+        fit = Store(prepared.store).path("fits", keys.fit_key(prepared, job, plugins))
+        _restore_logs(out / "logs" / job.name, fit)
     return True
 
 

@@ -1,6 +1,6 @@
 """Running a grid: what is finished is skipped, what fails is recorded, the rest goes on.
 
-The grid is a small graph: augmenter fits and their pools first, then the cells that draw on them.
+The grid is a small graph: augmenter fits and their pools first, link by link, then the cells that draw on them.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ class Run:
     view: View
     rows: dict[str, Row] = field(default_factory=dict)
     started: float = field(default_factory=time.time)
-    waiting: dict[PoolJob, list[Cell]] = field(default_factory=dict)
+    waiting: dict[Task, set[PoolJob]] = field(default_factory=dict)  # and for which pools
     ready: deque[Task] = field(default_factory=deque)
     suspects: set[Task] = field(default_factory=set)  # at work when a worker died; each is tried again alone
     said: set[str] = field(default_factory=set)
@@ -89,7 +89,7 @@ class Run:
 
     def _draw_missing_samples(self, grid: list[Cell]) -> None:
         """Draw the sample pictures of pools that came from the store."""
-        for job in dict.fromkeys(cell.pool for cell in grid if cell.pool is not None):
+        for job in dict.fromkeys(job for cell in grid for job in cell.pools):
             if not any((self.out / "samples").glob(f"{job.name}_*.png")):
                 pool = find_pool(job, self.prepared, self.plugins)
                 if pool is not None:
@@ -109,13 +109,19 @@ class Run:
 
     def _plan(self, todo: list[Cell]) -> None:
         """Pools first, since others wait for them, then the cells that wait for none."""
-        free: list[Cell] = []
         for cell in todo:
-            if cell.pool is None or find_pool(cell.pool, self.prepared, self.plugins) is not None:
-                free.append(cell)
-            else:
-                self.waiting.setdefault(cell.pool, []).append(cell)
-        self.ready.extend([*self.waiting, *free])
+            self._await(cell)
+        free = [task for task, missing in self.waiting.items() if not missing]
+        for task in sorted(free, key=lambda task: isinstance(task, Cell)):
+            del self.waiting[task]
+            self.ready.append(task)
+
+    def _await(self, task: Task) -> None:
+        """Note which pools a task waits for, and what they wait for themselves."""
+        missing = {job for job in task.needs if find_pool(job, self.prepared, self.plugins) is None}
+        self.waiting[task] = missing
+        for job in missing - self.waiting.keys():
+            self._await(job)
 
     def _work(self, open_workers: Callable[[], AbstractContextManager[Workers]]) -> None:
         """Give tasks to workers until all are done, or until a worker dies: then the caller opens new ones."""
@@ -168,14 +174,27 @@ class Run:
         write_cells(self.out, list(self.rows.values()))
 
     def _release(self, job: PoolJob, error: str | None) -> None:
-        """Let the cells that waited for a pool run, or fail with it."""
-        freed = self.waiting.pop(job, [])
-        if error is None:
-            self.ready.extendleft(reversed(freed))
+        """Let the tasks that waited for a pool run, or fail with it."""
+        concerned = [task for task, missing in self.waiting.items() if job in missing]
+        if error is not None:
+            for task in concerned:
+                if self.waiting.pop(task, None) is not None:  # else it failed already, with another pool it needs
+                    self._fail(task, job, error)
             return
-        for cell in freed:
-            self._log_error(cell, f"its augmenter failed, see logs/{job.name}\n{error}")
-            self._note(cell, error)
+        for task in concerned:
+            self.waiting[task].discard(job)
+        freed = [task for task in concerned if not self.waiting[task]]
+        for task in reversed(freed):
+            del self.waiting[task]
+            self.ready.appendleft(task)
+
+    def _fail(self, task: Task, job: PoolJob, error: str) -> None:
+        """Record that a task cannot run because a pool it needs could not be made."""
+        self._log_error(task, f"its augmenter failed, see logs/{job.name}\n{error}")
+        if isinstance(task, Cell):
+            self._note(task, error)
+        else:
+            self._release(task, error)
 
     def _log_error(self, task: Task, error: str) -> None:
         file = self.out / "logs" / task.name / ERROR

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from lesionbench.errors import SettingsError
+from lesionbench.experiment.chain import BASELINE, canonical, parse_chain
 from lesionbench.plugins import Plugins, did_you_mean, spec_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-BASELINE = "none"
 RESOLVED = "resolved"  # the table of experiment.toml that a run adds; not a setting
 
 
@@ -75,6 +75,9 @@ class Experiment(BaseModel):
     synthetic: Annotated[tuple[Dose, ...], BeforeValidator(_doses)] = Field(
         (480,), min_length=1, description="the doses: synthetic images per class"
     )
+    on_the_fly: Names = Field(
+        (BASELINE,), min_length=1, description="the augmenters that change every training batch, each in every arm"
+    )
     classifiers: Names = Field(("kth-cnn",), min_length=1, description="the classifiers")
     seeds: WholeNumber = Field(3, ge=1, le=1000, description="how often everything random is repeated")
     seed: WholeNumber = Field(0, ge=0, description="the base seed from which all others are derived")
@@ -95,15 +98,39 @@ def make_experiment(given: Mapping[str, Any], plugins: Plugins) -> Experiment:
         experiment = Experiment.model_validate(dict(given))
     except ValidationError as error:
         raise SettingsError("; ".join(_problem(one) for one in error.errors())) from None
-    augmenters = _unique(spec_of(plugins.augmenter(spec)) for spec in experiment.augmenters)
+    _refuse_on_the_fly(experiment, plugins)
+
+    def spelled(spec: str) -> str:
+        return spec_of(plugins.augmenter(spec))
+
+    augmenters = _unique(canonical(text, spelled) for text in experiment.augmenters)
     return experiment.model_copy(
         update={
             "dataset": spec_of(plugins.dataset(experiment.dataset)),
-            "augmenters": tuple(spec for spec in augmenters if spec != BASELINE),
+            "augmenters": tuple(text for text in augmenters if parse_chain(text)[0].augmenter != BASELINE),
+            "on_the_fly": _unique(spelled(spec) for spec in experiment.on_the_fly),
             "classifiers": _unique(spec_of(plugins.classifier(spec)) for spec in experiment.classifiers),
             "synthetic": tuple(sorted(set(experiment.synthetic))),
         }
     )
+
+
+def _refuse_on_the_fly(experiment: Experiment, plugins: Plugins) -> None:
+    """Raise SettingsError where images cannot be changed on the fly."""
+    changing = [spec for spec in experiment.on_the_fly if plugins.augmenter(spec).name != BASELINE]
+    for spec in changing:
+        if not plugins.augmenter(spec).changes_images:
+            able = [found.name for found in plugins.of_kind("augmenter") if getattr(found.cls, "changes_images", False)]
+            raise SettingsError(
+                f"on the fly an augmenter changes given images, but {spec!r} can only draw new ones; "
+                f"use --augmenter {spec}, or --on-the-fly with one of: {', '.join(able) or 'none'}"
+            )
+    for spec in experiment.classifiers if changing else ():
+        if not plugins.classifier(spec).learns_in_batches:
+            raise SettingsError(
+                f"--on-the-fly changes every training batch, but {spec!r} learns from all images at once; "
+                f"leave out --on-the-fly {changing[0]} or --classifier {spec}"
+            )
 
 
 def _unique(specs: Any) -> tuple[str, ...]:

@@ -1,37 +1,36 @@
-"""The tables of an output folder: splits.csv, cells.csv, leaderboard.csv and per_class.csv."""
+"""The tables of an output folder: splits.csv, cells.csv, leaderboard.csv, per_class.csv, confusion/, comparison.csv."""
 
 from __future__ import annotations
 
-import csv
-import io
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from lesionbench.errors import OutputError
+from lesionbench.evidence.comparison import COMPARISON_COLUMNS, comparison
+from lesionbench.evidence.published import read_published
 from lesionbench.experiment import keys
 from lesionbench.experiment.cell import read_record
-from lesionbench.experiment.grid import Cell, arms, cells
-from lesionbench.experiment.output import predictions_path, read_settings
+from lesionbench.experiment.output import predictions_path
+from lesionbench.experiment.results import read_results
 from lesionbench.experiment.store import Store, file_digest, write_whole
 from lesionbench.pipeline.leaderboard import (
     COLUMNS,
     PER_CLASS_COLUMNS,
-    ArmResult,
     Row,
     as_csv,
     leaderboard,
     per_class_rows,
 )
-from lesionbench.pipeline.predictions import Predictions, read_predictions
+from lesionbench.pipeline.metrics import confusion_matrix, predicted_labels
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
+    from lesionbench.experiment.grid import Cell
     from lesionbench.experiment.prepare import Prepared
-    from lesionbench.experiment.settings import Experiment
+    from lesionbench.pipeline.predictions import Predictions
     from lesionbench.plugins import Plugins
 
-ON_THE_FLY = "none"
+PUBLISHED = "published.csv"
 SPLIT_COLUMNS = ("fold", "part", "id", "group", "label")
 CELL_COLUMNS = (
     "cell",
@@ -53,6 +52,7 @@ CELL_COLUMNS = (
     "classifier_peak_mb",
     "classifier_from_store",
     "predictions_sha256",
+    "on_the_fly",
 )
 
 
@@ -86,10 +86,12 @@ def cell_row(out: Path, cell: Cell, prepared: Prepared, plugins: Plugins, since:
         "seed": cell.seed,
         "classifier_seed": keys.classify_seed(prepared, cell),
         "predictions_sha256": file_digest(path) if path.exists() else None,
+        "on_the_fly": cell.arm.on_the_fly,
     }
-    if cell.pool is not None:
-        row["augmenter_seed"] = keys.augment_seed(prepared, cell.pool)
-        fit = store.path("fits", keys.fit_key(prepared, cell.pool, plugins))
+    if cell.pools:
+        last = cell.pools[-1]
+        row["augmenter_seed"] = keys.augment_seed(prepared, last)
+        fit = store.path("fits", keys.fit_key(prepared, last, plugins))
         fitted = read_record(fit)
         if fitted is not None:
             row |= {
@@ -115,60 +117,49 @@ def write_cells(out: Path, rows: list[Row]) -> None:
 
 
 def write_tables(out: Path) -> list[Row]:
-    """Make leaderboard.csv and per_class.csv from the predictions in `out`; returns the leaderboard's rows."""
-    results = collect(out)
-    rows = leaderboard(results)
+    """Make every table that is a function of the predictions in `out`; returns the leaderboard's rows."""
+    results = read_results(out)
+    write_confusion(out, results.found)
+    by_arm = results.arms()
+    rows, of_classes = leaderboard(by_arm), per_class_rows(by_arm)
     write_whole(out / "leaderboard.csv", as_csv(rows, COLUMNS))
-    write_whole(out / "per_class.csv", as_csv(per_class_rows(results), PER_CLASS_COLUMNS))
+    write_whole(out / "per_class.csv", as_csv(of_classes, PER_CLASS_COLUMNS))
+    compared = _comparison(out, rows, of_classes)
+    if compared:
+        write_whole(out / "comparison.csv", as_csv(compared, COMPARISON_COLUMNS))
     return rows
 
 
-def collect(out: Path) -> list[ArmResult]:
-    """Every arm of the experiment in `out` with its test predictions; raises OutputError when a file was changed."""
-    experiment, resolved = read_settings(out)
-    noted = _noted_cells(out)
-    folds = int(resolved["folds"])
-    found: dict[str, Predictions] = {}
-    failed: dict[str, bool] = {}
-    grid = cells(experiment, folds)
-    for cell in grid:
-        path = predictions_path(out, cell)
-        if path.exists():
-            if file_digest(path) != noted.get(cell.name, {}).get("predictions_sha256"):
-                raise OutputError(f"{path} was changed after it was written; run the experiment again to restore it")
-            found[cell.name] = read_predictions(path, "test")
-        failed[cell.name] = not path.exists() and noted.get(cell.name, {}).get("status") == "failed"
-    results = []
-    for arm in arms(experiment):
-        by_seed: dict[int, list[Predictions]] = {}
-        of_arm = [cell for cell in grid if cell.arm == arm]
-        for cell in of_arm:
-            if cell.name in found:
-                by_seed.setdefault(cell.seed, []).append(found[cell.name])
-        described = _described(experiment, resolved) | {
-            "augmenter": arm.augmenter,
-            "synthetic_per_class": arm.synthetic_per_class,
-            "on_the_fly": ON_THE_FLY,
-            "classifier": arm.classifier,
-        }
-        results.append(ArmResult(described, folds, by_seed, sum(failed[cell.name] for cell in of_arm)))
-    return results
+def keep_published(out: Path, source: Path | None) -> None:
+    """Copy a file of published values into the folder of a run, so that its comparison can be made again."""
+    if source is not None and source.resolve() != (out / PUBLISHED).resolve():
+        write_whole(out / PUBLISHED, source.read_text(encoding="utf-8"))
 
 
-def _described(experiment: Experiment, resolved: Mapping[str, Any]) -> Row:
-    return {
-        "dataset": experiment.dataset,
-        "split": resolved["split"],
-        "groups": resolved["groups"],
-        "positive_class": resolved["positive_class"],
-    }
+def read_comparison(out: Path) -> list[Row]:
+    """Published values beside the measured ones in `out`, a row a value; none when nothing published was kept there."""
+    if not (out / PUBLISHED).exists():
+        return []
+    by_arm = read_results(out).arms()
+    return _comparison(out, leaderboard(by_arm), per_class_rows(by_arm))
 
 
-def _noted_cells(out: Path) -> dict[str, dict[str, str]]:
-    try:
-        text = (out / "cells.csv").read_text(encoding="utf-8")
-        return {row["cell"]: row for row in csv.DictReader(io.StringIO(text))}
-    except (OSError, KeyError) as error:
-        raise OutputError(
-            f"{out / 'cells.csv'} cannot be read ({error}); run the experiment again to restore it"
-        ) from None
+def _comparison(out: Path, rows: list[Row], of_classes: list[Row]) -> list[Row]:
+    path = out / PUBLISHED
+    return comparison(read_published(path), rows, of_classes) if path.exists() else []
+
+
+def write_confusion(out: Path, found: Mapping[str, Predictions]) -> None:
+    """Write confusion/<cell>.csv for every cell that is done: a row a true class, a column a predicted one."""
+    folder = out / "confusion"
+    folder.mkdir(exist_ok=True)
+    for stale in folder.glob("*.csv"):
+        if stale.stem not in found:
+            stale.unlink()
+    for cell, one in found.items():
+        matrix = confusion_matrix(one.labels, predicted_labels(one.scores), len(one.classes)).tolist()
+        rows: list[Row] = [
+            {"true": name, **dict(zip(one.classes, counts, strict=True))}
+            for name, counts in zip(one.classes, matrix, strict=True)
+        ]
+        write_whole(folder / f"{cell}.csv", as_csv(rows, ("true", *one.classes)))

@@ -53,7 +53,9 @@ def _run(task: Task, prepared: Prepared, out: Path) -> None:
         run_cell(task, prepared, installed(), folder)
     else:
         pool = load_pool(task, prepared, installed(), folder.parent)
-        drawn(lambda: draw_samples(out / "samples", task.name, prepared.load_split(task.fold).train, pool))
+        if any(len(images) for images in pool.images):
+            train = prepared.load_split(task.fold).train
+            drawn(lambda: draw_samples(out / "samples", task.name, train, pool))
     drawn(lambda: draw_progress(folder))
 
 

@@ -9,7 +9,7 @@ A sampler may also have
 from __future__ import annotations
 
 from abc import abstractmethod
-from typing import TYPE_CHECKING, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, ClassVar, Protocol, runtime_checkable
 
 from lesionbench.pipeline.plugin import Plugin
 
@@ -48,6 +48,8 @@ class Saveable(Protocol):
 
 class Augmenter(Plugin):
     """Settings that learn from real images."""
+
+    changes_images: ClassVar[bool] = False  # True when its samplers have `transform`
 
     @abstractmethod
     def fit(self, train: LabelledImages, context: RunContext) -> Sampler:

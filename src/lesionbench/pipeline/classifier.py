@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, ClassVar, Protocol
 
 from lesionbench.pipeline.plugin import Plugin
 
@@ -23,9 +23,13 @@ class Predictor(Protocol):
 class Classifier(Plugin):
     """Settings that learn to tell classes apart."""
 
+    learns_in_batches: ClassVar[bool] = True  # False when `fit` takes every image once: nothing can change on the fly
+
     @abstractmethod
     def fit(self, train: TrainingSet, context: RunContext) -> Predictor:
         """A predictor that has seen this training set and no other image.
+
+        A classifier that learns in batches gives every batch to `train.changed` first.
 
         Raises TrainingDiverged when a loss stops being finite.
         """

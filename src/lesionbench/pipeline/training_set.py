@@ -8,14 +8,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from lesionbench.errors import ContractError
-from lesionbench.pipeline.images import Images, Labels, check_images
+from lesionbench.pipeline.images import Images, LabelledImages, Labels, check_images
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
-    from lesionbench.pipeline.augmenter import Sampler
-    from lesionbench.pipeline.images import LabelledImages
+    from lesionbench.pipeline.augmenter import Sampler, Transformer
     from lesionbench.pipeline.split import Split
+
+Drawn = tuple[Images, Labels]  # synthetic images, uint8 (M, H, W, C), and their classes, int64 (M,)
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,7 +25,7 @@ class Pool:
 
     images: tuple[Images, ...]  # one (count, H, W, C) a class, in the order of the classes
 
-    def first(self, per_class: int) -> tuple[Images, Labels]:
+    def first(self, per_class: int) -> Drawn:
         """The first `per_class` images of every class and their labels, class after class."""
         if any(len(images) < per_class for images in self.images):
             raise ContractError(f"the pool holds {min(map(len, self.images))} images a class, not {per_class}")
@@ -34,6 +35,8 @@ class Pool:
 
 def draw_pool(sampler: Sampler, like: LabelledImages, per_class: int, seed_of: Callable[[str], int]) -> Pool:
     """Draw `per_class` images of every class; raises ContractError when they have another shape or number."""
+    if not per_class:
+        return Pool((like.images[:0],) * len(like.classes))
     drawn = []
     for label, name in enumerate(like.classes):
         images = sampler.sample(label, per_class, seed_of(name))
@@ -44,28 +47,63 @@ def draw_pool(sampler: Sampler, like: LabelledImages, per_class: int, seed_of: C
     return Pool(tuple(drawn))
 
 
+def with_synthetic(real: LabelledImages, drawn: Sequence[Drawn]) -> LabelledImages:
+    """The real images and after them the synthetic ones, each synthetic image in a group of its own."""
+    if not drawn:
+        return real
+    images, labels = together(real, drawn)
+    first = int(real.groups.max()) + 1 if len(real) else 0
+    return LabelledImages(
+        np.concatenate([real.images, images]),
+        np.concatenate([real.labels, labels]),
+        np.concatenate([real.groups, np.arange(first, first + len(labels), dtype=np.int64)]),
+        np.concatenate([real.ids, np.array([f"synthetic/{number}" for number in range(len(labels))], dtype=np.str_)]),
+        real.classes,
+    )
+
+
+def together(like: LabelledImages, drawn: Sequence[Drawn]) -> Drawn:
+    """Several draws as one; none of them, and the shape of the given images, when there is none."""
+    images = np.concatenate([like.images[:0], *(images for images, _ in drawn)])
+    return images, np.concatenate([like.labels[:0], *(labels for _, labels in drawn)])
+
+
+class OnTheFly:
+    """A sampler's `transform`, checked, and whether anyone used it."""
+
+    def __init__(self, sampler: Transformer) -> None:
+        self.sampler = sampler
+        self.used = False
+
+    def transform(self, images: Images, seed: int) -> Images:
+        """The same images, each changed at random; raises ContractError when they come back in another shape."""
+        self.used = True
+        changed = self.sampler.transform(images, seed)
+        check_images(changed)
+        if changed.shape != images.shape:
+            raise ContractError(f"`transform` must keep the shape {images.shape}, but returned {changed.shape}")
+        return changed
+
+
 @dataclass(frozen=True, eq=False)
 class TrainingSet:
     """What a classifier learns from.
 
     real: the split's training images.  synthetic: uint8 (M, H, W, C), and synthetic_labels int64 (M,).
     validation: real images, in no group of `real`, that no augmenter has seen: for early stopping,
-    checkpoints and thresholds.
+    checkpoints and thresholds.  on_the_fly: what changes every training batch; see `changed`.
     """
 
     real: LabelledImages
     synthetic: Images
     synthetic_labels: Labels
     validation: LabelledImages
+    on_the_fly: Transformer | None = None
 
     @classmethod
-    def of(cls, split: Split, pool: Pool | None, per_class: int) -> TrainingSet:
-        """The split's training images and the first `per_class` synthetic ones of every class."""
-        if pool is None or per_class == 0:
-            synthetic, labels = split.train.images[:0], split.train.labels[:0]
-        else:
-            synthetic, labels = pool.first(per_class)
-        return cls(split.train, synthetic, labels, split.validation)
+    def of(cls, split: Split, drawn: Sequence[Drawn] = (), on_the_fly: Transformer | None = None) -> TrainingSet:
+        """The split's training images, and what was drawn for them in the order of the chain."""
+        return cls(split.train, *together(split.train, drawn), split.validation, on_the_fly)
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -76,3 +114,10 @@ class TrainingSet:
         """Real, then synthetic: uint8 (N + M, H, W, C) and int64 (N + M,)."""
         images = np.concatenate([self.real.images, self.synthetic])
         return images, np.concatenate([self.real.labels, self.synthetic_labels])
+
+    def changed(self, batch: Images, seed: int) -> Images:
+        """A training batch as it is to be learnt from, uint8 (n, H, W, C): changed at random if so wished.
+
+        Every batch of every step needs a seed of its own, derived from the context's.
+        """
+        return batch if self.on_the_fly is None else self.on_the_fly.transform(batch, seed)

@@ -236,6 +236,13 @@ def check_transform_keeps_shape_and_dtype(plugin_class: type[Augmenter]) -> None
         require(right, f"transform must keep uint8 {given.shape}, but returned {found}")
 
 
+def check_it_says_whether_it_changes_images(plugin_class: type[Augmenter]) -> None:
+    """`changes_images` is True exactly when its samplers have `transform`: --on-the-fly goes by it."""
+    can, says = isinstance(shared(plugin_class), Transformer), plugin_class.changes_images
+    found = "has" if can else "has no"
+    require(can == says, f"its sampler {found} `transform`, so changes_images must be {can}, not {says}; set it so")
+
+
 def check_transform_is_seeded(plugin_class: type[Augmenter]) -> None:
     """The same seed changes images the same way, another seed another way."""
     sampler = transforming(plugin_class)

@@ -23,7 +23,7 @@ from lesionbench.testing.fixtures import (
     writable_set,
 )
 from lesionbench.testing.reports import require_sound_reports
-from lesionbench.testing.verdict import require
+from lesionbench.testing.verdict import Skipped, require
 from lesionbench.testing.watching import global_state_left_alone, nothing_printed, nothing_written_outside
 
 if TYPE_CHECKING:
@@ -119,6 +119,34 @@ def check_synthetic_images_are_learnt_from(plugin_class: type[Classifier]) -> No
             scores.append(predictor.predict(unseen()))
     equal = np.array_equal(scores[0], scores[1])
     require(not equal, "other synthetic labels must give other scores, but gave the same; fit on train.all_images()")
+
+
+class _Negative:
+    """An augmenter's `transform` that turns bright into dark, and keeps the seeds it was given."""
+
+    def __init__(self) -> None:
+        self.seeds: list[int] = []
+
+    def transform(self, images: Images, seed: int) -> Images:
+        """The negatives of these images."""
+        self.seeds.append(seed)
+        negatives: Images = 255 - images
+        return negatives
+
+
+def check_every_batch_is_changed_on_the_fly(plugin_class: type[Classifier]) -> None:
+    """A classifier that learns in batches gives each of them to `train.changed`, with a seed of its own."""
+    if not plugin_class.learns_in_batches:
+        raise Skipped("it does not learn in batches")
+    negative = _Negative()
+    scores = []
+    for given in (tiny_training_set(), replace(tiny_training_set(), on_the_fly=negative)):
+        with fitted(plugin_class, given) as predictor:
+            scores.append(predictor.predict(unseen()))
+    used = bool(negative.seeds) and not np.array_equal(scores[0], scores[1])
+    require(used, "training batches must be changed on the fly, but were not; learn from train.changed(batch, seed)")
+    different = len(set(negative.seeds)) == len(negative.seeds)
+    require(different, "every batch needs a seed of its own, but one came twice; derive it from context.seed and step")
 
 
 def check_scores_have_a_row_an_image_and_a_column_a_class(plugin_class: type[Classifier]) -> None:

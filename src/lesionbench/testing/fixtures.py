@@ -107,7 +107,7 @@ def writable(images: LabelledImages) -> LabelledImages:
 def writable_set(train: TrainingSet) -> TrainingSet:
     """The same training set in arrays of its own that may be written to."""
     real, validation = writable(train.real), writable(train.validation)
-    return TrainingSet(real, train.synthetic.copy(), train.synthetic_labels.copy(), validation)
+    return TrainingSet(real, train.synthetic.copy(), train.synthetic_labels.copy(), validation, train.on_the_fly)
 
 
 def arrays_of(part: LabelledImages | TrainingSet) -> dict[str, bytes]:

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from torch.nn import functional
 
+from lesionbench.pipeline.context import derive_seed
 from lesionbench.torchkit.precision import autocast
 from lesionbench.torchkit.tensors import resized, to_tensor
 from lesionbench.torchkit.training import batches, check_finite, torch_session
@@ -52,10 +53,27 @@ class Examples:
         """The same examples at size x size, on the device."""
         return cls(to_tensor(resized(images, size), device), torch.from_numpy(np.array(labels)).to(device))
 
-    def take(self, chosen: Tensor) -> Examples:
-        """The examples at these positions, int64 (n,)."""
+    def take(self, chosen: Tensor, seed: int) -> Examples:
+        """The examples at these positions, int64 (n,), as they are: nothing here is random."""
         chosen = chosen.to(self.labels.device)
         return Examples(self.images[chosen], self.labels[chosen])
+
+
+@dataclass(frozen=True)
+class ChangingExamples:
+    """A training set whose batches are changed on the fly, at the images' own size and before they are resized."""
+
+    train: TrainingSet
+    images: Images
+    labels: Labels
+    size: int
+    device: str
+
+    def take(self, chosen: Tensor, seed: int) -> Examples:
+        """The examples at these positions, int64 (n,), changed at random by this seed."""
+        positions = chosen.numpy()
+        changed = self.train.changed(self.images[positions], seed)
+        return Examples.of(changed, self.labels[positions], self.size, self.device)
 
 
 class TorchPredictor:
@@ -87,7 +105,8 @@ def fit_classifier(
 ) -> TorchPredictor:
     """The network with the weights of its best step by validation loss, as a predictor.
 
-    Learns from real and synthetic images together, all at size x size; validates on real ones alone.
+    Learns from real and synthetic images together, all at size x size, each batch changed on the fly when the
+    training set says so; validates on real ones alone.
     The first weights and the order of the batches come from the context's seed.
     Raises TrainingDiverged when the training or the validation loss stops being finite.
     """
@@ -95,16 +114,24 @@ def fit_classifier(
         network = make_network()  # made on the CPU, so that every device starts from the same weights
         network.to(device=context.device, memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch stub
         optimizer = make_optimizer(network.parameters())
-        examples = Examples.of(*train.all_images(), size, context.device)
+        examples = _examples(train, size, context.device)
         validation = Examples.of(train.validation.images, train.validation.labels, size, context.device)
         _train(network, optimizer, examples, validation, context, schedule)
     return TorchPredictor(network, len(train.classes), size, context.device)
 
 
+def _examples(train: TrainingSet, size: int, device: str) -> Examples | ChangingExamples:
+    """Real and synthetic images; made ready once, or batch by batch when something changes them."""
+    images, labels = train.all_images()
+    if train.on_the_fly is None:
+        return Examples.of(images, labels, size, device)
+    return ChangingExamples(train, images, labels, size, device)
+
+
 def _train(
     network: nn.Module,
     optimizer: Optimizer,
-    examples: Examples,
+    examples: Examples | ChangingExamples,
     validation: Examples,
     context: RunContext,
     schedule: Schedule,
@@ -114,7 +141,8 @@ def _train(
     losses: list[Tensor] = []
     order = batches(len(examples.labels), schedule.batch_size, context.seed)
     for step in range(1, schedule.steps + 1):
-        losses.append(_update(network, optimizer, examples.take(next(order)), context))
+        batch = examples.take(next(order), derive_seed("on the fly", context.seed, step))
+        losses.append(_update(network, optimizer, batch, context))
         evaluate = step % schedule.evaluate_every == 0 or step == schedule.steps
         if not evaluate and step % REPORT_EVERY:
             continue

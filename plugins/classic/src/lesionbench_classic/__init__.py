@@ -24,6 +24,7 @@ class Classic(Augmenter):
     """
 
     name: ClassVar[str] = "classic"
+    changes_images: ClassVar[bool] = True
 
     rotation: float = Field(
         180.0,

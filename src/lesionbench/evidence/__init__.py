@@ -1,0 +1,1 @@
+"""What it means: published values beside measured ones."""

@@ -1,0 +1,84 @@
+"""The GRIM check: whether a printed rate can be a count out of so many images (Brown & Heathers 2017).
+
+Everything is exact: fractions, no floats.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Literal
+
+Verdict = Literal["possible", "by truncation", "impossible", "no power"]
+
+
+@dataclass(frozen=True)
+class Printed:
+    """A rate as a paper prints it, so that its decimals count: `78.6%` is 0.786 with 3 decimals, `.80` has 2."""
+
+    text: str
+    value: Fraction  # a fraction in [0, 1]
+    decimals: int  # of the fraction
+
+    @classmethod
+    def parse(cls, text: str) -> Printed:
+        """The rate in this text: percent with a % sign, else a fraction in [0, 1]; raises ValueError with the rule."""
+        match = re.fullmatch(r"([0-9]*)(?:\.([0-9]+))?\s*(%?)", text)
+        if match is None or not (match[1] or match[2]):
+            raise ValueError("a published rate is written as printed, such as .80, 0.786 or 78.6%")
+        decimals = len(match[2] or "") + (2 if match[3] else 0)
+        value = Fraction(int(match[1] + (match[2] or "")), 10**decimals)
+        if value > 1:
+            raise ValueError("a published rate is a fraction in [0, 1], or a percentage with its sign, such as 78.6%")
+        return cls(text, value, decimals)
+
+
+def grim(printed: Printed, images: int) -> Verdict:
+    """Whether some k of `images` right answers gives the printed rate.
+
+    possible: k / images rounds to it, a half going up or to the even digit; by truncation: only cutting the digits off
+    gives it; impossible: neither does; no power: there are so many images that every rate of these decimals is
+    possible.
+    """
+    if images >= 10**printed.decimals:
+        return "no power"  # and never with fewer images: the test tries them all
+    if by_rounding(printed, images):
+        return "possible"
+    return "by truncation" if _count_in(printed.value, _unit(printed), images) else "impossible"
+
+
+def by_rounding(printed: Printed, images: int) -> bool:
+    """Whether k / images rounds to the printed rate for a whole k; of a half, both roundings count."""
+    half = _unit(printed) / 2
+    if _count_in(printed.value - half, 2 * half, images):  # a half that went up is the lower end
+        return True
+    last_digit_is_even = (printed.value / _unit(printed)).numerator % 2 == 0
+    return last_digit_is_even and ((printed.value + half) * images).denominator == 1
+
+
+def _unit(printed: Printed) -> Fraction:
+    """One in the last printed digit."""
+    return Fraction(1, 10**printed.decimals)
+
+
+def _count_in(low: Fraction, width: Fraction, images: int) -> bool:
+    """Whether a whole number k of 0..images has low <= k / images < low + width."""
+    first = max(math.ceil(low * images), 0)
+    return first <= images and Fraction(first, images) < low + width
+
+
+def sizes_that_fit(rates: list[Printed], most: int) -> list[int]:
+    """The numbers of images up to `most` of which every one of the printed rates can be a rounded share."""
+    return [images for images in range(1, most + 1) if all(by_rounding(rate, images) for rate in rates)]
+
+
+def balanced_specificity(sensitivity: Fraction, classes: int) -> Fraction:
+    """The specificity that follows from a sensitivity when neither says more than the accuracy.
+
+    With classes of equal size and means over classes, and with counts summed over classes whatever their sizes, every
+    wrong answer is one false alarm among (classes - 1) times as many negatives as there are images. The rates of the
+    CSAE 2020 paper follow this exactly for three classes.
+    """
+    return 1 - (1 - sensitivity) / (classes - 1)
