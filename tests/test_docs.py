@@ -6,6 +6,8 @@ from pathlib import Path
 import pytest
 
 from lesionbench import errors, hookspecs
+from lesionbench.evidence.comparison import COMPARISON_COLUMNS
+from lesionbench.evidence.published import PUBLISHED_COLUMNS
 from lesionbench.experiment.settings import Experiment, make_experiment
 from lesionbench.experiment.tables import CELL_COLUMNS, SPLIT_COLUMNS
 from lesionbench.pipeline.leaderboard import COLUMNS, PER_CLASS_COLUMNS
@@ -17,7 +19,10 @@ GUIDE = (ROOT / "docs" / "writing-a-plugin.md").read_text()
 README = (ROOT / "README.md").read_text()
 
 
-@pytest.mark.parametrize("column", sorted({*COLUMNS, *PER_CLASS_COLUMNS, *CELL_COLUMNS}))
+TABLES = (COLUMNS, PER_CLASS_COLUMNS, CELL_COLUMNS, COMPARISON_COLUMNS, PUBLISHED_COLUMNS)
+
+
+@pytest.mark.parametrize("column", sorted({column for columns in TABLES for column in columns}))
 def test_every_column_is_documented(column):
     assert f"`{column}`" in REFERENCE
 
@@ -31,7 +36,10 @@ def test_every_setting_of_an_experiment_is_documented(setting):
     assert f"| `{setting}` |" in REFERENCE
 
 
-@pytest.mark.parametrize("command", ["run", "plan", "plugins", "check", "leaderboard", "data list", "data check"])
+COMMANDS = ["run", "plan", "plugins", "check", "leaderboard", "data list", "data check", "data cut-rois"]
+
+
+@pytest.mark.parametrize("command", COMMANDS)
 def test_every_command_is_documented(command):
     assert f"`lesionbench {command}" in REFERENCE
 
@@ -60,6 +68,15 @@ def test_every_hook_is_documented_with_its_signature(kind):
     hook = getattr(hookspecs, f"register_{kind}s")
 
     assert f"`{hook.__name__}() -> {hook.__annotations__['return']}`" in REFERENCE
+
+
+def test_the_hook_for_data_commands_is_documented():
+    assert "`register_data_commands() -> list[Callable]`" in REFERENCE
+
+
+def test_every_data_command_is_documented():
+    for name in Plugins.load().data_commands():
+        assert f"`lesionbench data {name}" in REFERENCE
 
 
 def test_every_error_that_is_raised_is_documented():

@@ -1,8 +1,15 @@
 import importlib
+import os
 import sys
+from pathlib import Path
+from typing import ClassVar
+
+import pytest
 
 from lesionbench.builtin.controls import Oversample
+from lesionbench.errors import SettingsError
 from lesionbench.experiment import provenance
+from lesionbench.pipeline.plugin import Plugin
 from lesionbench.plugins import Plugins
 
 PLUGIN = """
@@ -43,3 +50,41 @@ def test_the_versions_reach_the_libraries_behind_a_plugin():
 
 def test_what_only_shows_things_is_no_part_of_a_result():
     assert not provenance.NO_EFFECT & provenance.provenance(Oversample(), "lesionbench")["versions"].keys()
+
+
+class Reader(Plugin):
+    name: ClassVar[str] = "reader"
+    weights: str = ""
+
+    def input_files(self):
+        return [Path(self.weights)]
+
+
+def files_of(path):
+    return provenance.provenance(Reader(weights=str(path)), "lesionbench")["files"]
+
+
+def test_the_content_of_a_file_that_a_plugin_reads_decides_and_not_its_name(tmp_path):
+    one, same, other = (tmp_path / name for name in ("one", "same", "other"))
+    for path, text in ((one, "abc"), (same, "abc"), (other, "xyz")):
+        path.write_text(text)
+    assert files_of(one) == files_of(same) != files_of(other)
+
+
+def test_a_file_changed_in_place_is_digested_again(tmp_path):
+    path = tmp_path / "weights"
+    path.write_text("abc")
+    before = files_of(path)
+    path.write_text("xyz")
+    os.utime(path, ns=(1, 1))
+    assert before != files_of(path)
+
+
+@pytest.mark.parametrize("name", ["missing", "."])
+def test_a_file_that_cannot_be_read_is_named(tmp_path, name):
+    with pytest.raises(SettingsError, match=r"reader cannot read .*; give it another file"):
+        files_of(tmp_path / name)
+
+
+def test_a_plugin_that_reads_no_files_has_none():
+    assert [] == provenance.provenance(Oversample(), "lesionbench")["files"]

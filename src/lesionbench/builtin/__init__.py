@@ -6,19 +6,27 @@ from typing import TYPE_CHECKING
 
 from lesionbench.builtin.controls import NoAugmenter, Oversample
 from lesionbench.builtin.folder import Folder
+from lesionbench.builtin.linear import Linear
+from lesionbench.builtin.liver_phantom import LiverPhantom
 from lesionbench.builtin.skin_phantom import SkinPhantom
 from lesionbench.hookspecs import hookimpl
 
 if TYPE_CHECKING:
     from lesionbench.pipeline.augmenter import Augmenter
+    from lesionbench.pipeline.classifier import Classifier
     from lesionbench.pipeline.dataset import Dataset
 
 
 @hookimpl
 def register_datasets() -> list[type[Dataset]]:
-    return [Folder, SkinPhantom]
+    return [Folder, LiverPhantom, SkinPhantom]
 
 
 @hookimpl
 def register_augmenters() -> list[type[Augmenter]]:
     return [NoAugmenter, Oversample]
+
+
+@hookimpl
+def register_classifiers() -> list[type[Classifier]]:
+    return [Linear]

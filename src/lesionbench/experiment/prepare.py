@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lesionbench.errors import DatasetError, InputError, OutputError, SettingsError
+from lesionbench.experiment.chain import parse_chain
 from lesionbench.experiment.data_folder import find_data
 from lesionbench.experiment.provenance import provenance
 from lesionbench.experiment.store import Store, files_digest, key_of
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from lesionbench.experiment.settings import Experiment
     from lesionbench.pipeline.context import Device, Precision
     from lesionbench.pipeline.dataset import Dataset
+    from lesionbench.pipeline.plugin import Plugin
     from lesionbench.pipeline.split import Split
     from lesionbench.plugins import Plugins
 
@@ -94,6 +96,8 @@ def prepare(
     Raises DatasetError, SplitError, SettingsError or OutputError.
     """
     device = _device(experiment)
+    for plugin in used_plugins(experiment, plugins):
+        plugin.input_files()  # a file that cannot be used is found before anything runs
     dataset = plugins.dataset(experiment.dataset)
     root = find_data(dataset, experiment.data)
     store = Store(store_folder)
@@ -125,6 +129,13 @@ def prepare(
         device=device,
         precision=_precision(experiment, device),
     )
+
+
+def used_plugins(experiment: Experiment, plugins: Plugins) -> list[Plugin]:
+    """Every augmenter and classifier that an experiment names."""
+    links = [link.augmenter for text in experiment.augmenters for link in parse_chain(text)]
+    augmenters = [plugins.augmenter(spec) for spec in (*links, *experiment.on_the_fly)]
+    return [*augmenters, *(plugins.classifier(spec) for spec in experiment.classifiers)]
 
 
 def _splits_key(dataset_key: str, mode: Any, experiment: Experiment) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from functools import cache
+from functools import cache, lru_cache
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,8 @@ from typing import Any
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from lesionbench.experiment.store import files_digest
+from lesionbench.errors import SettingsError
+from lesionbench.experiment.store import file_digest, files_digest
 from lesionbench.pipeline.plugin import Plugin
 
 CORE = Path(__file__).parent.parent
@@ -22,14 +23,33 @@ NO_EFFECT = {"matplotlib", "packaging", "platformdirs", "pluggy", "rich", "tomli
 
 
 def provenance(plugin: Plugin, package: str) -> dict[str, Any]:
-    """Everything about a plugin that can change what it makes: settings, versions, source."""
+    """Everything about a plugin that can change what it makes: settings, the files they name, versions, source.
+
+    Raises SettingsError when such a file cannot be used.
+    """
     return {
         "name": plugin.name,
         "settings": plugin.model_dump(mode="json"),
+        "files": [_content(plugin, path) for path in plugin.input_files()],
         "versions": _versions(package),
         "source": [_source_digest(module) for module in _modules(type(plugin))],
         "core": core_digest(),
     }
+
+
+def _content(plugin: Plugin, path: Path) -> str:
+    """The digest of a file that a plugin reads."""
+    try:
+        found = path.stat()
+        return _file_digest(path.absolute(), found.st_size, found.st_mtime_ns)
+    except OSError as error:
+        raise SettingsError(f"{plugin.name} cannot read {path} ({error.strerror}); give it another file") from None
+
+
+@lru_cache(maxsize=64)
+def _file_digest(path: Path, size: int, changed: int) -> str:  # noqa: ARG001  # another size or time, another content
+    """The digest of a file; weights are large and asked for by every cell."""
+    return file_digest(path)
 
 
 def _modules(plugin: type[Plugin]) -> list[str]:

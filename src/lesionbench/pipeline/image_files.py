@@ -18,7 +18,7 @@ from PIL import Image, ImageFile, ImageOps, UnidentifiedImageError
 from lesionbench.errors import DatasetError, UnreadableImage
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence, Set
 
     from lesionbench.pipeline.images import Images
 
@@ -33,8 +33,8 @@ TIFF_BITS_PER_SAMPLE = 258
 PNG_BIT_DEPTH = 24  # the byte of the header that holds it
 
 
-def image_paths(folder: Path) -> list[Path]:
-    """Every image file below `folder`, sorted; hidden files and folders and `__MACOSX` are passed over."""
+def image_paths(folder: Path, suffixes: Set[str] = SUFFIXES) -> list[Path]:
+    """Every file below `folder` with such a suffix, sorted; hidden files and folders and `__MACOSX` are passed over."""
     found: list[Path] = []
     seen: set[str] = set()
     for parent, folders, files in os.walk(folder, followlinks=True):
@@ -42,7 +42,7 @@ def image_paths(folder: Path) -> list[Path]:
         # A link that leads back up would be followed for ever.
         folders[:] = [] if real in seen else [name for name in folders if _is_content(name)]
         if real not in seen:
-            found += [_named(parent, name) for name in files if _is_content(name) and is_image_name(name)]
+            found += [_named(parent, name) for name in files if _is_content(name) and _ends_in(name, suffixes)]
         seen.add(real)
     return sorted(found)
 
@@ -55,9 +55,8 @@ def _named(parent: str, name: str) -> Path:
     return Path(parent, name)
 
 
-def is_image_name(name: str) -> bool:
-    """Whether a file of this name is taken for an image."""
-    return os.path.splitext(name)[1].lower() in SUFFIXES  # noqa: PTH122  # a Path a name makes a large folder slow
+def _ends_in(name: str, suffixes: Set[str]) -> bool:
+    return os.path.splitext(name)[1].lower() in suffixes  # noqa: PTH122  # a Path a name makes a large folder slow
 
 
 def _is_content(name: str) -> bool:
@@ -76,6 +75,12 @@ def read_image(path: Path, size: int, channels: Channels) -> Images:
     """
     with _strict_pillow():
         return _read(path, size, channels)
+
+
+def viewed_image(path: Path) -> Image.Image:
+    """The whole image as a viewer shows it, in RGB and as large as it is; raises UnreadableImage as `read_image`."""
+    with _strict_pillow():
+        return _as_viewed(path)
 
 
 def read_images(paths: Sequence[Path], size: int, channels: Channels, check: str = "NAME --data DIR") -> Images:

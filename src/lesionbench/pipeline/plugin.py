@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from abc import ABC
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from pydantic import BaseModel, ConfigDict
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 class Plugin(BaseModel, ABC):
@@ -14,3 +17,10 @@ class Plugin(BaseModel, ABC):
     model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
 
     name: ClassVar[str]
+
+    def input_files(self) -> list[Path]:
+        """The files a fit reads beside its images, such as pretrained weights: results depend on their content.
+
+        Asked before anything runs; raises SettingsError when one of them cannot be used.
+        """
+        return []

@@ -1,7 +1,6 @@
 """Training a network to tell classes apart, and scoring images with it.
 
-A network gives one logit for two classes (the sigmoid is the second class's probability) and
-K logits for K > 2 (softmax).
+A network gives K logits for K classes (softmax), or one for two classes (the sigmoid is the second's probability).
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The classifiers of the papers: `kth-cnn`."""
+"""The classifiers of the papers: `kth-cnn` and `frid-adar-cnn`."""
 
 from __future__ import annotations
 
@@ -33,7 +33,35 @@ class KthCnn(Classifier):
         return fit_kth_cnn(self, train, context)
 
 
+class FridAdarCnn(Classifier):
+    """Frid-Adar's CNN of 2018 for liver lesions: 1,273,347 parameters for 64x64 grey images of three classes.
+
+    Layers, SGD with Nesterov momentum, `learning_rate`, `batch_size` and `dropout` are the paper's; it trains
+    for 150 `epochs`, whatever their length. The number of `steps` is ours.
+    """
+
+    name: ClassVar[str] = "frid-adar-cnn"
+
+    steps: int = Field(1500, ge=1, description="optimiser steps, unless epochs is given")
+    epochs: int | None = Field(
+        None,
+        ge=1,
+        description="the paper's way (150): epochs x ceil(images / batch_size) steps, so that more images train longer",
+    )
+    batch_size: int = Field(64, ge=1, description="images a step")
+    learning_rate: float = Field(1e-3, gt=0, description="the learning rate of SGD")
+    momentum: float = Field(0.9, ge=0, lt=1, description="the Nesterov momentum of SGD")
+    dropout: float = Field(0.5, ge=0, lt=1, description="part of the dense layer's values dropped")
+    size: int = Field(64, ge=22, description="side of the network's input in pixels; other images are resized")
+    evaluate_every: int = Field(50, ge=1, description="steps between two looks at the validation loss")
+
+    def fit(self, train: TrainingSet, context: RunContext) -> Predictor:
+        from lesionbench_paper_cnns.frid_adar_cnn import fit_frid_adar_cnn  # torch is slow to import
+
+        return fit_frid_adar_cnn(self, train, context)
+
+
 @hookimpl
 def register_classifiers() -> list[type[Classifier]]:
     """Return what this package brings."""
-    return [KthCnn]
+    return [KthCnn, FridAdarCnn]

@@ -1,0 +1,78 @@
+"""The augmenter's training, and the pictures it leaves."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+
+from lesionbench.pipeline.context import derive_seed
+from lesionbench.report.comparison import COLUMNS, save_comparisons
+from lesionbench.report.pictures import file_stems, save_curves, save_rows
+from lesionbench.torchkit.gan import Curves, moments, train
+from lesionbench.torchkit.needs import refuse_empty_classes, say_resizing
+from lesionbench.torchkit.tensors import resized, to_tensor
+from lesionbench.torchkit.training import torch_session
+from lesionbench_acgan.batches import balanced_batches
+from lesionbench_acgan.networks import Blueprint, uniform_noise
+from lesionbench_acgan.pair import Pair
+from lesionbench_acgan.sampler import AcganSampler
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from lesionbench.pipeline.context import RunContext
+    from lesionbench.pipeline.images import Images, LabelledImages
+    from lesionbench_acgan import Acgan
+    from lesionbench_acgan.pair import Batch
+
+
+def fit(settings: Acgan, images: LabelledImages, context: RunContext) -> AcganSampler:
+    """A sampler whose generator has learnt all classes together, each equally often.
+
+    Leaves in the context's folder samples_CLASS.png, real_and_synthetic_CLASS.png and losses.png.
+    Raises InputError for a class without images, and TrainingDiverged.
+    """
+    refuse_empty_classes("acgan", images)
+    say_resizing("acgan", images.shape, settings.size)
+    seed = derive_seed("acgan fit", context.seed)
+    plan = Blueprint.of(settings, images.shape[2], len(images.classes))
+    with torch_session(seed, context.device):
+        pair = Pair(settings, plan, _real(settings, images, seed, context), seed, context)
+        curves = _train(pair, images.classes, settings.steps, seed)
+        state = pair.weights(settings.steps)
+    _save_losses(curves, context)
+    sampler = AcganSampler.of(plan, images.shape, state)
+    save_comparisons(context.folder, images, sampler, context.seed)
+    return sampler
+
+
+def _real(settings: Acgan, images: LabelledImages, seed: int, context: RunContext) -> Iterator[Batch]:
+    """Balanced batches of the real images, for ever."""
+    pixels = to_tensor(resized(images.images, settings.size), context.device)  # (N, C, size, size)
+    labels = torch.tensor(images.labels, device=context.device)
+    for chosen in balanced_batches(images.labels, settings.batch_size, derive_seed("acgan batches", seed)):
+        positions = chosen.to(context.device)
+        yield pixels[positions], labels[positions]
+
+
+def _train(pair: Pair, classes: tuple[str, ...], steps: int, seed: int) -> Curves:
+    """The losses; draws the same noise as every class at a few steps, a picture a class."""
+    fixed = uniform_noise(COLUMNS, torch.Generator().manual_seed(derive_seed("acgan sketch", seed)))
+    sketches: dict[int, list[Images]] = {}
+
+    def sketch(step: int) -> None:
+        sketches[step] = [pair.draw(fixed, label) for label in range(len(classes))]
+
+    curves = train(pair.step, steps, pair.context.report, moments(steps), sketch)
+    names = [f"step {step}" for step in sketches]
+    for label, stem in enumerate(file_stems(classes)):
+        rows = [drawn[label] for drawn in sketches.values()]
+        save_rows(pair.context.folder / f"samples_{stem}.png", rows, names)
+    return curves
+
+
+def _save_losses(curves: Curves, context: RunContext) -> None:
+    points = {name: list(enumerate(values, 1)) for name, values in curves.items()}
+    of_classes = {name: points.pop(name) for name in list(points) if name.startswith("class_")}
+    save_curves(context.folder / "losses.png", {"source and class": points, "class alone": of_classes})

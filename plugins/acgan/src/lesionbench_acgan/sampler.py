@@ -1,0 +1,61 @@
+"""What the augmenter's fit leaves: the generator, which draws, saves and loads itself."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING
+
+import torch
+
+from lesionbench.errors import ContractError
+from lesionbench.pipeline.context import derive_seed
+from lesionbench.torchkit.sampling import draw_nested, load_networks, revived, save_networks
+from lesionbench_acgan.networks import Blueprint, uniform_noise
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from torch import nn
+
+    from lesionbench.pipeline.images import Images
+    from lesionbench.torchkit.sampling import State
+
+
+@dataclass(frozen=True, eq=False)
+class AcganSampler:
+    """The generator of one fit, for every class.
+
+    It draws on the CPU and in float32, wherever and however it learnt, so that a seed means one set of images.
+    shape: height, width and channels of the images it draws.
+    """
+
+    plan: Blueprint
+    shape: tuple[int, int, int]
+    generator: nn.Module
+
+    @classmethod
+    def of(cls, plan: Blueprint, shape: tuple[int, int, int], state: State) -> AcganSampler:
+        """The sampler with these weights; the one way to make it, so that a loaded one is the same."""
+        return cls(plan, shape, revived(plan.generator, state))
+
+    def sample(self, label: int, count: int, seed: int) -> Images:
+        """`count` synthetic images of one class: uint8 (count, H, W, C), by the running statistics of batch norm."""
+        if not 0 <= label < self.plan.classes:
+            raise ContractError(f"a label must lie in 0..{self.plan.classes - 1}, not {label}")
+        random = torch.Generator().manual_seed(derive_seed("acgan draw", seed, label))
+
+        def draw(number: int) -> torch.Tensor:
+            images: torch.Tensor = self.generator(uniform_noise(number, random), torch.full((number,), label))
+            return images
+
+        return draw_nested(draw, count, self.shape)
+
+    def save(self, folder: Path) -> None:
+        save_networks(folder, {"networks": asdict(self.plan), "shape": self.shape}, [self.generator])
+
+    @classmethod
+    def load(cls, folder: Path) -> AcganSampler:
+        """The sampler that `save` wrote."""
+        settings, (state,) = load_networks(folder)
+        height, width, channels = settings["shape"]
+        return cls.of(Blueprint(**settings["networks"]), (height, width, channels), state)

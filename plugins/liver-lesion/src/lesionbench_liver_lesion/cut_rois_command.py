@@ -1,0 +1,78 @@
+"""`lesionbench data cut-rois`: square ROIs around lesions, cut from CT scans."""
+
+from __future__ import annotations
+
+from pathlib import Path  # noqa: TC003  # typer reads the annotations when it runs
+from typing import Annotated
+
+import typer
+
+
+def cut_rois(
+    scans: Annotated[
+        list[Path] | None,
+        typer.Argument(metavar="[SCAN]...", help="CT: a NIfTI file, a folder with one DICOM series, or a DICOM slice."),
+    ] = None,
+    *,
+    out: Annotated[Path, typer.Option(metavar="DIR", help="The folder to write; must be new or empty.")],
+    mask: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="The lesions: NIfTI, NRRD, DICOM SEG, or PNG a slice.")
+    ] = None,
+    annotations: Annotated[
+        Path | None,
+        typer.Option(metavar="CSV", help="series, slice, x, y, diameter_mm or diameter_px, label (and patient)."),
+    ] = None,
+    cases: Annotated[
+        Path | None, typer.Option(metavar="CSV", help="scan, mask (and label, patient, series), a row a scan.")
+    ] = None,
+    label: Annotated[str | None, typer.Option(metavar="CLASS", help="The class of all lesions in a mask.")] = None,
+    mask_label: Annotated[
+        list[str] | None, typer.Option(metavar="VALUE=CLASS", help="The class of a mask value; repeat for more.")
+    ] = None,
+    classes: Annotated[
+        str, typer.Option(metavar="A,B,...", help="The classes there are.")
+    ] = "cyst,metastasis,hemangioma",
+    margin: Annotated[float, typer.Option(help="Tissue on each side, as a share of the diameter.")] = 0.25,
+    size: Annotated[int, typer.Option(help="Height and width of the images, in pixels.")] = 64,
+    window_level: Annotated[float, typer.Option(help="HU in the middle of the grey range.")] = 60.0,
+    window_width: Annotated[float, typer.Option(help="HU from black to white.")] = 400.0,
+    min_diameter: Annotated[float, typer.Option(metavar="MM", help="Smaller lesions are passed over.")] = 0.0,
+    every_slice: Annotated[
+        bool, typer.Option("--every-slice", help="Every cross-section in a mask, not each lesion's largest alone.")
+    ] = False,
+    patient: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Whose scan it is; only its hash is written.")
+    ] = None,
+    series: Annotated[str | None, typer.Option(metavar="UID", help="The DICOM series, of several in a folder.")] = None,
+    salt: Annotated[
+        str | None,
+        typer.Option(
+            metavar="TEXT", envvar="LESIONBENCH_SALT", help="Makes hashes the same every time. [default: random]"
+        ),
+    ] = None,
+) -> None:
+    """Cut square ROIs around lesions from CT, window and resize them, and write class folders without names."""
+    from lesionbench_liver_lesion.cut_rois.case import Request
+    from lesionbench_liver_lesion.cut_rois.cut import cut_all
+    from lesionbench_liver_lesion.cut_rois.settings import CutSettings, parse_classes, parse_mask_labels
+
+    request = Request(tuple(scans or ()), mask, annotations, cases, series, patient)
+    settings = CutSettings(
+        parse_classes(classes),
+        label,
+        parse_mask_labels(mask_label or []),
+        margin,
+        window_level,
+        window_width,
+        size,
+        min_diameter,
+        every_slice,
+    )
+    summary = cut_all(request, settings, salt, out)
+    for note in summary.notes:
+        typer.echo(f"note: {note}")
+    counts = ", ".join(f"{name} {count}" for name, count in summary.classes.items())
+    rois = sum(summary.classes.values())
+    who = "1 patient" if summary.patients == 1 else f"{summary.patients} patients"
+    typer.echo(f"{rois} ROI{'' if rois == 1 else 's'} ({counts}) of {who} in {out}")
+    typer.echo(f"next: lesionbench data check liver-lesion --data {out}")

@@ -1,0 +1,103 @@
+"""The training of one GAN for all classes, or of one a class after the other, and the pictures it leaves."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+
+from lesionbench.pipeline.context import derive_seed
+from lesionbench.report.comparison import COLUMNS, save_comparisons
+from lesionbench.report.pictures import file_stems, save_curves, save_rows
+from lesionbench.torchkit.gan import part_of, train
+from lesionbench.torchkit.needs import refuse_empty_classes, say_resizing
+from lesionbench.torchkit.training import torch_session
+from lesionbench_progressive_gan.codes import latents
+from lesionbench_progressive_gan.networks import Blueprint
+from lesionbench_progressive_gan.pair import Pair
+from lesionbench_progressive_gan.sampler import ProgressiveSampler
+from lesionbench_progressive_gan.schedule import resolution
+
+if TYPE_CHECKING:
+    from lesionbench.pipeline.context import Report, RunContext
+    from lesionbench.pipeline.images import Images, LabelledImages
+    from lesionbench.torchkit.gan import Curves
+    from lesionbench.torchkit.sampling import State
+    from lesionbench_progressive_gan import ProgressiveGan
+
+
+POINTS = 250  # of a curve in losses.png
+
+
+def fit(settings: ProgressiveGan, images: LabelledImages, context: RunContext) -> ProgressiveSampler:
+    """A sampler whose generators have grown to full size: one for all classes, or one a class.
+
+    Leaves in the context's folder samples_CLASS.png, real_and_synthetic_CLASS.png and losses.png.
+    Raises InputError for a class without images, and TrainingDiverged.
+    """
+    refuse_empty_classes("progressive-gan", images)
+    say_resizing("progressive-gan", images.shape, settings.size)
+    together = settings.conditioning == "auxiliary"
+    groups = [list(range(len(images.classes)))] if together else [[label] for label in range(len(images.classes))]
+    plan = Blueprint(
+        settings.size,
+        images.shape[2],
+        len(images.classes) if together else 0,
+        settings.latent,
+        settings.width,
+        settings.base,
+    )
+    states: list[State] = []
+    curves: dict[str, Curves] = {}
+    for part, labels in enumerate(groups):
+        seed = derive_seed("progressive-gan fit", context.seed, part)
+        report = context.report if together else part_of(context.report, part, len(groups), label=float(part))
+        with torch_session(seed, context.device):
+            chosen = images.take(np.isin(images.labels, labels))
+            pair = Pair(settings, plan, chosen.images, chosen.labels - labels[0], seed, context)
+            name = "all classes" if together else images.classes[part]
+            curves[name] = _train(pair, images, labels, seed, report, context)
+            states.append(pair.weights())
+    _save_losses(curves, context)
+    sampler = ProgressiveSampler.of(plan, images.shape, states)
+    save_comparisons(context.folder, images, sampler, context.seed)
+    return sampler
+
+
+def _train(
+    pair: Pair, images: LabelledImages, labels: list[int], seed: int, report: Report, context: RunContext
+) -> Curves:
+    """The losses; draws the same latents as each of the labels at the end of every phase, a picture a class."""
+    fixed = latents(COLUMNS, pair.plan.latent, torch.Generator().manual_seed(derive_seed("sketch", seed)))
+    sketches: dict[str, list[Images]] = {}
+
+    def sketch(step: int) -> None:
+        name = f"{resolution(pair.moment.level)} px, {step}"
+        sketches[name] = [pair.draw(fixed, number) for number in range(len(labels))]
+
+    def report_growth(step: int, total: int, **losses: float) -> None:
+        growth = {"resolution": float(resolution(pair.moment.level)), "fade": pair.moment.fade}
+        report(step, total, **losses, **growth)
+
+    curves = train(pair.step, pair.schedule.steps, report_growth, pair.schedule.looks(), sketch)
+    stems = file_stems(images.classes)
+    for number, label in enumerate(labels):
+        rows = [drawn[number] for drawn in sketches.values()]
+        save_rows(context.folder / f"samples_{stems[label]}.png", rows, list(sketches))
+    return curves
+
+
+def _save_losses(curves: dict[str, Curves], context: RunContext) -> None:
+    """A panel for each GAN; without the discriminator's loss, which is the sum of the others."""
+    panels = {
+        name: {loss: _thinned(values) for loss, values in losses.items() if loss != "discriminator_loss"}
+        for name, losses in curves.items()
+    }
+    save_curves(context.folder / "losses.png", panels)
+
+
+def _thinned(values: list[float]) -> list[tuple[int, float]]:
+    """At most about POINTS points, each the mean over the steps up to it: a critic's losses jump from step to step."""
+    stretch = max(1, len(values) // POINTS)
+    return [(end, float(np.mean(values[end - stretch : end]))) for end in range(stretch, len(values) + 1, stretch)]

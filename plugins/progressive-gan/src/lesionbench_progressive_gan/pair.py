@@ -1,0 +1,131 @@
+"""The two networks in training, growing."""
+
+from __future__ import annotations
+
+from copy import deepcopy
+from typing import TYPE_CHECKING
+
+import torch
+
+from lesionbench.torchkit.gan import Losses, Players, adversarial_step, check_weights
+from lesionbench.torchkit.tensors import resized, to_images
+from lesionbench_progressive_gan.batches import balanced_batches
+from lesionbench_progressive_gan.codes import codes, latents
+from lesionbench_progressive_gan.layers import downsampled, draw_weights, upsampled
+from lesionbench_progressive_gan.losses import class_loss, critic_loss, gradient_penalty
+from lesionbench_progressive_gan.networks import Discriminator, Generator
+from lesionbench_progressive_gan.schedule import Moment, Schedule, resolution
+
+if TYPE_CHECKING:
+    from lesionbench.pipeline.context import RunContext
+    from lesionbench.pipeline.images import Images, Labels
+    from lesionbench.torchkit.sampling import State
+    from lesionbench_progressive_gan import ProgressiveGan
+    from lesionbench_progressive_gan.networks import Blueprint
+
+
+class Pair:
+    """A generator and a discriminator that learn from images uint8 (N, H, W, C) with labels (N,), N at least 1."""
+
+    def __init__(
+        self, settings: ProgressiveGan, plan: Blueprint, images: Images, labels: Labels, seed: int, context: RunContext
+    ) -> None:
+        self.settings, self.plan, self.context = settings, plan, context
+        self.schedule = Schedule.of(settings)
+        self.random = torch.Generator().manual_seed(seed)  # on the CPU, so that every device starts and draws alike
+        self.batches = balanced_batches(labels, settings.batch_size, seed)
+        self.pixels = torch.tensor(resized(images, plan.size), device=context.device)  # uint8 (N, size, size, C)
+        self.labels = torch.tensor(labels, device=context.device)
+        self.generator, self.discriminator = Generator(plan), Discriminator(plan)
+        for network in (self.generator, self.discriminator):
+            draw_weights(network, self.random)
+        self.steps = 0
+        self.moment = Moment(0, 1.0)
+        self._meet()
+        self.average = deepcopy(self.generator).requires_grad_(False)  # what draws the images in the end
+
+    def _meet(self) -> None:
+        """New optimisers: Adam's moments are forgotten at every new level."""
+        betas = (self.settings.beta1, self.settings.beta2)
+        rate, device = self.settings.learning_rate, self.context.device
+        self.players = Players.with_adam(self.generator, self.discriminator, rate, betas, device)
+        self.penalty = torch.zeros((), device=device)  # the newest, for the report
+
+    def step(self) -> Losses:
+        """One update of the discriminator and one of the generator, on one batch."""
+        self.steps += 1
+        moment = self.schedule.of_step(self.steps)
+        if moment.level != self.moment.level:
+            self._meet()
+        self.moment = moment
+        chosen = next(self.batches).to(self.context.device)
+        real, labels = self.real(chosen), self.labels[chosen]  # (B, C, h, w), (B,)
+        latent = latents(len(chosen), self.plan.latent, self.random).to(self.context.device)
+        code = codes(latent, labels, self.plan.classes)  # the batch's own labels: the critic can tell nothing from them
+        seen: Losses = {}
+
+        def discriminator_loss(fake: torch.Tensor) -> torch.Tensor:
+            return self._discriminator_loss(real, fake, labels, seen)
+
+        def generator_loss(fake: torch.Tensor) -> torch.Tensor:
+            scores: torch.Tensor = self.discriminator(fake, moment)
+            return class_loss(scores, labels) - scores[:, 0].float().mean()
+
+        losses = adversarial_step(
+            self.players, self.context, lambda: self.generator(code, moment), discriminator_loss, generator_loss
+        )
+        follow(self.average, self.generator, self.settings.ema)
+        return losses | seen
+
+    def real(self, chosen: torch.Tensor) -> torch.Tensor:
+        """These real images as the moment's level shows them, cross-faded as the synthetic ones: (B, C, h, w)."""
+        pixels = self.pixels[chosen].permute(0, 3, 1, 2).float().div_(127.5).sub_(1.0)
+        real = downsampled(pixels, self.plan.size // resolution(self.moment.level))
+        return torch.lerp(upsampled(downsampled(real)), real, self.moment.fade) if self.moment.fade < 1 else real
+
+    def _discriminator_loss(
+        self, real: torch.Tensor, fake: torch.Tensor, labels: torch.Tensor, seen: Losses
+    ) -> torch.Tensor:
+        scores = self.discriminator(torch.cat([real, fake.to(real.dtype)]), self.moment).float()
+        of_real, of_fake = scores.chunk(2)
+        loss = critic_loss(of_real[:, 0], of_fake[:, 0]) + class_loss(of_real, labels) + class_loss(of_fake, labels)
+        if (self.steps - 1) % self.settings.penalty_every == 0:
+            penalty = self._penalty(real, fake)
+            self.penalty = penalty.detach()
+            loss = loss + penalty * self.settings.penalty_every
+        seen["wasserstein"] = (of_real[:, 0].mean() - of_fake[:, 0].mean()).detach()
+        seen["gradient_penalty"] = self.penalty
+        if self.plan.classes:
+            seen["class_loss"] = class_loss(of_real, labels).detach()
+        return loss
+
+    def _penalty(self, real: torch.Tensor, fake: torch.Tensor) -> torch.Tensor:
+        along = torch.rand(len(real), generator=self.random).to(real.device)
+        with torch.autocast(self.context.device, enabled=False):  # a gradient of a gradient is lost in bfloat16
+            return gradient_penalty(self._realness, real, fake.float(), along)
+
+    def _realness(self, images: torch.Tensor) -> torch.Tensor:
+        scores: torch.Tensor = self.discriminator(images, self.moment)
+        return scores[:, 0]
+
+    @torch.no_grad()
+    def draw(self, latent: torch.Tensor, label: int) -> Images:
+        """The averaged generator's images as they stand, pixels repeated to full size: uint8 (N, size, size, C)."""
+        labels = torch.full((len(latent),), label)
+        code = codes(latent, labels, self.plan.classes).to(self.context.device)
+        images = self.average(code, self.moment)
+        while images.shape[2] < self.plan.size:
+            images = upsampled(images)
+        return to_images(images)
+
+    def weights(self) -> State:
+        """The averaged generator's weights, on the CPU; raises TrainingDiverged when one is not finite."""
+        check_weights(self.average, self.steps)
+        return {name: tensor.cpu() for name, tensor in self.average.state_dict().items()}
+
+
+@torch.no_grad()
+def follow(average: torch.nn.Module, network: torch.nn.Module, decay: float) -> None:
+    """Move every weight of the average towards the network's: average * decay + network * (1 - decay)."""
+    for mean, weight in zip(average.parameters(), network.parameters(), strict=True):
+        mean.lerp_(weight, 1 - decay)

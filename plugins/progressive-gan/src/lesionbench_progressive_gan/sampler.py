@@ -1,0 +1,66 @@
+"""What a fit leaves: its averaged generators, which draw, save and load themselves."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING
+
+import torch
+
+from lesionbench.errors import ContractError
+from lesionbench.pipeline.context import derive_seed
+from lesionbench.torchkit.sampling import draw_nested, load_networks, revived, save_networks
+from lesionbench_progressive_gan.codes import codes, latents
+from lesionbench_progressive_gan.networks import Blueprint, Generator
+from lesionbench_progressive_gan.schedule import Moment
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from torch import nn
+
+    from lesionbench.pipeline.images import Images
+    from lesionbench.torchkit.sampling import State
+
+
+@dataclass(frozen=True, eq=False)
+class ProgressiveSampler:
+    """The generators of one fit: one that is told the class, or one a class in their order.
+
+    They draw on the CPU and in float32, wherever and however they learnt, so that a seed means one set of images.
+    shape: height, width and channels of the images that it draws.
+    """
+
+    plan: Blueprint
+    shape: tuple[int, int, int]
+    generators: tuple[nn.Module, ...]
+
+    @classmethod
+    def of(cls, plan: Blueprint, shape: tuple[int, int, int], states: list[State]) -> ProgressiveSampler:
+        """The sampler with these weights; the one way to make it, so that a loaded one is the same."""
+        return cls(plan, shape, tuple(revived(lambda: Generator(plan), state) for state in states))
+
+    def sample(self, label: int, count: int, seed: int) -> Images:
+        """`count` synthetic images of one class: uint8 (count, H, W, C)."""
+        classes = self.plan.classes or len(self.generators)
+        if not 0 <= label < classes:
+            raise ContractError(f"a label must lie in 0..{classes - 1}, not {label}")
+        generator = self.generators[0 if self.plan.classes else label]
+        random = torch.Generator().manual_seed(derive_seed("progressive-gan draw", seed, label))
+
+        def draw(number: int) -> torch.Tensor:
+            code = codes(latents(number, self.plan.latent, random), torch.full((number,), label), self.plan.classes)
+            images: torch.Tensor = generator(code, Moment(self.plan.last, 1.0))
+            return images
+
+        return draw_nested(draw, count, self.shape)
+
+    def save(self, folder: Path) -> None:
+        save_networks(folder, {"networks": asdict(self.plan), "shape": self.shape}, self.generators)
+
+    @classmethod
+    def load(cls, folder: Path) -> ProgressiveSampler:
+        """The sampler that `save` wrote."""
+        settings, states = load_networks(folder)
+        height, width, channels = settings["shape"]
+        return cls.of(Blueprint(**settings["networks"]), (height, width, channels), states)

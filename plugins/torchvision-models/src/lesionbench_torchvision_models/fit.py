@@ -1,0 +1,47 @@
+"""Training one of the networks."""
+
+from __future__ import annotations
+
+import logging
+from functools import partial
+from typing import TYPE_CHECKING
+
+from torch.optim import Adam
+
+from lesionbench.torchkit.classifying import Schedule, TorchPredictor, fit_classifier
+from lesionbench_torchvision_models.networks import make_network, prepared
+from lesionbench_torchvision_models.weights import load_weights
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from lesionbench.pipeline.context import RunContext
+    from lesionbench.pipeline.training_set import TrainingSet
+    from lesionbench_torchvision_models import TorchvisionClassifier
+
+log = logging.getLogger("lesionbench")
+
+
+def fit_network(settings: TorchvisionClassifier, train: TrainingSet, context: RunContext) -> TorchPredictor:
+    """A predictor: the network after training all its layers with Adam, at its best step by validation loss."""
+    height, width, _ = train.real.shape
+    side = settings.size
+    if (height, width) != (side, side):
+        log.info("%s resizes images of %dx%d to %dx%d pixels", settings.name, height, width, side, side)
+    outputs = 1 if len(train.classes) == 2 else len(train.classes)
+    return fit_classifier(
+        partial(starting_network, settings, outputs),
+        partial(Adam, lr=settings.learning_rate),
+        train,
+        context,
+        Schedule(settings.steps, settings.batch_size, settings.evaluate_every),
+        side,
+    )
+
+
+def starting_network(settings: TorchvisionClassifier, outputs: int) -> nn.Module:
+    """The network before the first step: (N, C, size, size) in [-1, 1] to logits (N, outputs)."""
+    network = make_network(settings, outputs)
+    if settings.weights is not None:
+        load_weights(network, settings, settings.weights)
+    return prepared(settings, network)

@@ -1,0 +1,157 @@
+"""How the lesions of `liver-phantom` look: cysts, metastases and hemangiomas in portal phase, typical and not.
+
+Lengths are in radii of the lesion; depth is 1 in its middle and 0 on its border.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from lesionbench.builtin.liver_scene import LARGEST, SMALLEST
+from lesionbench.builtin.skin_scene import Waves
+
+if TYPE_CHECKING:
+    from numpy.random import Generator
+
+    from lesionbench.builtin.liver_scene import Field, Patient
+
+CLASSES = ("cyst", "metastasis", "hemangioma")
+
+
+def _none() -> Field:
+    return np.empty((0, 3))
+
+
+@dataclass(frozen=True)
+class Look:
+    """One lesion's brightness in HU and its shape."""
+
+    core: float  # HU
+    softness: float  # width of the border
+    irregularity: float  # how far bulges and notches go
+    mottle: float = 4.0  # HU of the uneven inside
+    centre: float = 0.0  # HU more in the middle than at the border (necrosis when negative)
+    centre_depth: float = 0.5
+    rim: float = 0.0  # HU more along the border
+    rim_depth: float = 0.15
+    rim_width: float = 0.12
+    rim_gaps: float = 0.3  # how broken the rim is
+    halo: float = 0.0  # HU more just outside the border
+    nodules: Field = field(default_factory=_none)  # (n, 3): direction, half width along the border, depth it reaches
+    nodule: float = 0.0  # HU more in a nodule
+    septa: Field = field(default_factory=_none)  # (n, 3): angle, distance from the middle, half width
+    septum: float = 0.0  # HU more in a septum
+
+
+@dataclass(frozen=True)
+class Lesion:
+    """A lesion as it lies in the slice."""
+
+    radius: float  # mm
+    stretch: Field  # (2, 2), of determinant 1: round to oval
+    outline: Waves  # bulges as long as the lesion
+    notches: Waves  # and shorter ones
+    texture: Waves
+    gaps: Waves  # where a rim is broken
+    look: Look
+
+    @classmethod
+    def random(cls, rng: Generator, label: int, patient: Patient) -> Lesion:
+        """A lesion of class CLASSES[label], of 10 to 102 mm."""
+        radius = float(np.clip(np.exp(rng.normal(np.log(13.5), 0.55)), SMALLEST / 2, LARGEST / 2))
+        turn, stretch = rng.uniform(0, np.pi), np.exp(rng.uniform(0, 0.2))
+        turned = np.array([[np.cos(turn), np.sin(turn)], [-np.sin(turn), np.cos(turn)]])
+        return cls(
+            radius=radius,
+            stretch=turned.T @ np.diag([stretch, 1 / stretch]) @ turned,
+            outline=Waves.random(rng, 0.2, 0.55, 8),
+            notches=Waves.random(rng, 0.6, 1.5, 20),
+            texture=Waves.random(rng, 0.3, 1.6, 20),
+            gaps=Waves.random(rng, 0.4, 0.9, 10),
+            look=_in_the_slice(rng, LOOKS[label](rng, patient), patient, 2 * radius),
+        )
+
+
+def _in_the_slice(rng: Generator, look: Look, patient: Patient, diameter: float) -> Look:
+    """A thick slice shows liver together with a small lesion: paler, and softer at the border."""
+    share = rng.uniform(0, 0.6) * patient.thickness / diameter  # of liver, 0 to 0.3
+    return replace(
+        look,
+        core=look.core + share * (patient.liver - look.core),
+        rim=look.rim * (1 - share),
+        centre=look.centre * (1 - share),
+        nodule=look.nodule * (1 - share),
+        softness=look.softness + rng.uniform(0, 0.35) * patient.thickness / diameter,
+    )
+
+
+def cyst(rng: Generator, patient: Patient) -> Look:
+    """Dark as water, sharp and even; now and then bled into, with septa or a faint wall."""
+    core = min(rng.normal(10, 8), patient.liver - 25)
+    look = Look(core, rng.uniform(0.02, 0.09), rng.uniform(0, 0.09), mottle=rng.uniform(0, 3))
+    kind = rng.random()
+    if kind < 0.18:  # thick content
+        look = replace(look, core=min(rng.uniform(25, 55), patient.liver - 25), mottle=rng.uniform(1, 6))
+    elif kind < 0.33:  # lobulated, with septa
+        lines = np.stack([rng.uniform(0, np.pi, 2), rng.uniform(-0.5, 0.5, 2), rng.uniform(0.03, 0.07, 2)], 1)
+        look = replace(look, irregularity=rng.uniform(0.08, 0.2), septa=lines, septum=rng.uniform(15, 45))
+    if rng.random() < 0.25:
+        look = replace(look, rim=rng.uniform(10, 35), rim_depth=0.05, rim_width=rng.uniform(0.06, 0.12))
+    return look
+
+
+def metastasis(rng: Generator, patient: Patient) -> Look:
+    """Less dark, irregular and ill-defined, with a rim or as a target; some even, some cystic."""
+    dark = patient.liver - rng.uniform(22, 55)
+    look = Look(dark, rng.uniform(0.06, 0.24), rng.uniform(0.06, 0.24), mottle=rng.uniform(3, 12))
+    kind = rng.random()
+    if kind < 0.4:  # a target: dark middle, paler ring, dark border
+        look = replace(
+            look,
+            centre=-rng.uniform(10, 40),
+            centre_depth=rng.uniform(0.35, 0.65),
+            rim=rng.uniform(8, 35),
+            rim_depth=rng.uniform(0.2, 0.35),
+            rim_width=rng.uniform(0.12, 0.22),
+            halo=-rng.uniform(0, 18),
+        )
+    elif kind < 0.6:  # a rim around dead tissue
+        look = replace(look, core=rng.uniform(18, 50), rim=rng.uniform(25, 70), rim_depth=rng.uniform(0.06, 0.18))
+    elif kind < 0.72:  # cystic
+        look = replace(
+            look,
+            core=rng.uniform(8, 35),
+            softness=rng.uniform(0.03, 0.1),
+            irregularity=rng.uniform(0.02, 0.15),
+            mottle=rng.uniform(1, 6),
+            rim=rng.uniform(0, 25),
+            rim_depth=0.06,
+        )
+    return look
+
+
+def hemangioma(rng: Generator, patient: Patient) -> Look:
+    """Bright nodules along the border that fill it inwards; some filled, some with hardly any."""
+    pale = patient.liver - rng.uniform(20, 60)
+    look = Look(pale, rng.uniform(0.04, 0.13), rng.uniform(0.03, 0.16), mottle=rng.uniform(2, 8))
+    contrast = (patient.blood - pale) * rng.uniform(0.75, 1.1)
+    kind = rng.random()
+    if kind < 0.62:
+        return replace(look, nodules=_nodules(rng, int(rng.integers(2, 7)), rng.uniform(0.3, 0.65)), nodule=contrast)
+    if kind < 0.78:  # filled but for the middle
+        filled = patient.liver + rng.uniform(0, 1) * (patient.blood - patient.liver)
+        return replace(look, core=filled, centre=-rng.uniform(0, 50), centre_depth=rng.uniform(0.45, 0.9))
+    faint = contrast * rng.uniform(0.3, 0.7)  # dark, with few nodules or none
+    return replace(look, nodules=_nodules(rng, int(rng.integers(0, 4)), 0.4), nodule=faint)
+
+
+def _nodules(rng: Generator, number: int, deepest: float) -> Field:
+    """Nodules on the border, rarely on one another: (number, 3)."""
+    direction = rng.uniform(0, 2 * np.pi) + (np.arange(number) + rng.uniform(-0.3, 0.3, number)) * 2.4
+    return np.stack([direction, rng.uniform(0.16, 0.42, number), rng.uniform(0.15, deepest, number)], 1)
+
+
+LOOKS = (cyst, metastasis, hemangioma)
