@@ -80,6 +80,29 @@ def test_a_syntax_that_no_codec_reads_is_named(make):
     refused(folder, make.seg(), "JPEG-LS Lossless", "pip install", error=UnreadableImage, names=folder / "slice-2.dcm")
 
 
+def test_tags_that_cannot_be_read_and_unknown_syntaxes_are_refused_by_name(make):
+    folder = make.series()
+    path = folder / "slice-3.dcm"
+    whole = path.read_bytes()
+    damages = [
+        (b"\x08\x00\x60\x00CS", b"\x08\x00\x60\x00C\x04"),  # the modality, of a kind that does not exist
+        (b"\x28\x00\x10\x00US", b"\x28\x00\x10\x00Cd"),  # the rows
+        (b"\x28\x00\x11\x00US", b"\x28\x00\x13\x00US"),  # no columns
+        (b"1.2.840.10008.1.2.1", b"1.2.840.10008.1.2.7"),  # no syntax of pydicom's
+    ]
+    for before, after in damages:
+        assert before in whole
+        path.write_bytes(whole.replace(before, after))
+        refused(folder, make.seg(), error=UnreadableImage, names=path)
+
+
+def test_what_nibabel_mends_in_a_header_is_not_printed(make, capfd):
+    scan = make.nifti("plain.nii", np.full((40, 32, 5), 7, np.int16))
+    scan.write_bytes(b"\0\0\0\0" + scan.read_bytes()[4:])  # the header's own size
+    refused(scan, make.mask())
+    assert ("", "") == capfd.readouterr()
+
+
 def test_two_series_in_a_folder_are_listed_until_one_is_chosen(make, tmp_path):
     folder = make.series()
     make.series("Doe Jane/other", SeriesInstanceUID="1.2.99")

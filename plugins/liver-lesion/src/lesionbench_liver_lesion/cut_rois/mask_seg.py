@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lesionbench.errors import DatasetError, UnreadableImage
+from lesionbench.errors import DatasetError, InputError, UnreadableImage
 from lesionbench_liver_lesion.cut_rois.slice_file import check_codec, modality_of, quiet, read_dataset
 from lesionbench_liver_lesion.cut_rois.volume import GRID_TOLERANCE
 
@@ -25,25 +25,33 @@ def read_seg(path: Path, volume: Volume) -> dict[int, NDArray[np.bool_]]:
     Raises DatasetError when it does not, UnreadableImage when the file is no segmentation or is damaged.
     """
     data = read_dataset(path)
+    try:
+        with quiet():
+            _check_kind(path, data)
+            return _layers(path, data, volume)
+    except InputError:
+        raise
+    except Exception as error:  # a damaged or incomplete object raises nearly anything
+        raise UnreadableImage(f"{path}: a DICOM SEG must be whole, but this cannot be read ({error!r})") from None
+
+
+def _check_kind(path: Path, data: Any) -> None:
     if modality_of(path, data) != "SEG" or data.get("SegmentationType") not in ("BINARY", "FRACTIONAL"):
         raise UnreadableImage(f"{path}: a DICOM mask must be a binary or fractional SEG object, but this is not one")
     if "PixelData" not in data:
         raise UnreadableImage(f"{path}: a DICOM SEG must hold pixel data, but this one has none")
     check_codec(path, data)
-    try:
-        with quiet():
-            frames = data.pixel_array.reshape(-1, int(data.Rows), int(data.Columns))
-            half = 0.5 if data.SegmentationType == "BINARY" else float(data.MaximumFractionalValue) / 2
-            layers: dict[int, NDArray[np.bool_]] = {}
-            for index, frame in enumerate(frames):
-                segment, place = _segment(data, index), _slice_index(path, data, index, volume)
-                layer = layers.setdefault(segment, np.zeros(volume.stored.shape, bool))
-                layer[:, :, place] |= (frame >= half).T
-            return layers
-    except (DatasetError, UnreadableImage):
-        raise
-    except Exception as error:  # a damaged or incomplete object raises nearly anything
-        raise UnreadableImage(f"{path}: a DICOM SEG must be whole, but this cannot be read ({error!r})") from None
+
+
+def _layers(path: Path, data: Any, volume: Volume) -> dict[int, NDArray[np.bool_]]:
+    frames = data.pixel_array.reshape(-1, int(data.Rows), int(data.Columns))
+    half = 0.5 if data.SegmentationType == "BINARY" else float(data.MaximumFractionalValue) / 2
+    layers: dict[int, NDArray[np.bool_]] = {}
+    for index, frame in enumerate(frames):
+        segment, place = _segment(data, index), _slice_index(path, data, index, volume)
+        layer = layers.setdefault(segment, np.zeros(volume.stored.shape, bool))
+        layer[:, :, place] |= (frame >= half).T
+    return layers
 
 
 def _segment(data: Any, index: int) -> int:

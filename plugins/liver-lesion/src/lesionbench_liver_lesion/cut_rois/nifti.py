@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,6 +12,8 @@ from lesionbench.errors import UnreadableImage
 from lesionbench_liver_lesion.cut_rois.volume import Grid, SliceName, Volume, make_volume
 
 if TYPE_CHECKING:
+    import logging
+    from collections.abc import Iterator
     from pathlib import Path
 
 SUFFIXES = (".nii", ".nii.gz")
@@ -36,7 +39,7 @@ def read_array(path: Path) -> tuple[np.ndarray[Any, Any], Grid]:
     from nibabel import imageglobals
 
     try:
-        with imageglobals.LoggingOutputSuppressor():
+        with _silent(imageglobals.logger):
             image: Any = nibabel.load(path)
             _check_header(path, image)
             values = np.asanyarray(image.dataobj)
@@ -46,6 +49,16 @@ def read_array(path: Path) -> tuple[np.ndarray[Any, Any], Grid]:
         raise UnreadableImage(f"{path}: a NIfTI file must be whole and readable, but this is not ({error})") from None
     shape = (*values.shape, 1, 1)[:3]
     return values.reshape(shape), Grid(shape, np.asarray(image.affine, float))
+
+
+@contextmanager
+def _silent(logger: logging.Logger) -> Iterator[None]:
+    """What nibabel mends in a header kept off the screen: what matters of it is checked here."""
+    before, logger.disabled = logger.disabled, True
+    try:
+        yield
+    finally:
+        logger.disabled = before
 
 
 def _check_header(path: Path, image: Any) -> None:
