@@ -25,7 +25,7 @@ class AcganSettings(Plugin):
     width: int = Field(
         16, ge=1, description="channels of the discriminator's first layer; the papers: 64 (frid-adar), 16 (odena)"
     )
-    steps: int = Field(6000, ge=1, description="optimiser steps of each network")
+    steps: int = Field(4000, ge=1, description="optimiser steps of each network")
     batch_size: int = Field(64, ge=2, description="real images a step, and as many synthetic ones")
     learning_rate: float = Field(1e-4, gt=0, description="Adam's learning rate, for both networks")
     beta1: float = Field(0.5, ge=0, lt=1, description="Adam's decay of the mean gradient")
@@ -35,7 +35,7 @@ class AcganSettings(Plugin):
     @classmethod
     def _power_of_two(cls, size: int) -> int:
         if size & (size - 1):
-            raise ValueError(f"size must be 16, 32, 64, 128 or 256, not {size}")
+            raise ValueError("must be 16, 32, 64, 128 or 256")
         return size
 
 
