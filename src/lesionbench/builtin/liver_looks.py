@@ -106,14 +106,14 @@ def cyst(rng: Generator, patient: Patient) -> Look:
 def metastasis(rng: Generator, patient: Patient) -> Look:
     """Less dark, irregular and ill-defined, with a rim or as a target; some even, some cystic."""
     dark = patient.liver - rng.uniform(22, 55)
-    look = Look(dark, rng.uniform(0.06, 0.24), rng.uniform(0.06, 0.24), mottle=rng.uniform(3, 12))
+    look = Look(dark, rng.uniform(0.08, 0.26), rng.uniform(0.08, 0.26), mottle=rng.uniform(4, 13))
     kind = rng.random()
     if kind < 0.4:  # a target: dark middle, paler ring, dark border
         look = replace(
             look,
             centre=-rng.uniform(10, 40),
             centre_depth=rng.uniform(0.35, 0.65),
-            rim=rng.uniform(8, 35),
+            rim=rng.uniform(14, 40),
             rim_depth=rng.uniform(0.2, 0.35),
             rim_width=rng.uniform(0.12, 0.22),
             halo=-rng.uniform(0, 18),

@@ -30,7 +30,8 @@ def gradient_penalty(
     """
     mixed = torch.lerp(fake, real, along.view(-1, 1, 1, 1)).requires_grad_()
     (gradient,) = torch.autograd.grad(critic(mixed).sum(), mixed, create_graph=True)
-    norm = torch.linalg.vector_norm(gradient.flatten(1), dim=1)  # a square root would be nan where all is flat
+    # Not a square root of a sum: where all is flat its own gradient would be nan.
+    norm: torch.Tensor = torch.linalg.vector_norm(gradient.flatten(1), dim=1)
     return PENALTY * (norm - TARGET).square().mean()
 
 
