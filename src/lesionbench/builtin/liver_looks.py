@@ -93,9 +93,9 @@ def cyst(rng: Generator, patient: Patient) -> Look:
     core = min(rng.normal(10, 8), patient.liver - 25)
     look = Look(core, rng.uniform(0.02, 0.09), rng.uniform(0, 0.09), mottle=rng.uniform(0, 3))
     kind = rng.random()
-    if kind < 0.18:  # thick content
+    if kind < 0.14:  # thick content
         look = replace(look, core=min(rng.uniform(25, 55), patient.liver - 25), mottle=rng.uniform(1, 6))
-    elif kind < 0.33:  # lobulated, with septa
+    elif kind < 0.28:  # lobulated, with septa
         lines = np.stack([rng.uniform(0, np.pi, 2), rng.uniform(-0.5, 0.5, 2), rng.uniform(0.03, 0.07, 2)], 1)
         look = replace(look, irregularity=rng.uniform(0.08, 0.2), septa=lines, septum=rng.uniform(15, 45))
     if rng.random() < 0.25:
@@ -108,19 +108,19 @@ def metastasis(rng: Generator, patient: Patient) -> Look:
     dark = patient.liver - rng.uniform(22, 55)
     look = Look(dark, rng.uniform(0.08, 0.26), rng.uniform(0.08, 0.26), mottle=rng.uniform(4, 13))
     kind = rng.random()
-    if kind < 0.4:  # a target: dark middle, paler ring, dark border
+    if kind < 0.45:  # a target: dark middle, paler ring, dark border
         look = replace(
             look,
             centre=-rng.uniform(10, 40),
             centre_depth=rng.uniform(0.35, 0.65),
-            rim=rng.uniform(14, 40),
+            rim=rng.uniform(16, 44),
             rim_depth=rng.uniform(0.2, 0.35),
             rim_width=rng.uniform(0.12, 0.22),
-            halo=-rng.uniform(0, 18),
+            halo=-rng.uniform(4, 22),
         )
-    elif kind < 0.6:  # a rim around dead tissue
+    elif kind < 0.65:  # a rim around dead tissue
         look = replace(look, core=rng.uniform(18, 50), rim=rng.uniform(25, 70), rim_depth=rng.uniform(0.06, 0.18))
-    elif kind < 0.72:  # cystic
+    elif kind < 0.74:  # cystic
         look = replace(
             look,
             core=rng.uniform(8, 35),
@@ -137,11 +137,11 @@ def hemangioma(rng: Generator, patient: Patient) -> Look:
     """Bright nodules along the border that fill it inwards; some filled, some with hardly any."""
     pale = patient.liver - rng.uniform(20, 60)
     look = Look(pale, rng.uniform(0.04, 0.13), rng.uniform(0.03, 0.16), mottle=rng.uniform(2, 8))
-    contrast = (patient.blood - pale) * rng.uniform(0.75, 1.1)
+    contrast = (patient.blood - pale) * rng.uniform(0.85, 1.2)
     kind = rng.random()
-    if kind < 0.62:
+    if kind < 0.7:
         return replace(look, nodules=_nodules(rng, int(rng.integers(2, 7)), rng.uniform(0.3, 0.65)), nodule=contrast)
-    if kind < 0.78:  # filled but for the middle
+    if kind < 0.86:  # filled but for the middle
         filled = patient.liver + rng.uniform(0, 1) * (patient.blood - patient.liver)
         return replace(look, core=filled, centre=-rng.uniform(0, 50), centre_depth=rng.uniform(0.45, 0.9))
     faint = contrast * rng.uniform(0.3, 0.7)  # dark, with few nodules or none

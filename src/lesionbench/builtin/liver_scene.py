@@ -38,8 +38,8 @@ class Patient:
 
     @classmethod
     def random(cls, rng: Generator) -> Patient:
-        """A patient; one in six has a fatty liver."""
-        liver = rng.normal(74, 8) if rng.random() < 1 / 6 else rng.normal(108, 11)
+        """A patient; one in ten has a fatty liver."""
+        liver = rng.normal(74, 8) if rng.random() < 0.1 else rng.normal(108, 11)
         thickness = float(rng.choice([1.25, 2.5, 3.0, 5.0]))
         smooth = rng.random() < 0.5  # of two reconstruction kernels
         return cls(
@@ -48,7 +48,7 @@ class Patient:
             pixel=rng.uniform(0.6, 0.92),
             thickness=thickness,
             blur=rng.uniform(0.55, 0.8) if smooth else rng.uniform(0.35, 0.55),
-            noise=rng.uniform(6, 12) * (0.8 if smooth else 1.25) * (2.5 / thickness) ** 0.25,
+            noise=rng.uniform(5, 11) * (0.8 if smooth else 1.25) * (2.5 / thickness) ** 0.25,
             grain=rng.uniform(0.75, 1.0) if smooth else rng.uniform(0.5, 0.7),
             level=rng.uniform(60, 115),
             width=rng.uniform(160, 300),

@@ -6,10 +6,11 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from dataclasses import dataclass, field
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from statistics import median
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from lesionbench.experiment import keys
 from lesionbench.experiment.cell import read_record
@@ -28,9 +29,12 @@ if TYPE_CHECKING:
     from lesionbench.experiment.settings import Experiment
     from lesionbench.pipeline.augmenter import Augmenter
     from lesionbench.pipeline.classifier import Classifier
+    from lesionbench.pipeline.context import RunContext
+    from lesionbench.pipeline.plugin import Plugin
     from lesionbench.plugins import Plugins
 
-FEW, MORE = 3, 9  # steps of the two short fits from which the time of a whole one is told
+AnyPlugin = TypeVar("AnyPlugin", bound="Plugin")
+FEW, MORE = 4, 12  # steps of the two short fits from which the time of a whole one is told
 
 
 @dataclass
@@ -133,18 +137,50 @@ def _measure(plan: Plan, experiment: Experiment, plugins: Plugins, jobs: int) ->
 def _whole_fit_seconds(plugin: Augmenter | Classifier, train: TrainingSet, prepared: Prepared, folder: Path) -> float:
     """The seconds of a whole fit, told from two short ones; for a plugin without `steps`, those of a whole one."""
     if not hasattr(plugin, "steps"):
-        return _fit_seconds(plugin, train, prepared, folder)[0]
-    few, _ = _fit_seconds(plugin.model_copy(update={"steps": FEW}), train, prepared, folder)
-    more, _ = _fit_seconds(plugin.model_copy(update={"steps": MORE}), train, prepared, folder)
-    return few + (more - few) / (MORE - FEW) * (int(plugin.steps) - FEW)
+        return _fit_seconds(plugin, train, prepared, folder)
+    steps = _steps(plugin, train, prepared, folder)  # and what is slow once only, such as imports, is behind us
+    few, more = (_fit_seconds(_shortened(plugin, number), train, prepared, folder) for number in (FEW, MORE))
+    a_step = (more - few) / (MORE - FEW) if more > few else more / MORE  # the clock is coarser than so few quick steps
+    return max(few, more + a_step * (steps - MORE))
 
 
-def _fit_seconds(
-    plugin: Augmenter | Classifier, train: TrainingSet, prepared: Prepared, folder: Path
-) -> tuple[float, object]:
+def _shortened(plugin: AnyPlugin, steps: int) -> AnyPlugin:
+    counted_otherwise = {"epochs": None} if hasattr(plugin, "epochs") else {}
+    return plugin.model_copy(update={"steps": steps, **counted_otherwise})
+
+
+class _ToldEnough(Exception):  # not an error: how a fit is left that has said how long it is
+    pass
+
+
+def _steps(plugin: Augmenter | Classifier, train: TrainingSet, prepared: Prepared, folder: Path) -> int:
+    """The steps of a whole fit as it reports them itself: some plugins count in epochs or in images shown."""
+    told: list[int] = []
+
+    def report(step: int, total: int, **scalars: float) -> None:  # noqa: ARG001  # a report has these
+        told.append(total)
+        raise _ToldEnough
+
+    with suppress(_ToldEnough):
+        _fit(plugin, train, replace(_context(prepared, folder), report=report))
+    return told[0] if told else int(getattr(plugin, "steps", 0))
+
+
+def _fit_seconds(plugin: Augmenter | Classifier, train: TrainingSet, prepared: Prepared, folder: Path) -> float:
+    context = _context(prepared, folder)
+    start = time.perf_counter()
+    _fit(plugin, train, context)
+    return time.perf_counter() - start
+
+
+def _context(prepared: Prepared, folder: Path) -> RunContext:
+    return make_context(0, prepared.device, prepared.precision, Path(tempfile.mkdtemp(dir=folder)))[0]
+
+
+def _fit(plugin: Augmenter | Classifier, train: TrainingSet, context: RunContext) -> None:
     from lesionbench.pipeline.augmenter import Augmenter
 
-    context, _ = make_context(0, prepared.device, prepared.precision, Path(tempfile.mkdtemp(dir=folder)))
-    start = time.perf_counter()
-    fitted = plugin.fit(train.real, context) if isinstance(plugin, Augmenter) else plugin.fit(train, context)
-    return time.perf_counter() - start, fitted
+    if isinstance(plugin, Augmenter):
+        plugin.fit(train.real, context)
+    else:
+        plugin.fit(train, context)
