@@ -129,6 +129,16 @@ def test_a_plan_runs_nothing_and_writes_nothing(with_spies):
     assert list(with_spies.cwd.iterdir()) == []
 
 
+def test_a_plan_asks_a_fit_itself_how_many_steps_it_has(with_spies):
+    planned = with_spies(
+        *("plan", "--dataset", "spy-dots", "--positive-class", "b", "--classifier", "spy-centroids"),
+        *("--augmenter", "spy-schedule", "--measure", "--jobs", 1, "--seeds", 1, "--out", "o"),
+    ).stdout
+
+    minutes = float(planned.partition("about ")[2].partition(" ")[0])
+    assert 9.9 < minutes < 20  # 60,000 steps of 10 ms
+
+
 def test_a_plan_can_time_a_few_steps_of_what_never_ran(with_spies):
     planned = with_spies(
         *("plan", "--dataset", "spy-dots", "--positive-class", "b", "--classifier", "spy-centroids"),

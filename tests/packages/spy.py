@@ -93,6 +93,20 @@ class SpyNegatives(Augmenter):
         return sampler
 
 
+class SpySchedule(Augmenter):
+    """Copies, after a training that counts its steps by itself: 60,000 unless `steps` says otherwise."""
+
+    name: ClassVar[str] = "spy-schedule"
+    steps: int = 0
+
+    def fit(self, train, context):
+        total = self.steps or 60_000
+        for step in range(1, total + 1):
+            time.sleep(0.01)
+            context.report(step, total)
+        return Copies(train)
+
+
 class Centroids:
     def __init__(self, centres, context):
         self.centres, self.context = centres, context
@@ -134,7 +148,7 @@ def register_datasets():
 
 @hookimpl
 def register_augmenters():
-    return [SpyAugmenter, SpyNegatives]
+    return [SpyAugmenter, SpyNegatives, SpySchedule]
 
 
 @hookimpl
