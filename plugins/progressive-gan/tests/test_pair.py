@@ -11,7 +11,7 @@ from lesionbench_progressive_gan import ProgressiveGan
 from lesionbench_progressive_gan.batches import balanced_batches
 from lesionbench_progressive_gan.layers import downsampled, upsampled
 from lesionbench_progressive_gan.networks import Blueprint
-from lesionbench_progressive_gan.pair import Pair, follow
+from lesionbench_progressive_gan.pair import Pair, follow, ramped
 from lesionbench_progressive_gan.schedule import Moment
 
 # Two steps a phase: 4 px, 8 px fading and stable, 16 px fading and stable.
@@ -46,13 +46,19 @@ def test_the_average_after_two_updates_is_worked_out_by_hand():
     assert float(average.weight.detach()) == pytest.approx(1.29)
 
 
-def test_the_average_follows_the_generator_at_every_step(pair):
-    gan = pair(ema=0.75)
-    start = weights(gan.average)
-    gan.step()
-    now = weights(gan.generator)
-    for name, mean in weights(gan.average).items():
-        torch.testing.assert_close(mean, 0.75 * start[name] + 0.25 * now[name])
+@pytest.mark.parametrize(("step", "decay"), [(1, 0.25), (3, 0.5), (297, 0.99), (2997, 0.999), (9000, 0.999)])
+def test_the_average_looks_back_over_a_third_of_a_levels_steps_at_most_a_thousand(step, decay):
+    assert decay == pytest.approx(ramped(0.999, step))
+
+
+def test_the_average_follows_the_generator_at_every_step_and_starts_anew_at_every_level(pair):
+    gan = pair(ema=0.3)
+    for decay in (0.25, 0.3, 0.25, 0.3, 0.3, 0.3, 0.25):
+        before = weights(gan.average)
+        gan.step()
+        now = weights(gan.generator)
+        for name, mean in weights(gan.average).items():
+            torch.testing.assert_close(mean, decay * before[name] + (1 - decay) * now[name])
 
 
 def test_layers_above_the_level_are_not_trained(pair):

@@ -41,6 +41,7 @@ class Pair:
             draw_weights(network, self.random)
         self.steps = 0
         self.moment = Moment(0, 1.0)
+        self.penalty = torch.zeros((), device=context.device)  # the newest, for the report
         self._meet()
         self.average = deepcopy(self.generator).requires_grad_(False)  # what draws the images in the end
 
@@ -49,14 +50,14 @@ class Pair:
         betas = (self.settings.beta1, self.settings.beta2)
         rate, device = self.settings.learning_rate, self.context.device
         self.players = Players.with_adam(self.generator, self.discriminator, rate, betas, device)
-        self.penalty = torch.zeros((), device=device)  # the newest, for the report
+        self.met = self.steps  # the step before the level's first
 
     def step(self) -> Losses:
         """One update of the discriminator and one of the generator, on one batch."""
-        self.steps += 1
-        moment = self.schedule.of_step(self.steps)
+        moment = self.schedule.of_step(self.steps + 1)
         if moment.level != self.moment.level:
             self._meet()
+        self.steps += 1
         self.moment = moment
         chosen = next(self.batches).to(self.context.device)
         real, labels = self.real(chosen), self.labels[chosen]  # (B, C, h, w), (B,)
@@ -74,7 +75,7 @@ class Pair:
         losses = adversarial_step(
             self.players, self.context, lambda: self.generator(code, moment), discriminator_loss, generator_loss
         )
-        follow(self.average, self.generator, self.settings.ema)
+        follow(self.average, self.generator, ramped(self.settings.ema, self.steps - self.met))
         return losses | seen
 
     def real(self, chosen: torch.Tensor) -> torch.Tensor:
@@ -122,6 +123,14 @@ class Pair:
         """The averaged generator's weights, on the CPU; raises TrainingDiverged when one is not finite."""
         check_weights(self.average, self.steps)
         return {name: tensor.cpu() for name, tensor in self.average.state_dict().items()}
+
+
+def ramped(decay: float, step: int) -> float:
+    """The average's decay at a level's step, counted from 1: it looks back over a third of them, up to the full decay.
+
+    Without it a short training would draw with the weights that its new layers began with.
+    """
+    return min(decay, step / (step + 3))
 
 
 @torch.no_grad()
