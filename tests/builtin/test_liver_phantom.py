@@ -168,7 +168,7 @@ def test_brightness_and_contrast_do_not_give_the_class_away(seed):
 
 
 def test_pixels_alone_tell_the_classes_apart_but_not_well(default):
-    assert 0.4 < cross_validated(default, default.images.images.reshape(182, -1) / 255, 0.001) < 0.7
+    assert 0.4 < cross_validated(default, default.images.images.reshape(182, -1) / 255, 0.001) < 0.75
 
 
 def test_it_is_said_that_the_images_are_drawn(default):

@@ -1,13 +1,14 @@
 import csv
 import hashlib
 import json
+import re
 
 import numpy as np
 import pytest
 
 from lesionbench.errors import SettingsError
 from lesionbench.experiment.chain import Draw, Link, canonical, described, draws, parse_chain
-from lesionbench.experiment.grid import Arm, PoolJob, arms, pool_size
+from lesionbench.experiment.grid import Arm, PoolJob, arms, cells, pool_size, slug
 from lesionbench.experiment.settings import Experiment
 
 RUN = ("run", "--dataset", "spy-dots", "--classifier", "spy-centroids", "--positive-class", "b", "--seeds", 1)
@@ -26,7 +27,7 @@ def test_a_chain_is_read_link_by_link(text, links):
 
 
 @pytest.mark.parametrize(
-    "text", ["a@0", "a@-1", "a@", "a@1.5", "a@@3", "+a", "a+", "none+a", "a+none", "@5", "a@3[x=1]"]
+    "text", ["a@0", "a@-1", "a@", "a@1.5", "a@@3", "+a", "a+", "none+a", "a+none", "@5", "a@3[x=1]", "none@5"]
 )
 def test_a_chain_that_cannot_be_read_is_refused(text):
     with pytest.raises(SettingsError):
@@ -48,6 +49,8 @@ def test_every_augmenter_of_a_chain_is_spelled_in_one_way():
         ("a@9+b", 0, "a", 9, [("a", 9)]),
         ("a@9", 60, "a", 9, [("a", 9)]),
         ("a@9+b@3", 60, "a@9+b", 3, [("a", 9), ("b", 3)]),
+        ("a+b@3", 60, "a@60+b", 3, [("a", 60), ("b", 3)]),
+        ("a+b@60", 60, "a+b", 60, [("a", 60), ("b", 60)]),
     ],
 )
 def test_an_arm_is_named_after_its_chain_and_the_dose_of_its_last_link(text, dose, name, shown, drawn):
@@ -62,6 +65,18 @@ def test_arms_that_are_the_same_stand_once():
     found = arms(experiment(augmenters=["a@9", "a@9+b"], synthetic=[0, 3], classifiers=["c"]))
 
     assert [(arm.augmenter, arm.synthetic_per_class) for arm in found] == [("none", 0), ("a", 9), ("a@9+b", 3)]
+
+
+def test_no_two_cells_share_a_name():
+    texts = ["a+b@10", "a+b", "a@10+b", "a@20+b@10", "a", "a@10"]
+    found = cells(experiment(augmenters=texts, synthetic=[10, 20, 40], classifiers=["c"]), 1)
+
+    assert len({cell.name for cell in found}) == len(found)
+
+
+@pytest.mark.parametrize("spec", ["r[weights=/a/[x]/b.pt]", "r[x=ä/..]", "r[x=1]"])
+def test_a_file_name_holds_nothing_that_a_path_could_trip_over(spec):
+    assert re.fullmatch(r"r[a-z0-9_+@-]*-[0-9a-f]{6}", slug(spec))
 
 
 def test_a_pool_is_as_large_as_the_largest_draw_from_it():
@@ -193,6 +208,7 @@ def test_a_classifier_that_ignores_what_changes_batches_fails_its_cells(with_spi
     ("arguments", "message"),
     [
         (("--on-the-fly", "spy-copies"), "can only draw new ones; use --augmenter spy-copies"),
+        (("--on-the-fly", "spy-negatives@3"), "one augmenter changes batches, without + and @"),
         (("--on-the-fly", "spy-negative"), "did you mean 'spy-negatives'?"),
         (("--on-the-fly", "spy-negatives", "--classifier", "linear"), "'linear' learns from all images at once"),
         (("--augmenter", "spy-copies+spy-negative"), "did you mean 'spy-negatives'?"),
@@ -215,7 +231,7 @@ def test_the_confusion_of_every_cell_adds_up_to_its_rates(with_spies):
     rows = table(with_spies.cwd / "o" / "leaderboard.csv")
     for row, cell in zip(rows, ("none", "spy-copies-4"), strict=True):
         matrix = table(with_spies.cwd / "o" / "confusion" / f"{cell}_spy-centroids_fold0_seed1.csv")
-        counts = {line["true"]: {name: int(line[name]) for name in "ab"} for line in matrix}
+        counts = {line["true_class"]: {name: int(line[f"predicted_{name}"]) for name in "ab"} for line in matrix}
         right = counts["a"]["a"] + counts["b"]["b"]
         assert f"{right / 30:.4f}" == row["accuracy"]
         assert f"{counts['b']['b'] / sum(counts['b'].values()):.4f}" == row["sensitivity"]

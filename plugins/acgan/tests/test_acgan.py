@@ -16,9 +16,8 @@ from lesionbench import LabelledImages, RunContext
 from lesionbench.errors import ContractError, InputError, TrainingDiverged
 from lesionbench.testing import augmenter_checks
 from lesionbench.torchkit.sampling import CHUNK
-from lesionbench.torchkit.training import torch_session
+from lesionbench.torchkit.training import balanced_batches, torch_session
 from lesionbench_acgan import Acgan
-from lesionbench_acgan.batches import balanced_batches
 from lesionbench_acgan.networks import Blueprint
 from lesionbench_acgan.pair import Pair, discriminator_losses, generator_loss
 

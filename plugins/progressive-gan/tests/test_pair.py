@@ -6,9 +6,8 @@ import torch
 
 from lesionbench import RunContext
 from lesionbench.errors import TrainingDiverged
-from lesionbench.torchkit.training import torch_session
+from lesionbench.torchkit.training import balanced_batches, torch_session
 from lesionbench_progressive_gan import ProgressiveGan
-from lesionbench_progressive_gan.batches import balanced_batches
 from lesionbench_progressive_gan.layers import downsampled, upsampled
 from lesionbench_progressive_gan.networks import Blueprint
 from lesionbench_progressive_gan.pair import Pair, follow, ramped

@@ -140,9 +140,9 @@ def hemangioma(rng: Generator, patient: Patient) -> Look:
     contrast = (patient.blood - pale) * rng.uniform(0.85, 1.2)
     kind = rng.random()
     if kind < 0.7:
-        return replace(look, nodules=_nodules(rng, int(rng.integers(2, 7)), rng.uniform(0.3, 0.65)), nodule=contrast)
-    if kind < 0.86:  # filled but for the middle
-        filled = patient.liver + rng.uniform(0, 1) * (patient.blood - patient.liver)
+        return replace(look, nodules=_nodules(rng, int(rng.integers(3, 8)), rng.uniform(0.35, 0.65)), nodule=contrast)
+    if kind < 0.88:  # filled but for the middle
+        filled = patient.liver + rng.uniform(0.2, 1) * (patient.blood - patient.liver)
         return replace(look, core=filled, centre=-rng.uniform(0, 50), centre_depth=rng.uniform(0.45, 0.9))
     faint = contrast * rng.uniform(0.3, 0.7)  # dark, with few nodules or none
     return replace(look, nodules=_nodules(rng, int(rng.integers(0, 4)), 0.4), nodule=faint)
@@ -151,7 +151,7 @@ def hemangioma(rng: Generator, patient: Patient) -> Look:
 def _nodules(rng: Generator, number: int, deepest: float) -> Field:
     """Nodules on the border, rarely on one another: (number, 3)."""
     direction = rng.uniform(0, 2 * np.pi) + (np.arange(number) + rng.uniform(-0.3, 0.3, number)) * 2.4
-    return np.stack([direction, rng.uniform(0.16, 0.42, number), rng.uniform(0.15, deepest, number)], 1)
+    return np.stack([direction, rng.uniform(0.18, 0.46, number), rng.uniform(0.15, deepest, number)], 1)
 
 
 LOOKS = (cyst, metastasis, hemangioma)

@@ -50,8 +50,8 @@ class Patient:
             blur=rng.uniform(0.55, 0.8) if smooth else rng.uniform(0.35, 0.55),
             noise=rng.uniform(5, 11) * (0.8 if smooth else 1.25) * (2.5 / thickness) ** 0.25,
             grain=rng.uniform(0.75, 1.0) if smooth else rng.uniform(0.5, 0.7),
-            level=rng.uniform(60, 115),
-            width=rng.uniform(160, 300),
+            level=rng.uniform(75, 115),
+            width=rng.uniform(170, 290),
         )
 
 
@@ -84,7 +84,7 @@ class Surroundings:
         side = diameter * (1 + 2 * rng.uniform(0.1, 0.45))
         return cls(
             side=side,
-            shift=rng.uniform(-0.09, 0.09, 2) * diameter,
+            shift=rng.uniform(-0.07, 0.07, 2) * diameter,
             uneven=Waves.random(rng, 0.01, 0.06, 12),
             unevenness=rng.uniform(1, 5),
             vessels=_vessels(rng, side),

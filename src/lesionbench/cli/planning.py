@@ -9,7 +9,7 @@ from collections import Counter
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from statistics import median
+from statistics import mean, median
 from typing import TYPE_CHECKING, TypeVar
 
 from lesionbench.experiment import keys
@@ -104,6 +104,8 @@ def _lines(plan: Plan, prepared: Prepared, out: Path, jobs: int, measured: bool)
     seconds, unknown = plan.estimate(jobs)
     if plan.cells_to_do:
         words = f"about {seconds / 60:.1f} minutes with --jobs {jobs}" if seconds else "time not known yet"
+        if experiment.on_the_fly != (BASELINE,):
+            words += " (changes on the fly not counted)"
         if unknown and not measured:
             words += f"; nothing is known of {', '.join(unknown)}: add --measure to time a few steps"
         lines.append(words)
@@ -131,7 +133,16 @@ def _measure(plan: Plan, experiment: Experiment, plugins: Plugins, jobs: int) ->
         for name in unknown:
             of_augmenter = name in {job.augmenter for job in plan.fits_to_do}
             plugin = plugins.augmenter(name) if of_augmenter else plugins.classifier(name)
-            plan.seconds[name] = [_whole_fit_seconds(plugin, train, prepared, Path(folder))]
+            seconds = _whole_fit_seconds(plugin, train, prepared, Path(folder))
+            if getattr(plugin, "epochs", None):  # measured on the real images alone, and longer with more of them
+                seconds *= _mean_size(experiment, train) / len(train.real)
+            plan.seconds[name] = [seconds]
+
+
+def _mean_size(experiment: Experiment, train: TrainingSet) -> float:
+    """How many images an arm trains on, the mean over the arms."""
+    classes = len(train.classes)
+    return mean(len(train.real) + classes * sum(draw.per_class for draw in arm.draws) for arm in arms(experiment))
 
 
 def _whole_fit_seconds(plugin: Augmenter | Classifier, train: TrainingSet, prepared: Prepared, folder: Path) -> float:

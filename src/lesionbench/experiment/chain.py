@@ -44,8 +44,9 @@ def parse_chain(text: str) -> tuple[Link, ...]:
     """The links of an augmenter as it is written; raises SettingsError."""
     parts = re.split(r"\+(?![^\[]*\])", text)  # a plus sign inside brackets belongs to a setting
     links = tuple(_link(part.strip(), text) for part in parts)
-    if len(links) > 1 and any(re.match(rf"{BASELINE}\b", link.augmenter) for link in links):
-        raise SettingsError(f"a chain is made of augmenters that draw images, but {BASELINE!r} draws none: {text!r}")
+    drawing = len(links) > 1 or links[0].per_class is not None
+    if drawing and any(link.augmenter.partition("[")[0] == BASELINE for link in links):
+        raise SettingsError(f"links of a chain draw images, but {BASELINE!r} draws none; leave it out of {text!r}")
     return links
 
 
@@ -80,4 +81,6 @@ def described(text: str, dose: int) -> tuple[str, int]:
     if not drawing:
         return BASELINE, 0
     *before, last = drawing
+    if last.per_class not in (None, dose):  # then the dose would stand nowhere: two doses, one name
+        before = [Link(link.augmenter, link.per_class or dose) for link in before]
     return "+".join([*(link.text for link in before), last.augmenter]), last.per_class or dose

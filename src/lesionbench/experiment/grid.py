@@ -91,7 +91,7 @@ def slug(spec: str) -> str:
     """A plugin's text as part of a file name: `dcgan[steps=5]` becomes `dcgan-1f3a9c`."""
     if re.fullmatch(r"[a-z0-9_+@-]+", spec):
         return spec
-    without_settings = re.sub(r"\[.*?\]", "", spec)
+    without_settings = re.sub(r"[^a-z0-9_+@-]", "", re.sub(r"\[.*?\]", "", spec))
     return f"{without_settings}-{hashlib.sha256(spec.encode()).hexdigest()[:6]}"
 
 
@@ -111,7 +111,9 @@ def arms(experiment: Experiment) -> list[Arm]:
 def cells(experiment: Experiment, folds: int) -> list[Cell]:
     """Every arm on every fold with every seed, seed by seed."""
     seeds = range(1, experiment.seeds + 1)
-    return [Cell(arm, fold, seed) for seed in seeds for fold in range(folds) for arm in arms(experiment)]
+    grid = [Cell(arm, fold, seed) for seed in seeds for fold in range(folds) for arm in arms(experiment)]
+    assert len({cell.name for cell in grid}) == len(grid), "two cells of one name would share their files"
+    return grid
 
 
 @lru_cache(maxsize=8)

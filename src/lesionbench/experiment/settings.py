@@ -97,7 +97,7 @@ def make_experiment(given: Mapping[str, Any], plugins: Plugins) -> Experiment:
     try:
         experiment = Experiment.model_validate(dict(given))
     except ValidationError as error:
-        raise SettingsError("; ".join(_problem(one) for one in error.errors())) from None
+        raise SettingsError("; ".join(_problems(error.errors()))) from None
     _refuse_on_the_fly(experiment, plugins)
 
     def spelled(spec: str) -> str:
@@ -117,6 +117,11 @@ def make_experiment(given: Mapping[str, Any], plugins: Plugins) -> Experiment:
 
 def _refuse_on_the_fly(experiment: Experiment, plugins: Plugins) -> None:
     """Raise SettingsError where images cannot be changed on the fly."""
+    for spec in experiment.on_the_fly:
+        if len(parse_chain(spec)) > 1 or parse_chain(spec)[0].per_class is not None:
+            raise SettingsError(
+                f"on the fly one augmenter changes batches, without + and @, not {spec!r}; repeat --on-the-fly for more"
+            )
     changing = [spec for spec in experiment.on_the_fly if plugins.augmenter(spec).name != BASELINE]
     for spec in changing:
         if not plugins.augmenter(spec).changes_images:
@@ -135,6 +140,12 @@ def _refuse_on_the_fly(experiment: Experiment, plugins: Plugins) -> None:
 
 def _unique(specs: Any) -> tuple[str, ...]:
     return tuple(dict.fromkeys(specs))
+
+
+def _problems(errors: list[Any]) -> list[str]:
+    """One message a setting: what pydantic says of the whole list adds nothing to what is wrong with its items."""
+    of_items = {error["loc"][0] for error in errors if len(error["loc"]) > 1}
+    return [_problem(error) for error in errors if len(error["loc"]) > 1 or error["loc"][0] not in of_items]
 
 
 def _problem(error: Any) -> str:

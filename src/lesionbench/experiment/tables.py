@@ -127,6 +127,8 @@ def write_tables(out: Path) -> list[Row]:
     compared = _comparison(out, rows, of_classes)
     if compared:
         write_whole(out / "comparison.csv", as_csv(compared, COMPARISON_COLUMNS))
+    else:
+        (out / "comparison.csv").unlink(missing_ok=True)
     return rows
 
 
@@ -158,8 +160,9 @@ def write_confusion(out: Path, found: Mapping[str, Predictions]) -> None:
             stale.unlink()
     for cell, one in found.items():
         matrix = confusion_matrix(one.labels, predicted_labels(one.scores), len(one.classes)).tolist()
+        columns = [f"predicted_{name}" for name in one.classes]
         rows: list[Row] = [
-            {"true": name, **dict(zip(one.classes, counts, strict=True))}
+            {"true_class": name, **dict(zip(columns, counts, strict=True))}
             for name, counts in zip(one.classes, matrix, strict=True)
         ]
-        write_whole(folder / f"{cell}.csv", as_csv(rows, ("true", *one.classes)))
+        write_whole(folder / f"{cell}.csv", as_csv(rows, ("true_class", *columns)))

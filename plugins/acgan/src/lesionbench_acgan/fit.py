@@ -12,8 +12,7 @@ from lesionbench.report.pictures import file_stems, save_curves, save_rows
 from lesionbench.torchkit.gan import Curves, moments, train
 from lesionbench.torchkit.needs import refuse_empty_classes, say_resizing
 from lesionbench.torchkit.tensors import resized, to_tensor
-from lesionbench.torchkit.training import torch_session
-from lesionbench_acgan.batches import balanced_batches
+from lesionbench.torchkit.training import balanced_batches, torch_session
 from lesionbench_acgan.networks import Blueprint, uniform_noise
 from lesionbench_acgan.pair import Pair
 from lesionbench_acgan.sampler import AcganSampler

@@ -30,7 +30,7 @@ def patients_by_table(table: Path, ids: Sequence[str]) -> tuple[dict[str, str], 
     missing = [name for name in COLUMNS if name not in columns]
     if missing:
         raise DatasetError(
-            f"{table} must have the columns {' and '.join(COLUMNS)}, but {' and '.join(missing)} is missing "
+            f"{table} must have the columns {' and '.join(COLUMNS)}, but lacks {' and '.join(missing)} "
             f"(columns: {', '.join(columns) or 'none'})"
         )
     patients: dict[str, str] = {}

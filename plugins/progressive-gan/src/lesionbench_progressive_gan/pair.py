@@ -9,7 +9,7 @@ import torch
 
 from lesionbench.torchkit.gan import Losses, Players, adversarial_step, check_weights
 from lesionbench.torchkit.tensors import resized, to_images
-from lesionbench_progressive_gan.batches import balanced_batches
+from lesionbench.torchkit.training import balanced_batches
 from lesionbench_progressive_gan.codes import codes, latents
 from lesionbench_progressive_gan.layers import downsampled, draw_weights, upsampled
 from lesionbench_progressive_gan.losses import class_loss, critic_loss, gradient_penalty

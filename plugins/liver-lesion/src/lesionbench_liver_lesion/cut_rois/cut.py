@@ -39,10 +39,13 @@ def cut_all(request: Request, settings: CutSettings, salt: str | None, out: Path
     out = check_output(out)
     cases = request.resolved(settings)
     secret, notes, cuts = Secret.of(salt), list[str](), dict[str, Cut]()
-    several = len({case.scan.resolve() for case in cases}) > 1
+    several = len({(case.scan.resolve(), case.series) for case in cases}) > 1
+    told_by: dict[str, Case] = {}  # what names the patients: the table, or one of two DICOM tags
     for case in cases:
         volume = case.volume()
         patient = _patient(case, volume, several)
+        told_by[patient.partition(":")[0]] = case
+        _refuse_two_namings(told_by)
         lesions, said = _lesions(case, volume, settings)
         notes += [*([volume.note] if volume.note else []), *said]
         for lesion in lesions:
@@ -64,6 +67,13 @@ def _patient(case: Case, volume: Volume, several: bool) -> str:
             "does not say; add a column patient to the table"
         )
     return f"series:{volume.series}"
+
+
+def _refuse_two_namings(told_by: dict[str, Case]) -> None:
+    """Raise DatasetError when patients are named in two ways: one of them could then pass for two."""
+    if len(told_by) > 1:
+        named = " and ".join(f"{tag} in {case.scan}" for tag, case in told_by.items())
+        raise DatasetError(f"patients must be named in one way, but it is {named}; add a column patient to the table")
 
 
 def _lesions(case: Case, volume: Volume, settings: CutSettings) -> tuple[list[Lesion], list[str]]:
