@@ -395,3 +395,16 @@ def test_a_disk_that_fills_up_leaves_nothing(make, tmp_path, monkeypatch):
 def test_a_short_salt_is_refused(make, tmp_path):
     with pytest.raises(SettingsError, match="8 characters"):
         cut_all(Request((make.scan(),), mask=make.mask()), CutSettings(label="cyst"), "short", tmp_path / "out")
+
+
+def test_two_series_of_one_folder_must_say_whose_they_are_too(make):
+    unnamed = {"PatientID": None, "PatientName": None}
+    make.series("both", **unnamed), make.series("both/later", SeriesInstanceUID="1.2.99", **unnamed), make.nrrd()
+    rows = [f"both,mask.nrrd,cyst,{series}" for series in ("1.2.826.0.1.99.7", "1.2.99")]
+    refused_table(Request(cases=make.table("c.csv", "scan,mask,label,series", *rows)), "whose scan", "column patient")
+
+
+def test_patients_are_named_in_one_way(make):
+    make.series("a"), make.series("b", PatientID=None), make.nrrd()
+    table = make.table("c.csv", "scan,mask,label", "a,mask.nrrd,cyst", "b,mask.nrrd,cyst")
+    refused_table(Request(cases=table), "PatientID in", "PatientName in", "column patient")

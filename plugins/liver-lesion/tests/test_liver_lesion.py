@@ -258,7 +258,7 @@ def test_file_names_spell_a_patient_one_way_too(rois):
 
 def test_a_patients_csv_without_its_columns_is_refused(rois):
     write_patients(rois, header="name,patient")
-    refused(rois, "must have the columns file and patient, but file is missing")
+    refused(rois, "must have the columns file and patient, but lacks file")
 
 
 @pytest.mark.parametrize("content", [b"", b"\xff\xfe\x00", b'file,patient\n"open'])
