@@ -271,7 +271,7 @@ def test_a_run_keeps_others_out_and_ctrl_c_stops_it_cleanly_and_says_how_to_go_o
     second = with_spies(*slow, "--positive-class", "b", "--seeds", 1, "--jobs", 2, "--out", "o", status=2)
 
     os.kill(process.pid, signal.SIGINT)
-    _, errors = process.communicate(timeout=30)
+    _, errors = process.communicate(timeout=120)
 
     assert "another run is writing into o" in second.stderr
     assert process.returncode == 130
