@@ -262,6 +262,7 @@ def test_a_run_keeps_others_out_and_ctrl_c_stops_it_cleanly_and_says_how_to_go_o
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # ignored in background jobs
         start_new_session=True,
     )
     done = with_spies.cwd / "o" / "predictions" / "none_spy-centroids_fold0_seed1.csv"
