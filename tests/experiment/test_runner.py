@@ -42,7 +42,7 @@ def test_whatever_an_executor_raises_fails_the_cells_and_ends_the_run(tmp_path, 
     def open_workers():
         yield Workers(Misbehaving(error), 2)
 
-    rows = Run(prepared, plugins, tmp_path / "o", QuietView())(open_workers)
+    rows = Run(prepared, plugins, tmp_path / "o", QuietView())(open_workers).leaderboard
 
     assert [(row["augmenter"], row["seeds"], row["failed_cells"]) for row in rows] == [
         ("none", 0, 2),

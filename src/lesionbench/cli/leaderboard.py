@@ -14,9 +14,9 @@ def leaderboard(
 ) -> None:
     """Make leaderboard.csv again from the predictions of a run, byte for byte, and print it."""
     from lesionbench.cli.tables import print_comparison, print_leaderboard
-    from lesionbench.experiment.tables import read_comparison, write_tables
+    from lesionbench.experiment.tables import write_tables
 
-    rows = write_tables(folder)
-    print_leaderboard(rows)
-    print_comparison(read_comparison(folder))
+    tables = write_tables(folder)
+    print_leaderboard(tables.leaderboard)
+    print_comparison(tables.comparison)
     sys.stdout.write(f"{folder}/leaderboard.csv\n")

@@ -18,7 +18,7 @@ from lesionbench.experiment.output import check_output, held, refuse_inside
 from lesionbench.experiment.prepare import prepare
 from lesionbench.experiment.runner import Run
 from lesionbench.experiment.store import Store
-from lesionbench.experiment.tables import keep_published, read_comparison
+from lesionbench.experiment.tables import keep_published
 from lesionbench.plugins import did_you_mean
 
 if TYPE_CHECKING:
@@ -69,16 +69,16 @@ def run_experiment(plugins: Plugins, experiment: Experiment, request: Request) -
             Store(store).sweep()
             keep_published(request.out, request.published)
             jobs = request.jobs or default_jobs(prepared.device)
-            rows = Run(prepared, plugins, request.out, view)(partial(workers, jobs=jobs))
+            tables = Run(prepared, plugins, request.out, view)(partial(workers, jobs=jobs))
     except KeyboardInterrupt:
         sys.stderr.write(
             "\nlesionbench: stopped; what is finished is kept. "
             f"To go on: lesionbench run {request.out}/experiment.toml\n"
         )
         return INTERRUPTED
-    print_leaderboard(rows)
-    print_comparison(read_comparison(request.out))
-    failed = sum(cast("int", row["failed_cells"]) for row in rows)
+    print_leaderboard(tables.leaderboard)
+    print_comparison(tables.comparison)
+    failed = sum(cast("int", row["failed_cells"]) for row in tables.leaderboard)
     if failed:
         sys.stdout.write(f"{failed} cells failed; the reasons are in {request.out}/cells.csv and {request.out}/logs\n")
     sys.stdout.write(f"{request.out}/leaderboard.csv\n")

@@ -17,7 +17,7 @@ from lesionbench.experiment.cell import find_pool
 from lesionbench.experiment.context import PROGRESS
 from lesionbench.experiment.grid import Cell, PoolJob, cells
 from lesionbench.experiment.output import export, write_settings
-from lesionbench.experiment.tables import cell_row, write_cells, write_splits, write_tables
+from lesionbench.experiment.tables import Tables, cell_row, write_cells, write_splits, write_tables
 from lesionbench.experiment.tasks import ERROR, Outcome, Task, do, drawn
 from lesionbench.report.figures import draw_samples
 
@@ -68,8 +68,8 @@ class Run:
     suspects: set[Task] = field(default_factory=set)  # at work when a worker died; each is tried again alone
     said: set[str] = field(default_factory=set)
 
-    def __call__(self, open_workers: Callable[[], AbstractContextManager[Workers]]) -> list[Row]:
-        """Run what is not finished and write every table; returns the leaderboard's rows."""
+    def __call__(self, open_workers: Callable[[], AbstractContextManager[Workers]]) -> Tables:
+        """Run what is not finished, write every table and return them."""
         grid = cells(self.prepared.experiment, self.prepared.about.folds)
         write_settings(self.out, self.prepared)
         write_splits(self.out, self.prepared)
@@ -84,8 +84,8 @@ class Run:
                 self._work(open_workers)
             self._draw_missing_samples(grid)
         finally:
-            rows = self._write_tables(todo)
-        return rows
+            tables = self._write_tables(todo)
+        return tables
 
     def _draw_missing_samples(self, grid: list[Cell]) -> None:
         """Draw the sample pictures of pools that came from the store."""
@@ -96,7 +96,7 @@ class Run:
                     train = self.prepared.load_split(job.fold).train
                     drawn(partial(draw_samples, self.out / "samples", job.name, train, pool))
 
-    def _write_tables(self, todo: list[Cell]) -> list[Row]:
+    def _write_tables(self, todo: list[Cell]) -> Tables:
         """Write every table; a cell that was stopped between its predictions and its row gets the row now."""
         for cell in todo:
             if self.rows[cell.name]["status"] == "waiting":
@@ -109,19 +109,14 @@ class Run:
 
     def _plan(self, todo: list[Cell]) -> None:
         """Pools first, since others wait for them, then the cells that wait for none."""
-        for cell in todo:
-            self._await(cell)
-        free = [task for task, missing in self.waiting.items() if not missing]
-        for task in sorted(free, key=lambda task: isinstance(task, Cell)):
+        jobs = dict.fromkeys(job for cell in todo for job in cell.needs)  # a chain's links, each after those before it
+        missing = [job for job in jobs if find_pool(job, self.prepared, self.plugins) is None]
+        tasks: list[Task] = [*missing, *todo]
+        for task in tasks:
+            self.waiting[task] = set(missing).intersection(task.needs)
+        for task in [task for task in tasks if not self.waiting[task]]:
             del self.waiting[task]
             self.ready.append(task)
-
-    def _await(self, task: Task) -> None:
-        """Note which pools a task waits for, and what they wait for themselves."""
-        missing = {job for job in task.needs if find_pool(job, self.prepared, self.plugins) is None}
-        self.waiting[task] = missing
-        for job in missing - self.waiting.keys():
-            self._await(job)
 
     def _work(self, open_workers: Callable[[], AbstractContextManager[Workers]]) -> None:
         """Give tasks to workers until all are done, or until a worker dies: then the caller opens new ones."""

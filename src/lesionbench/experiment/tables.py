@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from lesionbench.evidence.comparison import COMPARISON_COLUMNS, comparison
@@ -116,39 +117,35 @@ def write_cells(out: Path, rows: list[Row]) -> None:
     write_whole(out / "cells.csv", as_csv(rows, CELL_COLUMNS))
 
 
-def write_tables(out: Path) -> list[Row]:
-    """Make every table that is a function of the predictions in `out`; returns the leaderboard's rows."""
+@dataclass(frozen=True)
+class Tables:
+    """What a run shows in the end: the leaderboard's rows, and those of the comparison where values were published."""
+
+    leaderboard: list[Row]
+    comparison: list[Row]
+
+
+def write_tables(out: Path) -> Tables:
+    """Make every table that is a function of the predictions in `out`."""
     results = read_results(out)
     write_confusion(out, results.found)
     by_arm = results.arms()
     rows, of_classes = leaderboard(by_arm), per_class_rows(by_arm)
     write_whole(out / "leaderboard.csv", as_csv(rows, COLUMNS))
     write_whole(out / "per_class.csv", as_csv(of_classes, PER_CLASS_COLUMNS))
-    compared = _comparison(out, rows, of_classes)
+    published = out / PUBLISHED
+    compared = comparison(read_published(published), rows, of_classes) if published.exists() else []
     if compared:
         write_whole(out / "comparison.csv", as_csv(compared, COMPARISON_COLUMNS))
     else:
         (out / "comparison.csv").unlink(missing_ok=True)
-    return rows
+    return Tables(rows, compared)
 
 
 def keep_published(out: Path, source: Path | None) -> None:
     """Copy a file of published values into the folder of a run, so that its comparison can be made again."""
     if source is not None and source.resolve() != (out / PUBLISHED).resolve():
         write_whole(out / PUBLISHED, source.read_text(encoding="utf-8"))
-
-
-def read_comparison(out: Path) -> list[Row]:
-    """Published values beside the measured ones in `out`, a row a value; none when nothing published was kept there."""
-    if not (out / PUBLISHED).exists():
-        return []
-    by_arm = read_results(out).arms()
-    return _comparison(out, leaderboard(by_arm), per_class_rows(by_arm))
-
-
-def _comparison(out: Path, rows: list[Row], of_classes: list[Row]) -> list[Row]:
-    path = out / PUBLISHED
-    return comparison(read_published(path), rows, of_classes) if path.exists() else []
 
 
 def write_confusion(out: Path, found: Mapping[str, Predictions]) -> None:

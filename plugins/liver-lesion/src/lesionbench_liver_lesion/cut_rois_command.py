@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path  # noqa: TC003  # typer reads the annotations when it runs
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from lesionbench_liver_lesion.cut_rois.cut import Summary
 
 
 def cut_rois(
@@ -58,17 +61,21 @@ def cut_rois(
 
     request = Request(tuple(scans or ()), mask, annotations, cases, series, patient)
     settings = CutSettings(
-        parse_classes(classes),
-        label,
-        parse_mask_labels(mask_label or []),
-        margin,
-        window_level,
-        window_width,
-        size,
-        min_diameter,
-        every_slice,
+        classes=parse_classes(classes),
+        label=label,
+        mask_labels=parse_mask_labels(mask_label or []),
+        margin=margin,
+        window_level=window_level,
+        window_width=window_width,
+        size=size,
+        min_diameter=min_diameter,
+        every_slice=every_slice,
     )
-    summary = cut_all(request, settings, salt, out)
+    _say(cut_all(request, settings, salt, out), out)
+
+
+def _say(summary: Summary, out: Path) -> None:
+    """Print what was cut and what to type next."""
     for note in summary.notes:
         typer.echo(f"note: {note}")
     counts = ", ".join(f"{name} {count}" for name, count in summary.classes.items())
