@@ -16,7 +16,7 @@ def test_the_controls_keep_the_contract(control, check):
 
 def test_none_refuses_a_dose_above_zero(tmp_path):
     sampler = NoAugmenter().fit(tiny_images(), a_context(tmp_path))
-    with pytest.raises(ContractError, match=r"'none' has no synthetic images, but 3 were asked for; use dose 0"):
+    with pytest.raises(ContractError, match=r"no synthetic images can be drawn here, but 3 were asked for; use dose 0"):
         sampler.sample(0, 3, seed=1)
 
 

@@ -37,7 +37,7 @@ def rows_of(matrix=TABLE_I, classes=CLASSES, positive="each", failed=False):
         "classifier": "kth-cnn",
         "positive_class": positive,
     }
-    by_seed = {} if failed else {1: [predictions(matrix, classes)]}
+    by_seed = {} if failed else {(1, 1): [predictions(matrix, classes)]}
     results = [ArmResult(arm, 1, by_seed, int(failed))]
     return leaderboard(results), per_class_rows(results)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from lesionbench.builtin.controls import NoAugmenter, Oversample
+from lesionbench.builtin.controls import NoAugmenter, Noise, Oversample, RealHoldout
 from lesionbench.builtin.folder import Folder
 from lesionbench.builtin.linear import Linear
 from lesionbench.builtin.liver_phantom import LiverPhantom
@@ -24,7 +24,7 @@ def register_datasets() -> list[type[Dataset]]:
 
 @hookimpl
 def register_augmenters() -> list[type[Augmenter]]:
-    return [NoAugmenter, Oversample]
+    return [NoAugmenter, Noise, Oversample, RealHoldout]
 
 
 @hookimpl

@@ -1,4 +1,4 @@
-"""The samplers of the two controls; apart from their settings, so that those are listed without numpy."""
+"""The samplers of the controls; apart from their settings, so that those are listed without numpy."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class NoImages:
-    """A sampler of zero images: the only dose of the baseline is 0."""
+    """A sampler of zero images: of the baseline, and of what holds real images back."""
 
     shape: tuple[int, int, int]  # height, width, channels of a training image
 
     def sample(self, label: int, count: int, seed: int) -> Images:
         """No images, uint8 (0, H, W, C); raises ContractError when more than zero are asked for."""
         if count:
-            raise ContractError(f"the augmenter 'none' has no synthetic images, but {count} were asked for; use dose 0")
+            raise ContractError(f"no synthetic images can be drawn here, but {count} were asked for; use dose 0")
         return np.zeros((0, *self.shape), np.uint8)
 
 
@@ -59,6 +59,41 @@ class RealAgain:
         """A sampler as `save` wrote it into this folder."""
         with np.load(folder / "real.npz", allow_pickle=False) as arrays:
             return cls(arrays["images"], arrays["labels"])
+
+
+@dataclass(frozen=True, eq=False)
+class ClassBlindNoise:
+    """A sampler of noise.
+
+    mean, deviation: float64 (C,), of all pixels that it saw, in grey levels.  shape: height, width, channels.
+    """
+
+    mean: NDArray[np.float64]
+    deviation: NDArray[np.float64]
+    shape: tuple[int, int, int]
+
+    @classmethod
+    def of(cls, images: Images) -> ClassBlindNoise:
+        """The noise of these images' brightness and contrast."""
+        height, width, channels = images.shape[1:]
+        return cls(images.mean(axis=(0, 1, 2)), images.std(axis=(0, 1, 2)), (height, width, channels))
+
+    def sample(self, label: int, count: int, seed: int) -> Images:
+        """`count` images of noise, uint8 (count, H, W, C), whatever the label."""
+        drawn = np.random.default_rng(seed).standard_normal((count, *self.shape), np.float32)
+        levels = np.clip(np.rint(drawn * self.deviation + self.mean), 0, 255)
+        return levels.astype(np.uint8)
+
+    def save(self, folder: Path) -> None:
+        """Write `noise.npz` into the folder."""
+        np.savez(folder / "noise.npz", mean=self.mean, deviation=self.deviation, shape=self.shape)
+
+    @classmethod
+    def load(cls, folder: Path) -> ClassBlindNoise:
+        """A sampler as `save` wrote it into this folder."""
+        with np.load(folder / "noise.npz", allow_pickle=False) as kept:
+            height, width, channels = kept["shape"].tolist()
+            return cls(kept["mean"], kept["deviation"], (height, width, channels))
 
 
 def repeated_order(total: int, count: int, seed: int) -> NDArray[np.int64]:

@@ -1,4 +1,4 @@
-"""The two controls that every augmentation is measured against: no images, and the real ones again."""
+"""The controls that every augmentation is measured against: none, the real images again, noise, fewer real images."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from lesionbench.pipeline.augmenter import Augmenter
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from lesionbench.builtin.control_samplers import NoImages, RealAgain
+    from lesionbench.builtin.control_samplers import ClassBlindNoise, NoImages, RealAgain
     from lesionbench.pipeline.context import RunContext
     from lesionbench.pipeline.images import LabelledImages
 
@@ -40,3 +40,38 @@ class Oversample(Augmenter):
         from lesionbench.builtin.control_samplers import RealAgain
 
         return RealAgain.load(folder)
+
+
+class Noise(Augmenter):
+    """Images that show nothing: every pixel drawn from one normal distribution a channel, the same for all classes.
+
+    Mean and standard deviation are those of all training pixels. What helps no less than this is not in the images.
+    """
+
+    name: ClassVar[str] = "noise"
+
+    def fit(self, train: LabelledImages, context: RunContext) -> ClassBlindNoise:
+        from lesionbench.builtin.control_samplers import ClassBlindNoise
+
+        return ClassBlindNoise.of(train.images)
+
+    def load(self, folder: Path) -> ClassBlindNoise:
+        from lesionbench.builtin.control_samplers import ClassBlindNoise
+
+        return ClassBlindNoise.load(folder)
+
+
+class RealHoldout(Augmenter):
+    """Real training images held back: its dose is how many of every class the arm does without.
+
+    Beside `none`, which has them back, it tells what a real image is worth. It draws no images, and stands first in a
+    chain: `real-holdout@120+dcgan` fits the GAN on what is left.
+    """
+
+    name: ClassVar[str] = "real-holdout"
+    makes_images: ClassVar[bool] = False
+
+    def fit(self, train: LabelledImages, context: RunContext) -> NoImages:
+        from lesionbench.builtin.control_samplers import NoImages
+
+        return NoImages(train.shape)

@@ -9,6 +9,8 @@ from pydantic import Field
 from lesionbench.pipeline.classifier import Classifier
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from lesionbench.pipeline.classifier import Predictor
     from lesionbench.pipeline.context import RunContext
     from lesionbench.pipeline.training_set import TrainingSet
@@ -33,3 +35,8 @@ class Linear(Classifier):
         from lesionbench.builtin.linear_fit import fit_linear  # scikit-learn is slow to import
 
         return fit_linear(self, train, context)
+
+    def load(self, folder: Path) -> Predictor:
+        from lesionbench.builtin.linear_fit import LinearPredictor
+
+        return LinearPredictor.load(folder)

@@ -19,6 +19,8 @@ from threadpoolctl import threadpool_limits
 from lesionbench.errors import ContractError
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from numpy.typing import NDArray
 
     from lesionbench.builtin.linear import Linear
@@ -34,11 +36,15 @@ NEGLIGIBLE = 1e-5  # of the first component's standard deviation: rounding, not 
 
 @dataclass(frozen=True, eq=False)
 class LinearPredictor:
-    """Scores of a linear map from pixels to one logit a class: weights (size * size * C, K), bias (K,)."""
+    """Scores of a linear map from pixels to one logit a class: weights (size * size * C, K), bias (K,).
+
+    projection: (size * size * C, n), from pixels to principal components; what else but the scores it can say.
+    """
 
     weights: NDArray[np.float64]
     bias: NDArray[np.float64]
     size: int
+    projection: NDArray[np.float64]
 
     def predict(self, images: Images) -> Scores:
         """Class probabilities, float64 (N, K), rows summing to 1; each image scored by itself."""
@@ -49,6 +55,25 @@ class LinearPredictor:
             logits = [row @ self.weights + self.bias for row in rows]
         scores: Scores = softmax(np.array(logits), axis=1)
         return scores
+
+    def features(self, images: Images) -> NDArray[np.float64]:
+        """The principal components of the pixels, not centred: float64 (N, n)."""
+        rows = pixels(images, self.size).astype(np.float64)
+        with threadpool_limits(1, "blas"):
+            found: NDArray[np.float64] = rows @ self.projection
+        return found
+
+    def save(self, folder: Path) -> None:
+        """Write `linear.npz` into the folder."""
+        np.savez(
+            folder / "linear.npz", weights=self.weights, bias=self.bias, size=self.size, projection=self.projection
+        )
+
+    @classmethod
+    def load(cls, folder: Path) -> LinearPredictor:
+        """A predictor as `save` wrote it into this folder."""
+        with np.load(folder / "linear.npz", allow_pickle=False) as kept:
+            return cls(kept["weights"], kept["bias"], int(kept["size"]), kept["projection"])
 
 
 def fit_linear(settings: Linear, train: TrainingSet, context: RunContext) -> LinearPredictor:
@@ -67,7 +92,7 @@ def fit_linear(settings: Linear, train: TrainingSet, context: RunContext) -> Lin
     if len(bias) == 1:
         slopes, bias = np.concatenate([0 * slopes, slopes]), np.concatenate([0 * bias, bias])
     weights = projection @ slopes.T
-    predictor = LinearPredictor(weights, bias - mean @ weights, settings.size)
+    predictor = LinearPredictor(weights, bias - mean @ weights, settings.size, projection)
     _report(predictor, train, int(regression.n_iter_.max()), context)
     return predictor
 

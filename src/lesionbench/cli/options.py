@@ -50,6 +50,25 @@ Seed = Annotated[str | None, typer.Option(metavar="N", help="The base seed. [def
 PositiveClass = Annotated[str | None, typer.Option(metavar="NAME", help="Of two classes, the one to be sensitive to.")]
 Device = Annotated[str | None, typer.Option(metavar="auto|cpu|cuda", help="Where networks are trained.")]
 Precision = Annotated[str | None, typer.Option(metavar="auto|fp32|bf16", help="auto: fp32 on the CPU, bf16 on a GPU.")]
+ClassifierSeeds = Annotated[
+    str | None,
+    typer.Option(
+        metavar="N", help="Fits of the classifier with every seed, on the same synthetic images. [default: 1]"
+    ),
+]
+Controls = Annotated[
+    bool, typer.Option("--controls", help="Add the control arms: oversample, noise, shuffled labels, real-holdout.")
+]
+Baseline = Annotated[
+    str | None,
+    typer.Option(metavar="ARM", help="What is compared with: none, or an arm such as classic@480. [default: none]"),
+]
+Margin = Annotated[str | None, typer.Option(metavar="SHARE", help="A difference too small to matter. [default: 0.02]")]
+JudgedBy = Annotated[str | None, typer.Option(metavar="METRIC", help="What the verdicts are about. [default: auc]")]
+OperatingPoint = Annotated[
+    str | None,
+    typer.Option(metavar="RATE", help="The specificity at which sensitivity is told, and the reverse. [default: 0.9]"),
+]
 Out = Annotated[
     Path | None,
     typer.Option(metavar="DIR", help="The output folder. [default: runs/DATASET-SETTINGS]", show_default=False),
@@ -72,23 +91,25 @@ def experiment_from(file: Path | None, plugins: Plugins, options: Mapping[str, A
 
     options: a command's arguments by name; those that are no settings, or not given, are passed over.
     """
-    from lesionbench.experiment.settings import RESOLVED, Experiment, make_experiment, read_toml
+    from lesionbench.experiment.settings import CONTROLS, RESOLVED, Experiment, make_experiment, read_toml
 
     given = read_toml(file) if file is not None else {}
     given.pop(RESOLVED, None)
     named = {SETTING.get(name, name): value for name, value in options.items() if value not in (None, [])}
     given |= {name: value for name, value in named.items() if name in Experiment.model_fields}
+    if options.get(CONTROLS):
+        given[CONTROLS] = True
     return make_experiment(given, plugins)
 
 
 def output_folder(out: Path | None, file: Path | None, experiment: Experiment) -> Path:
     """`--out`; else the folder of an experiment.toml that a run wrote; else one named after the settings."""
-    from lesionbench.experiment.settings import RESOLVED, read_toml
+    from lesionbench.experiment.settings import JUDGING, RESOLVED, read_toml
     from lesionbench.experiment.store import key_of
 
     if out is not None:
         return out
     if file is not None and RESOLVED in read_toml(file):
         return file.parent
-    settings = experiment.model_dump(mode="json")
+    settings = experiment.model_dump(mode="json", exclude=set(JUDGING))
     return Path("runs") / f"{experiment.dataset.partition('[')[0]}-{key_of(settings)[:8]}"

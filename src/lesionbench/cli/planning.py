@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from lesionbench.experiment import keys
 from lesionbench.experiment.cell import read_record
-from lesionbench.experiment.chain import BASELINE
+from lesionbench.experiment.chain import BASELINE, drawing, held_back
 from lesionbench.experiment.context import make_context
 from lesionbench.experiment.executors import default_jobs
 from lesionbench.experiment.grid import Cell, arms, cells
@@ -142,7 +142,10 @@ def _measure(plan: Plan, experiment: Experiment, plugins: Plugins, jobs: int) ->
 def _mean_size(experiment: Experiment, train: TrainingSet) -> float:
     """How many images an arm trains on, the mean over the arms."""
     classes = len(train.classes)
-    return mean(len(train.real) + classes * sum(draw.per_class for draw in arm.draws) for arm in arms(experiment))
+    return mean(
+        len(train.real) + classes * (sum(draw.per_class for draw in drawing(arm.draws)) - held_back(arm.draws))
+        for arm in arms(experiment)
+    )
 
 
 def _whole_fit_seconds(plugin: Augmenter | Classifier, train: TrainingSet, prepared: Prepared, folder: Path) -> float:

@@ -12,35 +12,40 @@ import json
 import shutil
 import time
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from lesionbench.errors import ContractError
 from lesionbench.experiment import keys
+from lesionbench.experiment.chain import drawing, held_back
 from lesionbench.experiment.context import make_context
-from lesionbench.experiment.grid import pool_size
+from lesionbench.experiment.grid import pool_jobs, pool_size
 from lesionbench.experiment.memory import peak_megabytes, restart_peak
 from lesionbench.experiment.store import Store
 from lesionbench.pipeline.augmenter import Saveable, Transformer
 from lesionbench.pipeline.predictions import Predictions, write_predictions
+from lesionbench.pipeline.split import hold_back
 from lesionbench.pipeline.training_set import OnTheFly, Pool, TrainingSet, draw_pool, with_synthetic
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator
     from pathlib import Path
 
     from lesionbench.experiment.chain import Draw
     from lesionbench.experiment.grid import Cell, PoolJob
     from lesionbench.experiment.prepare import Prepared
     from lesionbench.pipeline.augmenter import Augmenter, Sampler
+    from lesionbench.pipeline.classifier import Predictor
     from lesionbench.pipeline.context import RunContext
     from lesionbench.pipeline.images import LabelledImages
+    from lesionbench.pipeline.split import Split
     from lesionbench.pipeline.training_set import Drawn
     from lesionbench.plugins import Plugins
 
 RECORD = "record.json"
+PREDICTOR = "predictor"
 LOGS = "logs"  # inside a store entry: what the fit wrote into its context's folder
 
 
@@ -55,8 +60,8 @@ class Record:
 
 def run_cell(cell: Cell, prepared: Prepared, plugins: Plugins, folder: Path) -> list[Predictions]:
     """The validation and test predictions of one cell, made and put into the store."""
-    split = prepared.load_split(cell.fold)
-    drawn = load_draws(cell.pools, cell.arm.draws, prepared, plugins, folder.parent)
+    split = load_split(cell.arm.draws, cell.fold, cell.seed, prepared)
+    drawn = load_draws(cell.arm.draws, cell.fold, cell.seed, prepared, plugins, folder.parent)
     on_the_fly = load_transform(cell.on_the_fly, prepared, plugins, folder)
     train = TrainingSet.of(split, drawn, on_the_fly)
     classifier = plugins.classifier(cell.arm.classifier)
@@ -69,15 +74,40 @@ def run_cell(cell: Cell, prepared: Prepared, plugins: Plugins, folder: Path) -> 
                 Predictions.of("test", cell.fold, split.test, predictor.predict(split.test.images)),
             ]
         write_predictions(entry / "predictions.csv", predictions)
+        if cell.is_reference and isinstance(predictor, Saveable):
+            (entry / PREDICTOR).mkdir()
+            predictor.save(entry / PREDICTOR)
     return predictions
 
 
+def load_predictor(cell: Cell, prepared: Prepared, plugins: Plugins) -> Predictor | None:
+    """What the classifier of this cell learnt, when it was kept: of reference cells, if their predictor can save."""
+    entry = Store(prepared.store).find("predictions", keys.predictions_key(prepared, cell, plugins))
+    if entry is None or not (entry / PREDICTOR).is_dir():
+        return None
+    return plugins.classifier(cell.arm.classifier).load(entry / PREDICTOR)
+
+
+def load_split(chain: tuple[Draw, ...], fold: int, seed: int, prepared: Prepared) -> Split:
+    """One fold's split, without the training images that the chain holds back."""
+    split = prepared.load_split(fold)
+    count = held_back(chain)
+    if not count:
+        return split
+    return replace(split, train=hold_back(split.train, count, keys.hold_back_seed(prepared, fold, seed)))
+
+
 def load_draws(
-    jobs: Sequence[PoolJob], draws: Sequence[Draw], prepared: Prepared, plugins: Plugins, logs: Path
+    chain: tuple[Draw, ...], fold: int, seed: int, prepared: Prepared, plugins: Plugins, logs: Path
 ) -> list[Drawn]:
-    """The synthetic images of every link of a chain."""
-    pools = [load_pool(job, prepared, plugins, logs) for job in jobs]
-    return [pool.first(draw.per_class) for pool, draw in zip(pools, draws, strict=True)]
+    """The synthetic images of every link of a chain that draws."""
+    drawn = []
+    for job, draw in zip(pool_jobs(chain, fold, seed), drawing(chain), strict=True):
+        pool = load_pool(job, prepared, plugins, logs)
+        if draw.shuffled:
+            pool = pool.shuffled(keys.shuffle_seed(prepared, fold, seed))
+        drawn.append(pool.first(draw.per_class))
+    return drawn
 
 
 def load_transform(job: PoolJob | None, prepared: Prepared, plugins: Plugins, folder: Path) -> OnTheFly | None:
@@ -129,8 +159,8 @@ def load_sampler(job: PoolJob, prepared: Prepared, plugins: Plugins, folder: Pat
     entry = store.find("fits", key)
     if entry is not None and (entry / "sampler").is_dir():
         return augmenter.load(entry / "sampler")
-    drawn = load_draws(job.needs, job.before, prepared, plugins, folder.parent)
-    train = with_synthetic(prepared.load_split(job.fold).train, drawn)
+    drawn = load_draws(job.before, job.fold, job.seed, prepared, plugins, folder.parent)
+    train = with_synthetic(load_split(job.before, job.fold, job.seed, prepared).train, drawn)
     return fit_augmenter(augmenter, train, job, prepared, key, folder)
 
 

@@ -3,28 +3,34 @@
 In a chain each link learns from the real images and the draws of the links before it, and the classifier learns from
 all of it (Frid-Adar et al. 2018, section IV-B). `@N` fixes a link's synthetic images per class; the others get the
 experiment's dose.
+
+Two links are controls: `shuffled:dcgan` draws the images of `dcgan` with labels that mean nothing, and `real-holdout`,
+first in a chain, draws none: its number is how many real images of every class the arm does without.
 """
 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from lesionbench.errors import SettingsError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
 BASELINE = "none"
+HOLDOUT = "real-holdout"
+SHUFFLED = "shuffled:"
 
 
 @dataclass(frozen=True)
 class Draw:
-    """One augmenter's synthetic images: how many a class."""
+    """One augmenter's synthetic images: how many a class, and whether under labels that mean nothing."""
 
     augmenter: str
     per_class: int
+    shuffled: bool = False
 
 
 @dataclass(frozen=True)
@@ -33,54 +39,91 @@ class Link:
 
     augmenter: str
     per_class: int | None
+    shuffled: bool = False
+
+    @property
+    def drawn(self) -> str:
+        """What is drawn, as it is written."""
+        return f"{SHUFFLED}{self.augmenter}" if self.shuffled else self.augmenter
 
     @property
     def text(self) -> str:
         """As it is written."""
-        return self.augmenter if self.per_class is None else f"{self.augmenter}@{self.per_class}"
+        return self.drawn if self.per_class is None else f"{self.drawn}@{self.per_class}"
 
 
 def parse_chain(text: str) -> tuple[Link, ...]:
     """The links of an augmenter as it is written; raises SettingsError."""
     parts = re.split(r"\+(?![^\[]*\])", text)  # a plus sign inside brackets belongs to a setting
     links = tuple(_link(part.strip(), text) for part in parts)
-    drawing = len(links) > 1 or links[0].per_class is not None
-    if drawing and any(link.augmenter.partition("[")[0] == BASELINE for link in links):
+    names = [link.augmenter.partition("[")[0] for link in links]
+    drawing = len(links) > 1 or links[0].per_class is not None or links[0].shuffled
+    if drawing and BASELINE in names:
         raise SettingsError(f"links of a chain draw images, but {BASELINE!r} draws none; leave it out of {text!r}")
+    if HOLDOUT in names[1:]:
+        raise SettingsError(f"{HOLDOUT} holds real images back from all that follows, so it stands first, not {text!r}")
+    if HOLDOUT in names and links[0].shuffled:
+        raise SettingsError(f"{HOLDOUT} draws no images, so there are none to shuffle; leave out {SHUFFLED!r}")
     return links
 
 
 def _link(part: str, text: str) -> Link:
-    match = re.fullmatch(r"([^@\[\]]+(?:\[.*\])?)(?:@(.*))?", part)
+    shuffled = part.startswith(SHUFFLED)
+    match = re.fullmatch(r"([^@\[\]]+(?:\[.*\])?)(?:@(.*))?", part.removeprefix(SHUFFLED))
     if match is None:
         raise SettingsError(f"an augmenter is written NAME, NAME@N, or a chain such as classic@480+dcgan, not {text!r}")
     if match[2] is None:
-        return Link(match[1].strip(), None)
+        return Link(match[1].strip(), None, shuffled)
     if not re.fullmatch(r"[1-9]\d{0,6}", match[2]):
         raise SettingsError(
             f"after @ stands a whole number of synthetic images per class, such as classic@480, not {part!r}"
         )
-    return Link(match[1].strip(), int(match[2]))
+    return Link(match[1].strip(), int(match[2]), shuffled)
 
 
 def canonical(text: str, spelled: Callable[[str], str]) -> str:
     """The chain with every augmenter spelled in its one way."""
-    return "+".join(Link(spelled(link.augmenter), link.per_class).text for link in parse_chain(text))
+    return "+".join(replace(link, augmenter=spelled(link.augmenter)).text for link in parse_chain(text))
+
+
+def controls(texts: Sequence[str], doses: Sequence[int]) -> list[str]:
+    """The control arms of these augmenters: real images again, noise, shuffled labels, and real images held back."""
+    shuffled = []
+    for *before, last in map(parse_chain, texts):
+        if last.augmenter not in (BASELINE, HOLDOUT, "oversample", "noise"):
+            shuffled.append("+".join([*(link.text for link in before), replace(last, shuffled=True).text]))
+    positive = [dose for dose in doses if dose]
+    held = any(parse_chain(text)[0].augmenter == HOLDOUT for text in texts)
+    holdout = [f"{HOLDOUT}@{min(positive)}"] if positive and not held else []
+    return ["oversample", "noise", *shuffled, *holdout]
 
 
 def draws(text: str, dose: int) -> tuple[Draw, ...]:
-    """Every link that draws, with its synthetic images per class, when the experiment's dose is this."""
-    counted = (Draw(link.augmenter, dose if link.per_class is None else link.per_class) for link in parse_chain(text))
-    return tuple(draw for draw in counted if draw.per_class and draw.augmenter != BASELINE)
+    """Every link that draws or holds back, with its images per class, when the experiment's dose is this."""
+    links = [link for link in parse_chain(text) if link.augmenter != BASELINE]
+    counted = (
+        Draw(link.augmenter, dose if link.per_class is None else link.per_class, link.shuffled) for link in links
+    )
+    return tuple(draw for draw in counted if draw.per_class)
+
+
+def held_back(chain: tuple[Draw, ...]) -> int:
+    """How many real images of every class this chain does without."""
+    return sum(draw.per_class for draw in chain if draw.augmenter == HOLDOUT)
+
+
+def drawing(chain: tuple[Draw, ...]) -> tuple[Draw, ...]:
+    """The links that draw images."""
+    return tuple(draw for draw in chain if draw.augmenter != HOLDOUT)
 
 
 def described(text: str, dose: int) -> tuple[str, int]:
     """An arm's name and its dose, that of the last link which draws; (`none`, 0) when no link draws any."""
-    drawing = [link for link in parse_chain(text) if link.per_class or dose]
-    drawing = [link for link in drawing if link.augmenter != BASELINE]
-    if not drawing:
+    links = [link for link in parse_chain(text) if link.per_class or dose]
+    links = [link for link in links if link.augmenter != BASELINE]
+    if not links:
         return BASELINE, 0
-    *before, last = drawing
+    *before, last = links
     if last.per_class not in (None, dose):  # then the dose would stand nowhere: two doses, one name
-        before = [Link(link.augmenter, link.per_class or dose) for link in before]
-    return "+".join([*(link.text for link in before), last.augmenter]), last.per_class or dose
+        before = [replace(link, per_class=link.per_class or dose) for link in before]
+    return "+".join([*(link.text for link in before), last.drawn]), last.per_class or dose

@@ -6,9 +6,10 @@ import hashlib
 import re
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import product
 from typing import TYPE_CHECKING
 
-from lesionbench.experiment.chain import BASELINE, Draw, described, draws
+from lesionbench.experiment.chain import BASELINE, Draw, Link, described, drawing, draws
 
 if TYPE_CHECKING:
     from lesionbench.experiment.settings import Experiment
@@ -40,7 +41,7 @@ class PoolJob:
     @property
     def name(self) -> str:
         """A name for files."""
-        links = [*(f"{draw.augmenter}@{draw.per_class}" for draw in self.before), self.augmenter]
+        links = [*(Link(draw.augmenter, draw.per_class, draw.shuffled).text for draw in self.before), self.augmenter]
         return f"{slug('+'.join(links))}_fold{self.fold}_seed{self.seed}"
 
     @property
@@ -56,14 +57,22 @@ class Cell:
     arm: Arm
     fold: int
     seed: int
+    classifier_seed: int = 1  # of the same augmenter fits, several fits of the classifier
 
     @property
     def name(self) -> str:
         """A name for files."""
         arm = self.arm
+        again = f"-{self.classifier_seed}" if self.classifier_seed > 1 else ""
         dose = f"-{arm.synthetic_per_class}" if arm.draws else ""
         changed = f"_{slug(arm.on_the_fly)}-on-the-fly" if arm.on_the_fly != BASELINE else ""
-        return f"{slug(arm.augmenter)}{dose}{changed}_{slug(arm.classifier)}_fold{self.fold}_seed{self.seed}"
+        return f"{slug(arm.augmenter)}{dose}{changed}_{slug(arm.classifier)}_fold{self.fold}_seed{self.seed}{again}"
+
+    @property
+    def is_reference(self) -> bool:
+        """Whether it is the first fit of the baseline on its fold, whose features images are compared in."""
+        first = self.seed == 1 and self.classifier_seed == 1
+        return first and not self.arm.draws and self.arm.on_the_fly == BASELINE
 
     @property
     def pools(self) -> tuple[PoolJob, ...]:
@@ -83,8 +92,9 @@ class Cell:
 
 
 def pool_jobs(chain: tuple[Draw, ...], fold: int, seed: int) -> tuple[PoolJob, ...]:
-    """One pool a link, each after those before it."""
-    return tuple(PoolJob(draw.augmenter, fold, seed, chain[:index]) for index, draw in enumerate(chain))
+    """One pool a link that draws, each after those before it."""
+    first = len(chain) - len(drawing(chain))  # what holds real images back stands first
+    return tuple(PoolJob(chain[index].augmenter, fold, seed, chain[:index]) for index in range(first, len(chain)))
 
 
 def slug(spec: str) -> str:
@@ -110,8 +120,13 @@ def arms(experiment: Experiment) -> list[Arm]:
 
 def cells(experiment: Experiment, folds: int) -> list[Cell]:
     """Every arm on every fold with every seed, seed by seed."""
-    seeds = range(1, experiment.seeds + 1)
-    grid = [Cell(arm, fold, seed) for seed in seeds for fold in range(folds) for arm in arms(experiment)]
+    seeds = product(range(1, experiment.seeds + 1), range(1, experiment.classifier_seeds + 1))
+    grid = [
+        Cell(arm, fold, seed, classifier_seed)
+        for seed, classifier_seed in seeds
+        for fold in range(folds)
+        for arm in arms(experiment)
+    ]
     assert len({cell.name for cell in grid}) == len(grid), "two cells of one name would share their files"
     return grid
 
@@ -120,7 +135,7 @@ def cells(experiment: Experiment, folds: int) -> list[Cell]:
 def _largest_draws(experiment: Experiment) -> dict[tuple[tuple[Draw, ...], str], int]:
     largest: dict[tuple[tuple[Draw, ...], str], int] = {}
     for arm in arms(experiment):
-        for index, draw in enumerate(arm.draws):
+        for index, draw in enumerate(arm.draws):  # shuffled or not, it is one pool
             key = (arm.draws[:index], draw.augmenter)
             largest[key] = max(largest.get(key, 0), draw.per_class)
     return largest

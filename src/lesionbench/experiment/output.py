@@ -13,7 +13,7 @@ import tomli_w
 from lesionbench import __version__
 from lesionbench.errors import OutputError
 from lesionbench.experiment import keys
-from lesionbench.experiment.settings import RESOLVED, Experiment
+from lesionbench.experiment.settings import JUDGING, RESOLVED, Experiment
 from lesionbench.experiment.store import Store, write_whole
 
 try:
@@ -53,7 +53,7 @@ def check_output(out: Path, experiment: Experiment) -> dict[str, Any]:
     changed = [
         f"{key} is {_shown(getattr(there, key))} there and {_shown(getattr(experiment, key))} here"
         for key in Experiment.model_fields
-        if key != "data" and getattr(there, key) != getattr(experiment, key)
+        if key not in ("data", *JUDGING) and getattr(there, key) != getattr(experiment, key)
     ]
     if changed:
         raise OutputError(

@@ -13,14 +13,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lesionbench.errors import DatasetError, InputError, OutputError, SettingsError
-from lesionbench.experiment.chain import parse_chain
+from lesionbench.experiment.chain import held_back, parse_chain
 from lesionbench.experiment.data_folder import find_data
+from lesionbench.experiment.grid import arms
 from lesionbench.experiment.provenance import provenance
 from lesionbench.experiment.store import Store, files_digest, key_of
 from lesionbench.pipeline.context import derive_seed
 from lesionbench.pipeline.dataset import LoadedDataset
 from lesionbench.pipeline.images import LabelledImages
-from lesionbench.pipeline.split import divide, group_status, splits
+from lesionbench.pipeline.split import divide, group_status, hold_back, splits
 from lesionbench.plugins import did_you_mean
 
 if TYPE_CHECKING:
@@ -114,6 +115,7 @@ def prepare(
     mode = _split_mode(experiment, data)
     splits_key = _splits_key(dataset_key, mode, experiment)
     parts = _divide(store, splits_key, data, mode, experiment)
+    _refuse_holding_back(experiment, data.images, parts)
     about = _about(experiment, dataset, data, mode, parts)
     if keep:
         _keep(store, dataset_key, data, splits_key, parts)
@@ -136,6 +138,13 @@ def used_plugins(experiment: Experiment, plugins: Plugins) -> list[Plugin]:
     links = [link.augmenter for text in experiment.augmenters for link in parse_chain(text)]
     augmenters = [plugins.augmenter(spec) for spec in (*links, *experiment.on_the_fly)]
     return [*augmenters, *(plugins.classifier(spec) for spec in experiment.classifiers)]
+
+
+def _refuse_holding_back(experiment: Experiment, images: LabelledImages, parts: NDArray[np.str_]) -> None:
+    """Raise SplitError when an arm would hold back every training image of a class."""
+    most = max((held_back(arm.draws) for arm in arms(experiment)), default=0)
+    for part in parts if most else ():
+        hold_back(images.take(part == "train"), most, 0)
 
 
 def _splits_key(dataset_key: str, mode: Any, experiment: Experiment) -> str:

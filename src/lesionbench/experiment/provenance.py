@@ -18,8 +18,8 @@ from lesionbench.pipeline.plugin import Plugin
 CORE = Path(__file__).parent.parent
 
 
-# What only starts, shows or describes cannot change a result.
-NO_EFFECT = {"matplotlib", "packaging", "platformdirs", "pluggy", "rich", "tomli-w", "typer"}
+# What only starts, shows, describes or judges cannot change a result.
+NO_EFFECT = {"matplotlib", "packaging", "platformdirs", "pluggy", "rich", "statsmodels", "tomli-w", "typer"}
 
 
 def provenance(plugin: Plugin, package: str) -> dict[str, Any]:

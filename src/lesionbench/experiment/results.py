@@ -11,8 +11,8 @@ from lesionbench.errors import OutputError
 from lesionbench.experiment.grid import Cell, arms, cells
 from lesionbench.experiment.output import predictions_path, read_settings
 from lesionbench.experiment.store import file_digest
-from lesionbench.pipeline.leaderboard import ArmResult, Row
-from lesionbench.pipeline.predictions import Predictions, read_predictions
+from lesionbench.pipeline.leaderboard import ArmResult, Repeat, Row
+from lesionbench.pipeline.predictions import PARTS, Predictions, read_predictions
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -23,12 +23,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Results:
-    """An experiment's cells; by name, the test predictions of those that are done, and those that failed."""
+    """An experiment's cells; by name, the predictions by part of those that are done, and those that failed."""
 
     experiment: Experiment
     resolved: Mapping[str, Any]
     grid: list[Cell]
-    found: dict[str, Predictions]
+    found: dict[str, dict[str, Predictions]]
     failed: set[str]
 
     @property
@@ -43,10 +43,10 @@ class Results:
             of_arm[cell.arm].append(cell)
         results = []
         for arm, its_cells in of_arm.items():
-            by_seed: dict[int, list[Predictions]] = {}
+            by_part: dict[str, dict[Repeat, list[Predictions]]] = {part: {} for part in PARTS}
             for cell in its_cells:
-                if cell.name in self.found:
-                    by_seed.setdefault(cell.seed, []).append(self.found[cell.name])
+                for part, predictions in self.found.get(cell.name, {}).items():
+                    by_part[part].setdefault((cell.seed, cell.classifier_seed), []).append(predictions)
             described: Row = {
                 "dataset": self.experiment.dataset,
                 "split": self.resolved["split"],
@@ -58,7 +58,7 @@ class Results:
                 "classifier": arm.classifier,
             }
             failed = sum(cell.name in self.failed for cell in its_cells)
-            results.append(ArmResult(described, self.folds, by_seed, failed))
+            results.append(ArmResult(described, self.folds, by_part["test"], failed, by_part["validation"]))
         return results
 
 
@@ -73,7 +73,7 @@ def read_results(out: Path) -> Results:
         if path.exists():
             if file_digest(path) != row.get("predictions_sha256"):
                 raise OutputError(f"{path} was changed after it was written; run the experiment again to restore it")
-            results.found[cell.name] = read_predictions(path, "test")
+            results.found[cell.name] = read_predictions(path)
         elif row.get("status") == "failed":
             results.failed.add(cell.name)
     return results

@@ -10,13 +10,15 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from lesionbench.errors import SettingsError
-from lesionbench.experiment.chain import BASELINE, canonical, parse_chain
+from lesionbench.experiment.chain import BASELINE, canonical, controls, parse_chain
 from lesionbench.plugins import Plugins, did_you_mean, spec_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 RESOLVED = "resolved"  # the table of experiment.toml that a run adds; not a setting
+CONTROLS = "controls"  # a switch of experiment files: true adds the control arms
+JUDGING = ("baseline", "margin", "judged_by", "operating_point")  # settings that judge predictions and change none
 
 
 def _one_or_many(value: object) -> object:
@@ -54,6 +56,7 @@ def _split(value: object) -> object:
     return int(str(value))
 
 
+JudgedBy = Literal["auc", "balanced_accuracy", "accuracy", "sensitivity", "specificity"]
 Names = Annotated[tuple[str, ...], BeforeValidator(_one_or_many)]
 Dose = Annotated[int, BeforeValidator(_dose)]
 WholeNumber = Annotated[int, BeforeValidator(_number)]
@@ -80,14 +83,32 @@ class Experiment(BaseModel):
     )
     classifiers: Names = Field(("kth-cnn",), min_length=1, description="the classifiers")
     seeds: WholeNumber = Field(3, ge=1, le=1000, description="how often everything random is repeated")
+    classifier_seeds: WholeNumber = Field(
+        1, ge=1, le=100, description="how often, with every seed, the classifier is fitted on the same synthetic images"
+    )
     seed: WholeNumber = Field(0, ge=0, description="the base seed from which all others are derived")
     positive_class: str | None = Field(None, description="of two classes, the one whose recall is the sensitivity")
     device: Literal["auto", "cpu", "cuda"] = Field("auto", description="where networks are trained")
     precision: Literal["auto", "fp32", "bf16"] = Field("auto", description="auto: fp32 on the CPU, bf16 on a GPU")
+    baseline: str = Field(
+        BASELINE, description="the arm that every other is compared with, such as none or classic@480"
+    )
+    margin: Share = Field(0.02, gt=0, lt=0.5, description="the difference that is too small to matter")
+    judged_by: JudgedBy = Field("auc", description="the metric that the verdicts are about")
+    operating_point: Share = Field(
+        0.9, gt=0, lt=1, description="the specificity at which sensitivity is told, and the sensitivity for specificity"
+    )
 
 
 def make_experiment(given: Mapping[str, Any], plugins: Plugins) -> Experiment:
-    """The validated experiment with every plugin written in its one way; raises SettingsError."""
+    """The validated experiment with every plugin written in its one way; raises SettingsError.
+
+    given: the settings, and `controls`: true adds the control arms to the augmenters.
+    """
+    given = dict(given)
+    wants_controls = given.pop(CONTROLS, False)
+    if not isinstance(wants_controls, bool):
+        raise SettingsError(f"{CONTROLS} is true or false, not {wants_controls!r}")
     for key in given:
         if key not in Experiment.model_fields:
             raise SettingsError(
@@ -95,7 +116,7 @@ def make_experiment(given: Mapping[str, Any], plugins: Plugins) -> Experiment:
                 f"(settings: {', '.join(Experiment.model_fields)})"
             )
     try:
-        experiment = Experiment.model_validate(dict(given))
+        experiment = Experiment.model_validate(given)
     except ValidationError as error:
         raise SettingsError("; ".join(_problems(error.errors()))) from None
     _refuse_on_the_fly(experiment, plugins)
@@ -103,7 +124,10 @@ def make_experiment(given: Mapping[str, Any], plugins: Plugins) -> Experiment:
     def spelled(spec: str) -> str:
         return spec_of(plugins.augmenter(spec))
 
-    augmenters = _unique(canonical(text, spelled) for text in experiment.augmenters)
+    chosen = list(experiment.augmenters)
+    if wants_controls:
+        chosen += controls(chosen, experiment.synthetic)
+    augmenters = _unique(canonical(text, spelled) for text in chosen)
     return experiment.model_copy(
         update={
             "dataset": spec_of(plugins.dataset(experiment.dataset)),

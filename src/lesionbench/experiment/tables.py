@@ -54,6 +54,7 @@ CELL_COLUMNS = (
     "classifier_from_store",
     "predictions_sha256",
     "on_the_fly",
+    "classifier_repeat",
 )
 
 
@@ -88,6 +89,7 @@ def cell_row(out: Path, cell: Cell, prepared: Prepared, plugins: Plugins, since:
         "classifier_seed": keys.classify_seed(prepared, cell),
         "predictions_sha256": file_digest(path) if path.exists() else None,
         "on_the_fly": cell.arm.on_the_fly,
+        "classifier_repeat": cell.classifier_seed,
     }
     if cell.pools:
         last = cell.pools[-1]
@@ -148,14 +150,15 @@ def keep_published(out: Path, source: Path | None) -> None:
         write_whole(out / PUBLISHED, source.read_text(encoding="utf-8"))
 
 
-def write_confusion(out: Path, found: Mapping[str, Predictions]) -> None:
+def write_confusion(out: Path, found: Mapping[str, Mapping[str, Predictions]]) -> None:
     """Write confusion/<cell>.csv for every cell that is done: a row a true class, a column a predicted one."""
     folder = out / "confusion"
     folder.mkdir(exist_ok=True)
     for stale in folder.glob("*.csv"):
         if stale.stem not in found:
             stale.unlink()
-    for cell, one in found.items():
+    for cell, parts in found.items():
+        one = parts["test"]
         matrix = confusion_matrix(one.labels, predicted_labels(one.scores), len(one.classes)).tolist()
         columns = [f"predicted_{name}" for name in one.classes]
         rows: list[Row] = [

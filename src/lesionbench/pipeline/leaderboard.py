@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING
 
 from lesionbench.pipeline.metrics import METRICS, Metrics, measure, per_class
@@ -27,29 +27,36 @@ COLUMNS = (*ARM_COLUMNS, "seeds", "n_test", *METRICS, "failed_cells")
 PER_CLASS_COLUMNS = (*ARM_COLUMNS, "class", "seeds", "n_test", "sensitivity", "specificity", "auc", "f1")
 
 Row = dict[str, object]
+Repeat = tuple[int, int]  # the seed of everything random, and which of the classifier's seeds
 
 
 @dataclass(frozen=True)
 class ArmResult:
-    """One arm's description (the ARM_COLUMNS), its test predictions a seed (a list over folds), and what failed."""
+    """One arm's description (the ARM_COLUMNS), its predictions a repeat (a list over folds), and what failed."""
 
     arm: Row
     folds: int
-    by_seed: dict[int, list[Predictions]]
+    test: dict[Repeat, list[Predictions]]
     failed_cells: int
+    validation: dict[Repeat, list[Predictions]] = field(default_factory=dict)
 
-    def complete(self) -> list[Predictions]:
-        """For every seed of which all folds are there, its predictions pooled out of fold."""
-        return [pooled(found) for _, found in sorted(self.by_seed.items()) if len(found) == self.folds]
+    def complete(self, part: str = "test") -> dict[Repeat, list[Predictions]]:
+        """The predictions of one part in every repeat of which all folds are there, in order."""
+        found = self.test if part == "test" else self.validation
+        return {repeat: folds for repeat, folds in sorted(found.items()) if len(folds) == self.folds}
+
+    def pooled(self) -> list[Predictions]:
+        """The test predictions of every complete repeat, pooled out of fold."""
+        return [pooled(folds) for folds in self.complete().values()]
 
 
 def leaderboard(results: Iterable[ArmResult]) -> list[Row]:
-    """One row an arm: each seed is measured on its pooled folds, then the mean over seeds is taken."""
+    """One row an arm: each repeat is measured on its pooled folds, then the mean over repeats is taken."""
     return [_row(result) for result in results]
 
 
 def _row(result: ArmResult) -> Row:
-    seeds = result.complete()
+    seeds = result.pooled()
     measured = [measure(one.labels, one.scores, _positive(result, one)) for one in seeds]
     means = {name: _mean([getattr(metrics, name) for metrics in measured]) for name in METRICS}
     return {
@@ -65,7 +72,7 @@ def per_class_rows(results: Iterable[ArmResult]) -> list[Row]:
     """One row a class of every arm: the class against the rest, the mean over seeds."""
     rows: list[Row] = []
     for result in results:
-        seeds = result.complete()
+        seeds = result.pooled()
         if not seeds:
             continue
         measured = [per_class(one.labels, one.scores) for one in seeds]

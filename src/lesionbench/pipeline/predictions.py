@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from lesionbench.pipeline.images import Groups, LabelledImages, Labels, Scores
 
+PARTS = ("validation", "test")
 COLUMNS = ("part", "id", "group", "label", "fold")  # then one `score_<class>` a class
 
 
@@ -59,28 +60,35 @@ def write_predictions(path: Path, parts: list[Predictions]) -> None:
                 writer.writerow([one.part, one.ids[row], one.groups[row], label, one.fold, *scores])
 
 
-def read_predictions(path: Path, part: str) -> Predictions:
-    """One cell's predictions of one part; raises OutputError when the file is not what `write_predictions` wrote."""
+def read_predictions(path: Path) -> dict[str, Predictions]:
+    """One cell's predictions, by part; raises OutputError when the file is not what `write_predictions` wrote."""
     try:
         with path.open(newline="", encoding="utf-8") as file:
             header, *rows = csv.reader(file)
         if tuple(header[:5]) != COLUMNS:
             raise ValueError(f"the columns are {header}")
         classes = tuple(name.removeprefix("score_") for name in header[5:])
-        rows = [row for row in rows if row[0] == part]
-        return Predictions(
-            part,
-            int(rows[0][4]),
-            np.array([row[1] for row in rows]),
-            np.array([int(row[2]) for row in rows], dtype=np.int64),
-            np.array([classes.index(row[3]) for row in rows], dtype=np.int64),
-            np.array([[float(score) for score in row[5:]] for row in rows], dtype=np.float64),
-            classes,
-        )
-    except (OSError, ValueError, IndexError) as error:
+        found = {part: _of_part(part, [row for row in rows if row[0] == part], classes) for part in PARTS}
+        if sum(len(one.ids) for one in found.values()) < len(rows):
+            raise ValueError(f"a part is one of {', '.join(PARTS)}")
+        return found
+    except (OSError, ValueError, IndexError, KeyError) as error:
         raise OutputError(
             f"{path} does not hold predictions ({error}); delete it and run the experiment again"
         ) from None
+
+
+def _of_part(part: str, rows: list[list[str]], classes: tuple[str, ...]) -> Predictions:
+    label_of = {name: label for label, name in enumerate(classes)}
+    return Predictions(
+        part,
+        int(rows[0][4]),
+        np.array([row[1] for row in rows]),
+        np.array([int(row[2]) for row in rows], dtype=np.int64),
+        np.array([label_of[row[3]] for row in rows], dtype=np.int64),
+        np.array([[float(score) for score in row[5:]] for row in rows], dtype=np.float64),
+        classes,
+    )
 
 
 def pooled(folds: list[Predictions]) -> Predictions:

@@ -48,6 +48,23 @@ def _refuse(shared: frozenset[int], where: str) -> None:
         )
 
 
+def hold_back(images: LabelledImages, per_class: int, seed: int) -> LabelledImages:
+    """The images without `per_class` of every class; what a smaller number holds back, a larger one does too.
+
+    Raises SplitError when a class would have none left.
+    """
+    kept = np.ones(len(images), dtype=bool)
+    for label, name in enumerate(images.classes):
+        own = np.flatnonzero(images.labels == label)
+        if len(own) <= per_class:
+            raise SplitError(
+                f"held back are fewer images than a class has, but class {name!r} has {len(own)} and real-holdout "
+                f"holds {per_class} back; write real-holdout@{max(1, len(own) // 2)} or fewer"
+            )
+        kept[np.random.default_rng([seed, label]).permutation(own)[:per_class]] = False
+    return images.take(kept)
+
+
 def shared_groups(one: Groups, other: Groups) -> frozenset[int]:
     """The groups that stand in both."""
     return frozenset(np.intersect1d(one, other).tolist())

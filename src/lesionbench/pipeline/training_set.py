@@ -32,6 +32,17 @@ class Pool:
         labels = np.repeat(np.arange(len(self.images), dtype=np.int64), per_class)
         return np.concatenate([images[:per_class] for images in self.images]), labels
 
+    def shuffled(self, seed: int) -> Pool:
+        """The same images with the labels of the first of every class changed about, those of the second, and so on.
+
+        Every dose thus holds the images that it held before, as many a class, and their labels mean nothing.
+        """
+        count = min(map(len, self.images))
+        order = np.random.default_rng(seed).random((count, len(self.images))).argsort(axis=1)  # (count, K)
+        together = np.stack([images[:count] for images in self.images])  # (K, count, H, W, C)
+        rows = np.arange(count)
+        return Pool(tuple(together[order[:, label], rows] for label in range(len(self.images))))
+
 
 def draw_pool(sampler: Sampler, like: LabelledImages, per_class: int, seed_of: Callable[[str], int]) -> Pool:
     """Draw `per_class` images of every class; raises ContractError when they have another shape or number."""

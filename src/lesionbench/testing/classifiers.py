@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from lesionbench.pipeline.augmenter import Saveable
+from lesionbench.pipeline.classifier import Featuring
 from lesionbench.testing.fixtures import (
     Reports,
     a_context,
@@ -22,6 +24,7 @@ from lesionbench.testing.fixtures import (
     tiny_training_set,
     writable_set,
 )
+from lesionbench.testing.pickles import pickles_in
 from lesionbench.testing.reports import require_sound_reports
 from lesionbench.testing.verdict import Skipped, require
 from lesionbench.testing.watching import global_state_left_alone, nothing_printed, nothing_written_outside
@@ -99,6 +102,33 @@ def check_fit_with_the_same_seed_gives_the_same_scores(plugin_class: type[Classi
     require(
         np.array_equal(scores[0], scores[1]),
         f"two fits with one context.seed must score alike, but differ by {apart:.2g}; seed all",
+    )
+
+
+def check_a_saved_predictor_scores_as_before(plugin_class: type[Classifier]) -> None:
+    """What `save` writes, `load` makes into a predictor with the same scores and features, to the last bit."""
+    predictor = shared(plugin_class)
+    if not isinstance(predictor, Saveable):
+        raise Skipped("its predictors cannot save, so images cannot be compared in their features")
+    with TemporaryDirectory() as folder:
+        predictor.save(Path(folder))
+        found = pickles_in(Path(folder))
+        require(not found, f"a predictor must not save pickles, but {', '.join(found)} is one; use safetensors or JSON")
+        loaded = quick(plugin_class).load(Path(folder))
+        alike = np.array_equal(predictor.predict(unseen()), loaded.predict(unseen()))
+        require(alike, "a loaded predictor must score as the saved one, but its scores differ; save all it learnt")
+        _require_sound_features(predictor, loaded)
+
+
+def _require_sound_features(predictor: Predictor, loaded: Predictor) -> None:
+    if not isinstance(predictor, Featuring):
+        return
+    found = predictor.features(unseen())
+    shaped = isinstance(found, np.ndarray) and found.dtype == np.float64 and found.ndim == 2 and len(found) == 12
+    require(shaped and bool(np.isfinite(found).all()), "features must be finite float64 (N, D), a row an image")
+    require(
+        isinstance(loaded, Featuring) and np.array_equal(found, loaded.features(unseen())),
+        "a loaded predictor must have the features of the saved one, but they differ; save all that it learnt",
     )
 
 

@@ -5,22 +5,28 @@ A network gives K logits for K classes (softmax), or one for two classes (the si
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
+from torch import nn
 from torch.nn import functional
 
 from lesionbench.pipeline.context import derive_seed
 from lesionbench.torchkit.precision import autocast
+from lesionbench.torchkit.sampling import load_networks, revived, save_networks
 from lesionbench.torchkit.tensors import resized, to_tensor
 from lesionbench.torchkit.training import batches, check_finite, torch_session
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from pathlib import Path
 
-    from torch import Tensor, nn
+    from numpy.typing import NDArray
+    from torch import Tensor
     from torch.optim import Optimizer
 
     from lesionbench.pipeline.context import RunContext
@@ -29,6 +35,7 @@ if TYPE_CHECKING:
 
 REPORT_EVERY = 25  # steps; the loss is fetched only then, because fetching makes a GPU wait
 CHUNK = 64  # images in every forward pass that scores
+FEATURED_AT_ONCE = 16 * CHUNK  # images made into tensors at a time where features are asked for
 
 
 @dataclass(frozen=True)
@@ -78,9 +85,10 @@ class ChangingExamples:
 class TorchPredictor:
     """A trained network that scores images of any height and width, resized to size x size."""
 
-    def __init__(self, network: nn.Module, classes: int, size: int, device: str) -> None:
+    def __init__(self, network: nn.Module, classes: int, channels: int, size: int, device: str) -> None:
         self.network = network
         self.classes = classes
+        self.channels = channels
         self.size = size
         self.device = device
 
@@ -92,6 +100,42 @@ class TorchPredictor:
             tensor = to_tensor(resized(images, self.size), self.device)
             scores: Scores = probabilities(logits_of(self.network, tensor)).cpu().numpy()
         return scores
+
+    def features(self, images: Images) -> NDArray[np.float64]:
+        """What the network's last dense layer is given, float64 (N, D), N > 0; each image by itself."""
+        with torch_session(0, self.device), last_dense_inputs(self.network) as seen:
+            for start in range(0, len(images), FEATURED_AT_ONCE):
+                some = resized(images[start : start + FEATURED_AT_ONCE], self.size)
+                logits_of(self.network, to_tensor(some, self.device))
+        found: NDArray[np.float64] = torch.cat(seen)[: len(images)].double().cpu().numpy()  # without the last blanks
+        return found
+
+    def save(self, folder: Path) -> None:
+        """Write the weights as safetensors, and what the network was made for as JSON."""
+        save_networks(folder, {"classes": self.classes, "channels": self.channels}, [self.network])
+
+    @classmethod
+    def load(cls, folder: Path, make_network: Callable[[int, int], nn.Module], size: int) -> TorchPredictor:
+        """A predictor on the CPU with the weights that `save` wrote.
+
+        make_network: a network of the same layers, from the number of channels and that of classes.
+        """
+        made_for, (weights,) = load_networks(folder)
+        channels, classes = made_for["channels"], made_for["classes"]
+        network = revived(partial(make_network, channels, classes), weights)
+        return cls(network, classes, channels, size, "cpu")
+
+
+@contextmanager
+def last_dense_inputs(network: nn.Module) -> Iterator[list[Tensor]]:
+    """What the last nn.Linear of a network is given in each forward pass until the block ends, (N, D) each."""
+    *_, dense = (layer for layer in network.modules() if isinstance(layer, nn.Linear))
+    seen: list[Tensor] = []
+    hook = dense.register_forward_pre_hook(lambda _, given: seen.append(given[0].flatten(1)))
+    try:
+        yield seen
+    finally:
+        hook.remove()
 
 
 def fit_classifier(
@@ -116,7 +160,7 @@ def fit_classifier(
         examples = _examples(train, size, context.device)
         validation = Examples.of(train.validation.images, train.validation.labels, size, context.device)
         _train(network, optimizer, examples, validation, context, schedule)
-    return TorchPredictor(network, len(train.classes), size, context.device)
+    return TorchPredictor(network, len(train.classes), train.real.shape[2], size, context.device)
 
 
 def _examples(train: TrainingSet, size: int, device: str) -> Examples | ChangingExamples:

@@ -67,6 +67,11 @@ class AcganDiscriminator(AcganSettings, Classifier):
 
         return fit_discriminator(self, train, context)
 
+    def load(self, folder: Path) -> Predictor:
+        from lesionbench_acgan.classifying import load_discriminator
+
+        return load_discriminator(self, folder)
+
 
 @hookimpl
 def register_augmenters() -> list[type[Augmenter]]:

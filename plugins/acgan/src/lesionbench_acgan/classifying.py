@@ -19,6 +19,7 @@ from lesionbench_acgan.pair import Pair
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from lesionbench.pipeline.context import RunContext
     from lesionbench.pipeline.training_set import TrainingSet
@@ -46,7 +47,16 @@ def fit_discriminator(settings: AcganDiscriminator, learnt: TrainingSet, context
         train(pair.step, settings.steps, context.report)
         _settle(pair.discriminator, islice(real, min(settings.steps, SETTLING)))
         check_weights(pair.discriminator, settings.steps)
-    return TorchPredictor(ClassHead(pair.discriminator), plan.classes, settings.size, context.device)
+    return TorchPredictor(ClassHead(pair.discriminator), plan.classes, channels, settings.size, context.device)
+
+
+def load_discriminator(settings: AcganDiscriminator, folder: Path) -> TorchPredictor:
+    """The predictor that was saved in this folder."""
+
+    def network(channels: int, classes: int) -> ClassHead:
+        return ClassHead(Blueprint.of(settings, channels, classes).discriminator())
+
+    return TorchPredictor.load(folder, network, settings.size)
 
 
 def _real(settings: AcganDiscriminator, learnt: TrainingSet, context: RunContext) -> Iterator[Batch]:

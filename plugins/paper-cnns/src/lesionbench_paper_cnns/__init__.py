@@ -9,6 +9,8 @@ from pydantic import Field
 from lesionbench import Classifier, hookimpl
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from lesionbench import Predictor, RunContext, TrainingSet
 
 
@@ -31,6 +33,11 @@ class KthCnn(Classifier):
         from lesionbench_paper_cnns.kth_cnn import fit_kth_cnn  # torch is slow to import
 
         return fit_kth_cnn(self, train, context)
+
+    def load(self, folder: Path) -> Predictor:
+        from lesionbench_paper_cnns.kth_cnn import load_kth_cnn
+
+        return load_kth_cnn(self, folder)
 
 
 class FridAdarCnn(Classifier):
@@ -59,6 +66,11 @@ class FridAdarCnn(Classifier):
         from lesionbench_paper_cnns.frid_adar_cnn import fit_frid_adar_cnn  # torch is slow to import
 
         return fit_frid_adar_cnn(self, train, context)
+
+    def load(self, folder: Path) -> Predictor:
+        from lesionbench_paper_cnns.frid_adar_cnn import load_frid_adar_cnn
+
+        return load_frid_adar_cnn(self, folder)
 
 
 @hookimpl

@@ -16,6 +16,8 @@ from lesionbench.torchkit.tensors import resized
 from lesionbench_paper_cnns.dropout import Dropout
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from lesionbench.pipeline.context import RunContext
     from lesionbench.pipeline.images import Images
     from lesionbench.pipeline.training_set import TrainingSet
@@ -38,6 +40,16 @@ def fit_frid_adar_cnn(settings: FridAdarCnn, train: TrainingSet, context: RunCon
         Schedule(steps_of(settings, len(images)), settings.batch_size, settings.evaluate_every),
         settings.size,
     )
+
+
+def load_frid_adar_cnn(settings: FridAdarCnn, folder: Path) -> TorchPredictor:
+    """The predictor that was saved in this folder."""
+
+    def network(channels: int, classes: int) -> nn.Sequential:
+        mean = torch.zeros(channels, settings.size, settings.size)  # a buffer: it is among the weights that were saved
+        return frid_adar_network(mean, classes, settings.dropout)
+
+    return TorchPredictor.load(folder, network, settings.size)
 
 
 def steps_of(settings: FridAdarCnn, images: int) -> int:

@@ -14,6 +14,8 @@ from lesionbench.torchkit.classifying import Schedule, TorchPredictor, fit_class
 from lesionbench_paper_cnns.dropout import Dropout
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from lesionbench.pipeline.context import RunContext
     from lesionbench.pipeline.training_set import TrainingSet
     from lesionbench_paper_cnns import KthCnn
@@ -26,15 +28,23 @@ def fit_kth_cnn(settings: KthCnn, train: TrainingSet, context: RunContext) -> To
     height, width, channels = train.real.shape
     if (height, width) != (settings.size, settings.size):
         log.info("kth-cnn resizes images of %dx%d to %dx%d pixels", height, width, settings.size, settings.size)
-    outputs = 1 if len(train.classes) == 2 else len(train.classes)
     return fit_classifier(
-        partial(kth_network, channels, outputs, settings.dropout, settings.size),
+        partial(_network, settings, channels, len(train.classes)),
         partial(Adam, lr=settings.learning_rate),
         train,
         context,
         Schedule(settings.steps, settings.batch_size, settings.evaluate_every),
         settings.size,
     )
+
+
+def load_kth_cnn(settings: KthCnn, folder: Path) -> TorchPredictor:
+    """The predictor that was saved in this folder."""
+    return TorchPredictor.load(folder, partial(_network, settings), settings.size)
+
+
+def _network(settings: KthCnn, channels: int, classes: int) -> nn.Sequential:
+    return kth_network(channels, 1 if classes == 2 else classes, settings.dropout, settings.size)
 
 
 def kth_network(channels: int, outputs: int, dropout: float, size: int = 32) -> nn.Sequential:

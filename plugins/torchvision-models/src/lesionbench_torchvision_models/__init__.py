@@ -33,6 +33,11 @@ class TorchvisionClassifier(Classifier):
 
         return fit_network(self, train, context)
 
+    def load(self, folder: Path) -> Predictor:
+        from lesionbench_torchvision_models.fit import load_network
+
+        return load_network(self, folder)
+
     def input_files(self) -> list[Path]:
         if self.weights is None:
             return []

@@ -13,6 +13,8 @@ from lesionbench_torchvision_models.networks import make_network, prepared
 from lesionbench_torchvision_models.weights import load_weights
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from torch import nn
 
     from lesionbench.pipeline.context import RunContext
@@ -37,6 +39,15 @@ def fit_network(settings: TorchvisionClassifier, train: TrainingSet, context: Ru
         Schedule(settings.steps, settings.batch_size, settings.evaluate_every),
         side,
     )
+
+
+def load_network(settings: TorchvisionClassifier, folder: Path) -> TorchPredictor:
+    """The predictor that was saved in this folder."""
+
+    def network(channels: int, classes: int) -> nn.Module:  # grey images are made colour inside it
+        return prepared(settings, make_network(settings, 1 if classes == 2 else classes))
+
+    return TorchPredictor.load(folder, network, settings.size)
 
 
 def starting_network(settings: TorchvisionClassifier, outputs: int) -> nn.Module:

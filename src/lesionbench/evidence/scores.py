@@ -1,0 +1,92 @@
+"""Every arm's scores over the same images: what all evidence is computed from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from lesionbench.errors import OutputError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from numpy.typing import NDArray
+
+    from lesionbench.pipeline.images import Groups, Labels, Scores
+    from lesionbench.pipeline.leaderboard import ArmResult, Repeat, Row
+    from lesionbench.pipeline.predictions import Predictions
+
+
+@dataclass(frozen=True, eq=False)
+class ArmScores:
+    """One arm's scores of N images, pooled over folds, in R complete repeats; the images are the same in every arm.
+
+    arm: the ARM_COLUMNS.  repeats: (seed, classifier seed) of each.  ids (N,), groups (N,), labels (N,), folds (N,).
+    scores: float64 (R, N, K).  positive: the label of the positive class of two, None with three or more classes.
+    """
+
+    arm: Row
+    repeats: tuple[Repeat, ...]
+    ids: NDArray[np.str_]
+    groups: Groups
+    labels: Labels
+    folds: NDArray[np.int64]
+    scores: NDArray[np.float64]
+    classes: tuple[str, ...]
+    positive: int | None
+
+    @property
+    def name(self) -> str:
+        """The arm as text, such as `dcgan@480`; the classifier is named beside it."""
+        return arm_name(self.arm)
+
+
+def arm_name(arm: Row) -> str:
+    """An arm as it is written: AUGMENTER@DOSE, or the baseline's bare name, and what changes batches on the fly."""
+    dose = f"@{arm['synthetic_per_class']}" if arm["synthetic_per_class"] else ""
+    changed = "" if arm["on_the_fly"] == "none" else f" on-the-fly {arm['on_the_fly']}"
+    return f"{arm['augmenter']}{dose}{changed}"
+
+
+def arm_scores(results: Iterable[ArmResult], part: str = "test") -> list[ArmScores]:
+    """The scores of every arm that has at least one complete repeat.
+
+    part: `test`, in which every image stands once, or `validation`, in which it may stand once a fold.
+    Raises OutputError when two arms were tested on different images: then nothing is paired.
+    """
+    found = [scores for result in results if (scores := _of_arm(result, part)) is not None]
+    for one in found[1:]:
+        if not (np.array_equal(one.ids, found[0].ids) and np.array_equal(one.labels, found[0].labels)):
+            raise OutputError(
+                f"arms are compared on the same {part} images, but those of {one.name} and {found[0].name} differ: "
+                "they come from two experiments; run all doses in one"
+            )
+    return found
+
+
+def _of_arm(result: ArmResult, part: str) -> ArmScores | None:
+    by_repeat = {repeat: sorted(folds, key=lambda one: one.fold) for repeat, folds in result.complete(part).items()}
+    if not by_repeat:
+        return None
+    first = next(iter(by_repeat.values()))
+    classes = first[0].classes
+    positive = classes.index(str(result.arm["positive_class"])) if len(classes) == 2 else None
+    return ArmScores(
+        result.arm,
+        tuple(by_repeat),
+        np.concatenate([fold.ids for fold in first]),
+        np.concatenate([fold.groups for fold in first]),
+        np.concatenate([fold.labels for fold in first]),
+        np.concatenate([np.full(len(fold.ids), fold.fold) for fold in first]),
+        np.stack([_scores(folds, first) for folds in by_repeat.values()]),
+        classes,
+        positive,
+    )
+
+
+def _scores(folds: list[Predictions], like: list[Predictions]) -> Scores:
+    if any(not np.array_equal(one.ids, other.ids) for one, other in zip(folds, like, strict=True)):
+        raise OutputError("the seeds of an arm were tested on different images; run the experiment again")
+    return np.concatenate([fold.scores for fold in folds])
