@@ -9,6 +9,7 @@ LesionbenchError
 │   ├── SplitError            a group on both sides, too few groups for the folds
 │   └── OutputError           an output folder that holds something else, or a damaged file in it
 ├── ContractError             a plugin broke a promise: its cell fails, the others go on
+├── NotKnown                  a number that the predictions cannot tell: a table's row gives the reason
 └── TrainingDiverged          a loss that is not finite: its cell fails, the others go on
 
 A message says the rule, the value, and what to type next.
@@ -55,3 +56,7 @@ class ContractError(LesionbenchError):
 
 class TrainingDiverged(LesionbenchError):
     """A loss or a parameter stopped being a finite number."""
+
+
+class NotKnown(LesionbenchError):
+    """A number that the predictions cannot tell; it becomes the reason in a table's row."""

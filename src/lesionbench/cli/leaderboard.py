@@ -1,4 +1,4 @@
-"""`lesionbench leaderboard`: make the leaderboard again from the predictions of a run."""
+"""`lesionbench leaderboard`: make every table again from the predictions of a run."""
 
 from __future__ import annotations
 
@@ -8,15 +8,28 @@ from typing import Annotated
 
 import typer
 
+from lesionbench.cli import options
+
 
 def leaderboard(
     folder: Annotated[Path, typer.Argument(metavar="RUN", help="The output folder of a run.")],
+    baseline: options.Baseline = None,
+    margin: options.Margin = None,
+    judged_by: options.JudgedBy = None,
+    operating_point: options.OperatingPoint = None,
 ) -> None:
-    """Make leaderboard.csv again from the predictions of a run, byte for byte, and print it."""
-    from lesionbench.cli.tables import print_comparison, print_leaderboard
+    """Make every table again from the predictions of a run, byte for byte, and print the leaderboard and the verdicts.
+
+    An option judges the same predictions in another way, which the run's folder then keeps.
+    """
+    given = locals()
+    from lesionbench.cli.tables import print_tables
+    from lesionbench.experiment.output import judge_otherwise
+    from lesionbench.experiment.settings import JUDGING
     from lesionbench.experiment.tables import write_tables
 
-    tables = write_tables(folder)
-    print_leaderboard(tables.leaderboard)
-    print_comparison(tables.comparison)
+    changes = {name: given[name] for name in JUDGING if given[name] is not None}
+    if changes:
+        judge_otherwise(folder, changes)
+    print_tables(write_tables(folder))
     sys.stdout.write(f"{folder}/leaderboard.csv\n")

@@ -7,6 +7,7 @@ import sys
 
 import typer
 
+from lesionbench.cli.audit import app as audit
 from lesionbench.cli.check import check
 from lesionbench.cli.data import app as data
 from lesionbench.cli.leaderboard import leaderboard
@@ -29,6 +30,7 @@ app.command()(plugins)
 app.command()(check)
 app.command()(leaderboard)
 app.add_typer(data, name="data")
+app.add_typer(audit, name="audit")
 
 
 def main() -> None:

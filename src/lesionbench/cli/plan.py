@@ -2,11 +2,23 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from lesionbench.cli import options
+
+Discordance = Annotated[
+    str | None,
+    typer.Option(
+        metavar="SHARE[,SHARE...]",
+        help="Of the test images, the share on which exactly one of two arms is right. [default: 0.1,0.2,0.3]",
+    ),
+]
+Like = Annotated[
+    Path | None, typer.Option(metavar="RUN", help="A finished run from which the discordance is taken instead.")
+]
 
 
 def plan(
@@ -30,8 +42,10 @@ def plan(
     store: options.StoreFolder = None,
     jobs: Annotated[int | None, typer.Option(min=1, help="Processes at a time. [default: the cores]")] = None,
     measure: Annotated[bool, typer.Option("--measure", help="Time a few steps of what has never run here.")] = False,
+    discordance: Discordance = None,
+    like: Like = None,
 ) -> None:
-    """Print the cells, what is done already and the estimated time; runs nothing and writes nothing."""
+    """Print the cells, what is done, the time and what the test images can show; runs nothing and writes nothing."""
     given = locals()  # before anything else is bound: the options as they were typed
     file = options.experiment_file(file)
     from lesionbench.cli.planning import print_plan
@@ -40,4 +54,4 @@ def plan(
     plugins = Plugins.load()
     experiment = options.experiment_from(file, plugins, given)
     folder = options.output_folder(out, file, experiment)
-    print_plan(plugins, experiment, folder, store, jobs, measure)
+    print_plan(plugins, experiment, folder, store, jobs, measure, discordance, like)

@@ -12,6 +12,7 @@ from pathlib import Path
 from statistics import mean, median
 from typing import TYPE_CHECKING, TypeVar
 
+from lesionbench.cli.power import ask, power_lines
 from lesionbench.experiment import keys
 from lesionbench.experiment.cell import read_record
 from lesionbench.experiment.chain import BASELINE, drawing, held_back
@@ -76,9 +77,17 @@ def make_plan(prepared: Prepared, plugins: Plugins) -> Plan:
 
 
 def print_plan(
-    plugins: Plugins, experiment: Experiment, out: Path, store: Path | None, jobs: int | None, measure: bool
+    plugins: Plugins,
+    experiment: Experiment,
+    out: Path,
+    store: Path | None,
+    jobs: int | None,
+    measure: bool,
+    discordance: str | None,
+    like: Path | None,
 ) -> None:
     """Print the plan of a run into `out`; runs nothing but, with `measure`, a few steps of each plugin."""
+    asked = ask(discordance, like)  # before the images are read, which may take long
     noted = check_output(out, experiment)
     store = store or Path(noted.get("store", out / "store"))
     prepared = prepare(experiment, plugins, store, noted.get("sources"), keep=False)
@@ -86,7 +95,8 @@ def print_plan(
     jobs = jobs or default_jobs(prepared.device)
     if measure:
         _measure(plan, experiment, plugins, jobs)
-    sys.stdout.writelines(f"{line}\n" for line in _lines(plan, prepared, out, jobs, measure))
+    lines = [*_lines(plan, prepared, out, jobs, measure), *power_lines(prepared, asked)]
+    sys.stdout.writelines(f"{line}\n" for line in lines)
 
 
 def _lines(plan: Plan, prepared: Prepared, out: Path, jobs: int, measured: bool) -> list[str]:

@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, cast, get_args
 
-from lesionbench.cli.tables import print_comparison, print_leaderboard
+from lesionbench.cli.tables import print_tables
 from lesionbench.cli.views import choose_view
 from lesionbench.errors import SettingsError
 from lesionbench.evidence.published import read_published
@@ -76,8 +76,7 @@ def run_experiment(plugins: Plugins, experiment: Experiment, request: Request) -
             f"To go on: lesionbench run {request.out}/experiment.toml\n"
         )
         return INTERRUPTED
-    print_leaderboard(tables.leaderboard)
-    print_comparison(tables.comparison)
+    print_tables(tables)
     failed = sum(cast("int", row["failed_cells"]) for row in tables.leaderboard)
     if failed:
         sys.stdout.write(f"{failed} cells failed; the reasons are in {request.out}/cells.csv and {request.out}/logs\n")

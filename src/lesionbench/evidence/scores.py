@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -41,6 +41,26 @@ class ArmScores:
     def name(self) -> str:
         """The arm as text, such as `dcgan@480`; the classifier is named beside it."""
         return arm_name(self.arm)
+
+    def of_fold(self, fold: int) -> ArmScores:
+        """The images of one fold alone."""
+        chosen = self.folds == fold
+        images = {name: getattr(self, name)[chosen] for name in ("ids", "groups", "labels", "folds")}
+        return replace(self, **images, scores=self.scores[:, chosen])
+
+    def of_repeats(self, repeats: Iterable[Repeat]) -> ArmScores:
+        """These repeats alone, in the arm's own order."""
+        wanted = set(repeats)
+        chosen = [place for place, repeat in enumerate(self.repeats) if repeat in wanted]
+        return replace(self, repeats=tuple(self.repeats[place] for place in chosen), scores=self.scores[chosen])
+
+
+def matched(one: ArmScores, other: ArmScores) -> tuple[ArmScores, ArmScores]:
+    """Both arms in the repeats that both have: paired, a repeat starts both classifiers from the same weights."""
+    if one.repeats == other.repeats:
+        return one, other
+    shared = set(one.repeats) & set(other.repeats)
+    return one.of_repeats(shared), other.of_repeats(shared)
 
 
 def arm_name(arm: Row) -> str:

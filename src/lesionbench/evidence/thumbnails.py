@@ -11,7 +11,17 @@ if TYPE_CHECKING:
 
     from lesionbench.pipeline.images import Images
 
-SYMMETRIES = 8
+SYMMETRY_NAMES = (
+    "as it is",
+    "turned left",
+    "upside down",
+    "turned right",
+    "mirrored",
+    "mirrored and turned left",
+    "mirrored and upside down",
+    "mirrored and turned right",
+)
+SYMMETRIES = len(SYMMETRY_NAMES)
 CHUNK = 256  # images shrunk at a time, so that their float copies stay small
 
 
@@ -55,3 +65,8 @@ def symmetry(squares: NDArray[np.float32], number: int) -> NDArray[np.float32]:
     """Squares (N, side, side, C) turned by `number` quarter turns, from 4 on after a left-right flip; a view."""
     turned = squares[:, :, ::-1] if number >= SYMMETRIES // 2 else squares
     return np.rot90(turned, number % 4, axes=(1, 2))
+
+
+def inverse(number: int) -> int:
+    """The symmetry that undoes this one: a turn is undone by the opposite turn, a reflection by itself."""
+    return number if number >= SYMMETRIES // 2 else -number % 4

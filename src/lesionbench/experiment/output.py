@@ -13,7 +13,7 @@ import tomli_w
 from lesionbench import __version__
 from lesionbench.errors import OutputError
 from lesionbench.experiment import keys
-from lesionbench.experiment.settings import JUDGING, RESOLVED, Experiment
+from lesionbench.experiment.settings import JUDGING, RESOLVED, Experiment, check_baseline, validated
 from lesionbench.experiment.store import Store, write_whole
 
 try:
@@ -22,7 +22,7 @@ except ImportError:  # Windows
     fcntl = None  # type: ignore[assignment]  # then nothing is locked
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
     from lesionbench.experiment.grid import Cell
@@ -128,6 +128,17 @@ def write_settings(out: Path, prepared: Prepared) -> None:
         resolved["store"] = str(prepared.store)
     out.mkdir(parents=True, exist_ok=True)
     write_whole(out / SETTINGS, tomli_w.dumps({**settings, RESOLVED: resolved}))
+
+
+def judge_otherwise(out: Path, changes: Mapping[str, Any]) -> None:
+    """Note other judging settings in the experiment of `out`; raises SettingsError when one is wrong."""
+    path = out / SETTINGS
+    experiment, _ = read_settings(out)
+    judged = validated({**experiment.model_dump(exclude_none=True), **changes})
+    check_baseline(judged)
+    noted = tomllib.loads(path.read_text(encoding="utf-8"))
+    noted |= {name: getattr(judged, name) for name in JUDGING}
+    write_whole(path, tomli_w.dumps({**{k: v for k, v in noted.items() if k != RESOLVED}, RESOLVED: noted[RESOLVED]}))
 
 
 def predictions_path(out: Path, cell: Cell) -> Path:

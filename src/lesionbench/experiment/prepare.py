@@ -18,6 +18,7 @@ from lesionbench.experiment.data_folder import find_data
 from lesionbench.experiment.grid import arms
 from lesionbench.experiment.provenance import provenance
 from lesionbench.experiment.store import Store, files_digest, key_of
+from lesionbench.experiment.tested import Count, tested
 from lesionbench.pipeline.context import derive_seed
 from lesionbench.pipeline.dataset import LoadedDataset
 from lesionbench.pipeline.images import LabelledImages
@@ -48,6 +49,7 @@ class About:
     folds: int
     groups: str  # apart, shared or waived
     sizes: dict[str, int]  # images in train, validation and test of the first fold
+    tested: tuple[Count, ...]  # test images of all folds and their groups: of each class, then of all
     shape: tuple[int, int, int]
     notes: tuple[str, ...]
 
@@ -223,6 +225,7 @@ def _about(experiment: Experiment, dataset: Dataset, data: LoadedDataset, mode: 
         folds=len(parts),
         groups=group_status(data, mode),
         sizes={name: int((parts[0] == name).sum()) for name in ("train", "validation", "test")},
+        tested=tested(data.images, parts),
         shape=data.images.shape,
         notes=data.notes,
     )

@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from lesionbench.errors import SettingsError
+from lesionbench.evidence.scores import arm_name
 from lesionbench.experiment.chain import BASELINE, canonical, controls, parse_chain
+from lesionbench.experiment.grid import arms
 from lesionbench.plugins import Plugins, did_you_mean, spec_of
 
 if TYPE_CHECKING:
@@ -115,10 +117,7 @@ def make_experiment(given: Mapping[str, Any], plugins: Plugins) -> Experiment:
                 f"an experiment has no setting {key!r}{did_you_mean(key, Experiment.model_fields)} "
                 f"(settings: {', '.join(Experiment.model_fields)})"
             )
-    try:
-        experiment = Experiment.model_validate(given)
-    except ValidationError as error:
-        raise SettingsError("; ".join(_problems(error.errors()))) from None
+    experiment = validated(given)
     _refuse_on_the_fly(experiment, plugins)
 
     def spelled(spec: str) -> str:
@@ -128,7 +127,7 @@ def make_experiment(given: Mapping[str, Any], plugins: Plugins) -> Experiment:
     if wants_controls:
         chosen += controls(chosen, experiment.synthetic)
     augmenters = _unique(canonical(text, spelled) for text in chosen)
-    return experiment.model_copy(
+    experiment = experiment.model_copy(
         update={
             "dataset": spec_of(plugins.dataset(experiment.dataset)),
             "augmenters": tuple(text for text in augmenters if parse_chain(text)[0].augmenter != BASELINE),
@@ -137,6 +136,30 @@ def make_experiment(given: Mapping[str, Any], plugins: Plugins) -> Experiment:
             "synthetic": tuple(sorted(set(experiment.synthetic))),
         }
     )
+    first = arm_name(vars(arms(experiment)[0]))  # `none`; or, where every arm is changed on the fly, `none` so changed
+    if experiment.baseline == BASELINE and experiment.on_the_fly[0] != BASELINE:
+        experiment = experiment.model_copy(update={"baseline": first})
+    check_baseline(experiment)
+    return experiment
+
+
+def check_baseline(experiment: Experiment) -> None:
+    """Raise SettingsError unless the baseline is one of the experiment's arms."""
+    names = list(dict.fromkeys(arm_name(vars(arm)) for arm in arms(experiment)))
+    if experiment.baseline not in names:
+        raise SettingsError(
+            f"the baseline must be an arm of the run, but {experiment.baseline!r} is none"
+            f"{did_you_mean(experiment.baseline, names)} (arms: {', '.join(names)})"
+        )
+
+
+def validated(given: Mapping[str, Any]) -> Experiment:
+    """The experiment with these settings, each within its range; raises SettingsError."""
+    try:
+        experiment = Experiment.model_validate(given)
+    except ValidationError as error:
+        raise SettingsError("; ".join(_problems(error.errors()))) from None
+    return experiment
 
 
 def _refuse_on_the_fly(experiment: Experiment, plugins: Plugins) -> None:

@@ -12,22 +12,17 @@ from lesionbench.experiment.cell import read_record
 from lesionbench.experiment.output import predictions_path
 from lesionbench.experiment.results import read_results
 from lesionbench.experiment.store import Store, file_digest, write_whole
-from lesionbench.pipeline.leaderboard import (
-    COLUMNS,
-    PER_CLASS_COLUMNS,
-    Row,
-    as_csv,
-    leaderboard,
-    per_class_rows,
-)
+from lesionbench.pipeline.leaderboard import PER_CLASS_COLUMNS, Row, as_csv, per_class_rows
 from lesionbench.pipeline.metrics import confusion_matrix, predicted_labels
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
+    from lesionbench.evidence.comparisons import Judging
     from lesionbench.experiment.grid import Cell
     from lesionbench.experiment.prepare import Prepared
+    from lesionbench.experiment.results import Results
     from lesionbench.pipeline.predictions import Predictions
     from lesionbench.plugins import Plugins
 
@@ -124,16 +119,22 @@ class Tables:
     """What a run shows in the end: the leaderboard's rows, and those of the comparison where values were published."""
 
     leaderboard: list[Row]
+    verdicts: list[Row]
+    doses: list[Row]
     comparison: list[Row]
 
 
 def write_tables(out: Path) -> Tables:
     """Make every table that is a function of the predictions in `out`."""
+    from lesionbench.evidence.tables import TABLES, evidence  # statsmodels and scipy are slow to import
+
     results = read_results(out)
     write_confusion(out, results.found)
     by_arm = results.arms()
-    rows, of_classes = leaderboard(by_arm), per_class_rows(by_arm)
-    write_whole(out / "leaderboard.csv", as_csv(rows, COLUMNS))
+    told = evidence(by_arm, judging(results), results.experiment.operating_point)
+    for name, columns in TABLES.items():
+        write_whole(out / f"{name}.csv", as_csv(told.rows[name], columns))
+    rows, of_classes = told.rows["leaderboard"], per_class_rows(by_arm)
     write_whole(out / "per_class.csv", as_csv(of_classes, PER_CLASS_COLUMNS))
     published = out / PUBLISHED
     compared = comparison(read_published(published), rows, of_classes) if published.exists() else []
@@ -141,7 +142,15 @@ def write_tables(out: Path) -> Tables:
         write_whole(out / "comparison.csv", as_csv(compared, COMPARISON_COLUMNS))
     else:
         (out / "comparison.csv").unlink(missing_ok=True)
-    return Tables(rows, compared)
+    return Tables(rows, told.rows["comparisons"], told.rows["dose_choice"], compared)
+
+
+def judging(results: Results) -> Judging:
+    """How the arms of a run are judged."""
+    from lesionbench.evidence.comparisons import Judging
+
+    experiment, images = results.experiment, results.resolved["images"]
+    return Judging(experiment.baseline, experiment.judged_by, experiment.margin, images["train"], images["test"])
 
 
 def keep_published(out: Path, source: Path | None) -> None:

@@ -1,0 +1,117 @@
+"""The synthetic images that the finished cells of a run were trained on, read again from its store."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from lesionbench.errors import DatasetError, OutputError
+from lesionbench.experiment import keys
+from lesionbench.experiment.cell import find_pool, load_split
+from lesionbench.experiment.chain import held_back
+from lesionbench.experiment.output import SETTINGS
+from lesionbench.experiment.prepare import prepare
+from lesionbench.experiment.results import read_results
+from lesionbench.experiment.store import Store
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from lesionbench.experiment.grid import PoolJob
+    from lesionbench.experiment.prepare import Prepared
+    from lesionbench.experiment.results import Results
+    from lesionbench.pipeline.images import LabelledImages
+    from lesionbench.pipeline.training_set import Pool
+    from lesionbench.plugins import Plugins
+
+
+@dataclass(frozen=True, eq=False)
+class StoredPool:
+    """One pool, and real images to compare it with.
+
+    train: the real images that its augmenter learnt from; pools of one fold share the object.
+    validation: the fold's validation images, which no augmenter saw.
+    """
+
+    job: PoolJob
+    pool: Pool
+    train: LabelledImages
+    validation: LabelledImages
+
+
+def stored_pools(out: Path, plugins: Plugins) -> Iterator[StoredPool]:
+    """Every pool that a finished cell of the run in `out` drew on, fold by fold; loaded one at a time.
+
+    Raises OutputError, before the first is loaded, when there are none or when some are no longer in the store.
+    """
+    results = read_results(out)
+    jobs = _drawn_on(out, results)
+    prepared = prepared_as_run(out, results, plugins)
+    store = Store(prepared.store)
+    missing = [job for job in jobs if not store.path("pools", keys.pool_key(prepared, job, plugins)).is_dir()]
+    if missing:
+        raise _not_there(out, prepared, missing, len(jobs))
+    return _loaded(out, sorted(jobs, key=_by_fold), prepared, plugins)
+
+
+def _drawn_on(out: Path, results: Results) -> list[PoolJob]:
+    """The pools of the cells that are done."""
+    if not any(cell.pools for cell in results.grid):
+        raise OutputError(
+            f"{out} holds no synthetic images: its only arm is the baseline; run it with --augmenter NAME first"
+        )
+    done = [cell for cell in results.grid if cell.name in results.found]
+    jobs = list(dict.fromkeys(job for cell in done for job in cell.pools))
+    if not jobs:
+        raise OutputError(f"no cell with synthetic images is finished in {out}; type: lesionbench run {out / SETTINGS}")
+    return jobs
+
+
+def prepared_as_run(out: Path, results: Results, plugins: Plugins) -> Prepared:
+    """The experiment as it was run, on whatever device that was: a key is looked up, nothing is fitted."""
+    resolved: Any = results.resolved
+    store = type(out)(resolved.get("store", out / "store"))
+    experiment = results.experiment
+    try:
+        prepared = prepare(
+            experiment.model_copy(update={"device": "cpu"}), plugins, store, resolved.get("sources"), keep=False
+        )
+    except DatasetError as error:
+        raise OutputError(
+            f"the images that the run in {out} used are not there ({error}); "
+            f"name their folder: lesionbench run {out / SETTINGS} --data DIR"
+        ) from None
+    return replace(
+        prepared,
+        experiment=experiment,
+        device=resolved.get("device", prepared.device),
+        precision=resolved.get("precision", prepared.precision),
+    )
+
+
+def _not_there(out: Path, prepared: Prepared, missing: list[PoolJob], total: int) -> OutputError:
+    return OutputError(
+        f"{len(missing)} of {total} pools of synthetic images (such as {missing[0].name}) are not in {prepared.store}: "
+        f"it was removed, or a plugin or library is another than in the run; "
+        f"make them again: lesionbench run {out / SETTINGS}"
+    )
+
+
+def _by_fold(job: PoolJob) -> tuple[int, int, int]:
+    held = held_back(job.before)
+    return job.fold, held, job.seed if held else 0
+
+
+def _loaded(out: Path, jobs: list[PoolJob], prepared: Prepared, plugins: Plugins) -> Iterator[StoredPool]:
+    fold, split = None, None
+    for job in jobs:
+        pool = find_pool(job, prepared, plugins)
+        if pool is None:
+            raise OutputError(
+                f"the pool {job.name} in {prepared.store} was damaged and set aside; "
+                f"make it again: lesionbench run {out / SETTINGS}"
+            )
+        if split is None or fold != _by_fold(job):
+            fold, split = _by_fold(job), load_split(job.before, job.fold, job.seed, prepared)
+        yield StoredPool(job, pool, split.train, split.validation)
