@@ -242,7 +242,7 @@ def test_the_same_images_give_the_same_rows():
 def predictions(ids, labels, positive):
     scores = np.array([[1 - score, score] for score in positive])
     numbers = np.arange(len(ids))
-    return Predictions("test", 0, np.array(ids), numbers, np.array(labels), scores, ("benign", "malignant"))
+    return Predictions("test", 0, np.array(list(ids)), numbers, np.array(labels), scores, ("benign", "malignant"))
 
 
 def arm(test):

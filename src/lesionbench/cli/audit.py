@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+NEAR = 0.85  # the least similarity of near duplicates; what it finds on real images is in the reference
+
 app = typer.Typer(help="Audits: does a split leak, and what are the metrics without it.", no_args_is_help=True)
 
 
@@ -31,7 +33,7 @@ def split(
     ] = None,
     near: Annotated[
         float, typer.Option(metavar="R", min=0.5, max=1.0, help="The least similarity of near duplicates.")
-    ] = 0.85,
+    ] = NEAR,
     run: Annotated[
         Path | None, typer.Option(metavar="RUN", help="A finished run: its leaderboard without the leaking images.")
     ] = None,

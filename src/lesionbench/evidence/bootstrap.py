@@ -89,6 +89,8 @@ class Resampled:
         share = 1 - len(known) / len(self.values)
         if share > MOST_UNDEFINED or np.isnan(self.estimate):
             raise NotKnown(f"{100 * share:.0f} % of the bootstrap's resamples have no image of a class: too few groups")
+        if known.min() == known.max():
+            raise NotKnown("every resample of the bootstrap gives the same value, which says nothing of other patients")
         return known
 
 

@@ -17,6 +17,7 @@ Verdict = Literal["helps", "harms", "no difference", "cannot tell"]
 
 ALPHA = 0.05
 POWER = 0.80
+RULE_OF_THREE = 3.0  # what none of n patients shows happens, surely, to fewer than 3 in n (Hanley, Lippman-Hand 1983)
 
 
 @dataclass(frozen=True)
@@ -41,16 +42,25 @@ def judge(difference: TwoWay, adjusted_p: float, margin: float) -> Judged:
     """The verdict on a difference from the baseline, with its p-value adjusted for the number of arms.
 
     In this order: without repeated fits, cannot tell; the 95% interval within the margin either way (two one-sided
-    tests, Schuirmann 1987, at 2.5% each), no difference; not by chance, helps or harms; else cannot tell.
+    tests, Schuirmann 1987, at 2.5% each) and enough patients to have seen it, no difference; not by chance, helps or
+    harms; else cannot tell.
     """
     if difference.training is None:
         return Judged("cannot tell", "one fit an arm: the luck of training is unknown; run --seeds 3 or more")
     if difference.p_beyond(margin) < ALPHA / 2:
+        if difference.groups < RULE_OF_THREE / margin:
+            return _too_few(margin)
         real = ", though not by chance" if adjusted_p < ALPHA else ""
         return Judged("no difference", f"smaller than the margin of {margin:g}{real}")
     if adjusted_p < ALPHA:
         return Judged("helps" if difference.estimate > 0 else "harms", f"p {shown_p(adjusted_p)} after Holm")
     return _cannot_tell(difference, margin)
+
+
+def _too_few(margin: float) -> Judged:
+    needed = math.ceil(RULE_OF_THREE / margin)
+    why = f"{needed} test patients are needed: among fewer, what happens to one in {round(1 / margin)} may not be seen"
+    return Judged("cannot tell", why, groups_needed=needed)
 
 
 def shown_p(p_value: float) -> str:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from lesionbench.evidence.comparison import COMPARISON_COLUMNS, comparison
 from lesionbench.evidence.published import read_published
 from lesionbench.experiment import keys
@@ -12,14 +14,17 @@ from lesionbench.experiment.cell import read_record
 from lesionbench.experiment.output import predictions_path
 from lesionbench.experiment.results import read_results
 from lesionbench.experiment.store import Store, file_digest, write_whole
+from lesionbench.experiment.tasks import drawn
 from lesionbench.pipeline.leaderboard import PER_CLASS_COLUMNS, Row, as_csv, per_class_rows
 from lesionbench.pipeline.metrics import confusion_matrix, predicted_labels
+from lesionbench.report.figures import DosePlot, draw_dose_response
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
     from lesionbench.evidence.comparisons import Judging
+    from lesionbench.evidence.dose_response import Curve
     from lesionbench.experiment.grid import Cell
     from lesionbench.experiment.prepare import Prepared
     from lesionbench.experiment.results import Results
@@ -134,6 +139,7 @@ def write_tables(out: Path) -> Tables:
     told = evidence(by_arm, judging(results), results.experiment.operating_point)
     for name, columns in TABLES.items():
         write_whole(out / f"{name}.csv", as_csv(told.rows[name], columns))
+    drawn(lambda: draw_dose_response(out / "dose_response.png", [_plot(curve) for curve in told.curves]))
     rows, of_classes = told.rows["leaderboard"], per_class_rows(by_arm)
     write_whole(out / "per_class.csv", as_csv(of_classes, PER_CLASS_COLUMNS))
     published = out / PUBLISHED
@@ -143,6 +149,24 @@ def write_tables(out: Path) -> Tables:
     else:
         (out / "comparison.csv").unlink(missing_ok=True)
     return Tables(rows, told.rows["comparisons"], told.rows["dose_choice"], compared)
+
+
+def _plot(curve: Curve) -> DosePlot:
+    found = [curve.combined(weights) for weights in np.eye(len(curve.doses))]
+    at = np.linspace(0, np.log1p(curve.doses[-1]), 60)
+    between = np.expm1(at).tolist()
+    fits = [curve.combined(weights) for weights in curve.smoother(between)]
+    changed = "" if curve.key["on_the_fly"] == "none" else f", {curve.key['on_the_fly']} on the fly"
+    return DosePlot(
+        f"{curve.key['augmenter']}{changed}, {curve.key['classifier']}",
+        curve.metric,
+        curve.doses,
+        [one.estimate for one in found],
+        [one.interval() for one in found],
+        between,
+        [fit.estimate for fit in fits],
+        [fit.interval() for fit in fits],
+    )
 
 
 def judging(results: Results) -> Judging:

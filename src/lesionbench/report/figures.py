@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from lesionbench.report.pictures import file_stems, save_curves, save_rows
+from lesionbench.report.pictures import file_stems, save_curves, save_dose_plots, save_rows
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from lesionbench.pipeline.images import Images, LabelledImages
@@ -43,3 +45,24 @@ def draw_progress(folder: Path) -> None:
     curves = {name: points for name, points in curves.items() if len(points) > 1}
     if curves:
         save_curves(target, {"": curves})
+
+
+@dataclass(frozen=True)
+class DosePlot:
+    """One augmenter's metric over its doses, and the fitted curve with its band at many doses between them."""
+
+    name: str
+    metric: str
+    doses: Sequence[int]
+    estimates: Sequence[float]
+    ends: Sequence[tuple[float, float]]  # of every estimate's interval
+    at: Sequence[float]
+    fitted: Sequence[float]
+    band: Sequence[tuple[float, float]]
+
+
+def draw_dose_response(path: Path, plots: Sequence[DosePlot]) -> None:
+    """A panel an augmenter: estimates with their intervals, the fitted curve and its band; no file without plots."""
+    path.unlink(missing_ok=True)
+    if plots:
+        save_dose_plots(path, plots)

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from matplotlib.text import Text
 
     from lesionbench.pipeline.images import Images
+    from lesionbench.report.figures import DosePlot
 
 Point = tuple[int, float]  # a step and a value
 
@@ -70,6 +71,28 @@ def save_curves(path: Path, panels: Mapping[str, Mapping[str, Sequence[Point]]])
         axes.set_ylabel("loss")
         _plain(axes.legend(loc="upper right").get_texts())
     all_axes[-1].set_xlabel("step")
+    _save(figure, path)
+
+
+def save_dose_plots(path: Path, plots: Sequence[DosePlot]) -> None:
+    """Write a PNG with a panel for each plot, one above the other; doses on an axis that spreads the small ones."""
+    from matplotlib.figure import Figure  # slow to import, so only where curves are drawn
+
+    figure = Figure(figsize=(8.0, 0.6 + 3.2 * len(plots)), dpi=100, layout="constrained")
+    for axes, plot in zip(figure.subplots(len(plots), 1, squeeze=False)[:, 0], plots, strict=True):
+        axes.fill_between(plot.at, *zip(*plot.band, strict=True), alpha=0.2, linewidth=0)
+        axes.plot(plot.at, plot.fitted, linewidth=1.0, label="fitted, with its 95% band")
+        below = [estimate - low for estimate, (low, _) in zip(plot.estimates, plot.ends, strict=True)]
+        above = [high - estimate for estimate, (_, high) in zip(plot.estimates, plot.ends, strict=True)]
+        axes.errorbar(
+            plot.doses, plot.estimates, [below, above], fmt="o", markersize=4, linewidth=0.8, label="measured"
+        )
+        axes.set_xscale("symlog", linthresh=min(dose for dose in plot.doses if dose))
+        axes.set_xticks(plot.doses, [str(dose) for dose in plot.doses])
+        axes.minorticks_off()
+        _plain([axes.set_title(plot.name), axes.set_ylabel(plot.metric.replace("_", " "))])
+        axes.legend(loc="best", fontsize="small")
+    axes.set_xlabel("synthetic images per class")
     _save(figure, path)
 
 
