@@ -155,6 +155,7 @@ def test_a_class_with_too_few_patients_for_a_bootstrap_is_told():
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(3600)
 @pytest.mark.parametrize(("per_group", "repeats", "folds"), [(1, 1, 1), (1, 3, 1), (3, 3, 1), (1, 3, 5)])
 def test_intervals_hold_the_truth_in_93_to_97_of_100_worlds(per_group, repeats, folds):
     """Of the arm's own metric, over which patients are tested; printed, so that the figures can be quoted."""

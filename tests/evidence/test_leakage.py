@@ -285,10 +285,16 @@ def test_an_arm_of_which_no_seed_is_complete_has_empty_columns():
     reason="needs the real skin lesions: set LESIONBENCH_DATA to the folder that holds skin-lesion",
 )
 def test_the_leak_of_the_real_skin_lesions_is_found():
-    """97 test images are known by lesion id to have a twin in train; 19 more were found by an eye, and have no id."""
+    """97 test images are known by lesion id to have a twin in train; 19 more were found by an eye, and have no id.
+
+    Every image of a lesion that stands on both sides is here, and every fifth of the others.
+    """
     folder = Path(DATA) / "skin-lesion"
     with (folder / "groups.csv").open(newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
+    sides = {side: {row["group"] for row in rows if row["split"] == side} for side in ("train", "test")}
+    shared = sides["train"] & sides["test"]
+    rows = [row for number, row in enumerate(rows) if row["group"] in shared or number % 5 == 0]
     paths = [folder / row["split"] / row["label"] / f"{row['name']}.png" for row in rows]
     images = np.stack([np.asarray(Image.open(path).convert("RGB").resize((32, 32))) for path in paths])
     is_test = np.array([row["split"] == "test" for row in rows])

@@ -29,9 +29,10 @@ def aligned_similarity(fixed: Floats, moving: Floats, start: Maps) -> NDArray[np
     """How alike the detail of every two pictures is once the moving one lies over the fixed one: (N,), in -1..1.
 
     fixed, moving: (N, side, side, C).  start: (N, 2, 3), a map that is right to within a few pixels; coordinates
-    run from -1 to 1. The similarity is the correlation of the detail between 0.7 and 3 pixels of 64 (standard deviations of two blurs), over the part
-    of the fixed picture that the moving one covers, the mean of every channel taken out; it is 0 where that part is
-    less than a quarter, where the zoom is larger than 2.25, and where there is no detail.
+    run from -1 to 1. The similarity is the correlation of the detail (the difference of two Gaussian blurs, of 0.7
+    and of 3 pixels at a side of 64) over the part of the fixed picture that the moving one covers, the mean of every
+    channel taken out; it is 0 where that part is less than a quarter, where the zoom is larger than 2.25, and where
+    there is no detail.
     """
     chunks = [slice(at, at + CHUNK) for at in range(0, len(fixed), CHUNK)]
 

@@ -8,6 +8,7 @@ so that differences are paired, and such resamples are left out while they are f
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -94,6 +95,7 @@ class Resampled:
         return known
 
 
+@lru_cache(maxsize=64)  # asked for once an interval's method, and the baseline's once an arm
 def resampled(metric: str, one: ArmScores, draws: Draws) -> Resampled:
     """One of the METRICS, the mean over repeats, over these resamples."""
     value = _value_of(metric, one, draws.group_of)
@@ -104,7 +106,7 @@ def resampled(metric: str, one: ArmScores, draws: Draws) -> Resampled:
 def _value_of(metric: str, one: ArmScores, group_of: NDArray[np.int64]) -> Callable[[Values], Values]:
     """The metric as a function of how often every group counts: (B, G) to (B,)."""
     if metric == "auc":
-        return lambda counts: _mean([_auc(one, scores, counts[:, group_of]) for scores in one.scores])
+        return lambda counts: _auc(one, counts, group_of)
     matrices = [_by_group(one, scores, group_of, len(one.classes)) for scores in one.scores]
     return lambda counts: _mean([_of_confusion(metric, counts @ matrix, one) for matrix in matrices])
 
@@ -143,23 +145,27 @@ def _of_confusion(metric: str, flat: Values, one: ArmScores) -> Values:
     return _ratio((of_class * size).sum(axis=1), total[:, 0])
 
 
-def _auc(one: ArmScores, scores: Values, weights: Values) -> Values:
-    """The AUC of weighted images (B, N); with three classes or more each against the rest, weighted by class sizes."""
+def _auc(one: ArmScores, counts: Values, group_of: NDArray[np.int64]) -> Values:
+    """The AUC, the mean over repeats: (B,); three classes or more each against the rest, weighted by class sizes."""
     if one.positive is not None:
-        return _one_auc(one.labels == one.positive, scores[:, one.positive], weights)
-    of_class = [_one_auc(one.labels == label, scores[:, label], weights) for label in range(len(one.classes))]
-    sizes = [weights[:, one.labels == label].sum(axis=1) for label in range(len(one.classes))]
-    found: Values = (np.array(of_class) * sizes).sum(axis=0) / weights.sum(axis=1)
-    return found
+        return _one_auc(one, one.positive, counts, group_of)
+    labels = range(len(one.classes))
+    areas = np.array([_one_auc(one, label, counts, group_of) for label in labels])  # (K, B)
+    sizes = np.array([counts[:, group_of[one.labels == label]].sum(axis=1) for label in labels])
+    return _ratio((areas * sizes).sum(axis=0), sizes.sum(axis=0))
 
 
-def _one_auc(positive: NDArray[np.bool_], scores: Values, weights: Values) -> Values:
-    order = np.argsort(scores, kind="stable")
-    first = np.flatnonzero(np.r_[True, np.diff(scores[order]) > 0])  # of every distinct score
-    positives = np.add.reduceat(weights[:, order] * positive[order], first, axis=1)
-    negatives = np.add.reduceat(weights[:, order] * ~positive[order], first, axis=1)
-    below = np.cumsum(negatives, axis=1) - negatives / 2
-    return _ratio((positives * below).sum(axis=1), positives.sum(axis=1) * negatives.sum(axis=1))
+def _one_auc(one: ArmScores, label: int, counts: Values, group_of: NDArray[np.int64]) -> Values:
+    """The share of pairs, a positive and a negative, that are in order; a tie is half in order."""
+    positive = one.labels == label
+    scores = one.scores[:, :, label]
+    above, below = scores[:, positive, None], scores[:, None, ~positive]
+    in_order = np.mean(
+        [(high > low) + (high == low) / 2 for high, low in zip(above, below, strict=True)], axis=0
+    )  # (P, Q)
+    positives, negatives = counts[:, group_of[positive]], counts[:, group_of[~positive]]  # (B, P), (B, Q)
+    pairs = positives.sum(axis=1) * negatives.sum(axis=1)
+    return _ratio(((positives @ in_order) * negatives).sum(axis=1), pairs)
 
 
 def _ratio(part: Values, whole: Values) -> Values:
