@@ -29,7 +29,7 @@ def test_holm_keeps_the_order_and_lowers_nothing(p_values):
     assert (np.diff(np.array(adjusted)[order]) >= -1e-12).all()
 
 
-def difference(estimate, error=0.005, training=1e-6, degrees=50.0, groups=600):
+def difference(estimate, error=0.005, training=1e-6, degrees=50, groups=600):
     return TwoWay(estimate, error**2 - (training or 0.0), training, degrees, groups)
 
 
@@ -68,7 +68,7 @@ def test_with_the_patients_that_are_needed_the_margin_would_be_seen_with_80_perc
     needed = groups_needed(found, 0.02)
     error = np.sqrt(found.patients * 100 / needed + found.training)
 
-    assert 0.02 / error == pytest.approx(1.959964 + 0.841621, rel=0.01)
+    assert 0.02 / error == pytest.approx(1.959964 + 0.841621, rel=0.02)  # the normal quantiles; 99 patients have wider
     assert judge(found, 1.0, 0.02).groups_needed == needed
 
 

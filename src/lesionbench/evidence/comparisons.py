@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -46,7 +47,8 @@ COMPARISONS_COLUMNS = (
     "low",
     "high",
     "standard_error",
-    "degrees_of_freedom",
+    "patients_error",
+    "training_error",
     "p",
     "p_holm",
     "nadeau_bengio_t",
@@ -129,7 +131,8 @@ def _compared(
         return row | {"reason": str(unknown)}, None
     difference = two_way(pulls, one)
     row |= {"difference": difference.estimate, "standard_error": difference.error}
-    row |= {"degrees_of_freedom": difference.degrees, "p": difference.p_value()}
+    row |= {"patients_error": math.sqrt(difference.patients), "p": difference.p_value()}
+    row["training_error"] = None if difference.training is None else math.sqrt(difference.training)
     row["low"], row["high"] = difference.interval()
     return row, difference
 

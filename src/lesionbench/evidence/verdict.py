@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from scipy.stats import norm
+from scipy.special import stdtrit
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -88,11 +88,15 @@ def groups_needed(difference: TwoWay, margin: float) -> int | None:
 
     Test groups lower the patients' part of the variance alone.
     """
-    quantiles = float(norm.ppf(1 - ALPHA / 2) + norm.ppf(POWER))
-    allowed = (margin / quantiles) ** 2 - (difference.training or 0.0)
+    tails = (ALPHA / 2, 1 - POWER)
+    of_patients, of_training = (
+        sum(-float(stdtrit(degrees, tail)) for tail in tails) ** 2
+        for degrees in (max(difference.groups - 1, 1), difference.degrees)
+    )
+    allowed = margin**2 - of_training * (difference.training or 0.0)
     if allowed <= 0:
         return None
-    return math.ceil(difference.groups * difference.patients / allowed)
+    return math.ceil(difference.groups * of_patients * difference.patients / allowed)
 
 
 def tie_groups(order: Sequence[int], differ: Sequence[Sequence[bool]]) -> list[str]:
