@@ -7,19 +7,27 @@ import pytest
 
 from lesionbench import errors, hookspecs
 from lesionbench.evidence.comparison import COMPARISON_COLUMNS
+from lesionbench.evidence.images.fidelity import FIDELITY_COLUMNS
+from lesionbench.evidence.images.leakage import PAIRS_COLUMNS, TWINS_COLUMNS
+from lesionbench.evidence.images.memorisation import MEMORISATION_COLUMNS
+from lesionbench.evidence.images.without_copies import WITHOUT_COPIES_COLUMNS
+from lesionbench.evidence.images.without_twins import WITHOUT_TWINS_COLUMNS
 from lesionbench.evidence.published import PUBLISHED_COLUMNS
+from lesionbench.evidence.tables import TABLES as EVIDENCE
 from lesionbench.experiment.settings import Experiment, make_experiment
 from lesionbench.experiment.tables import CELL_COLUMNS, SPLIT_COLUMNS
 from lesionbench.pipeline.leaderboard import COLUMNS, PER_CLASS_COLUMNS
 from lesionbench.plugins import KINDS, Plugins
 
 ROOT = Path(__file__).parent.parent
-REFERENCE = (ROOT / "docs" / "reference.md").read_text()
+REFERENCE = "".join((ROOT / "docs" / name).read_text() for name in ("reference.md", "reference-evidence.md"))
 GUIDE = (ROOT / "docs" / "writing-a-plugin.md").read_text()
 README = (ROOT / "README.md").read_text()
 
 
-TABLES = (COLUMNS, PER_CLASS_COLUMNS, CELL_COLUMNS, COMPARISON_COLUMNS, PUBLISHED_COLUMNS)
+TABLES = (COLUMNS, PER_CLASS_COLUMNS, CELL_COLUMNS, COMPARISON_COLUMNS, PUBLISHED_COLUMNS, *EVIDENCE.values())
+TABLES += (PAIRS_COLUMNS, TWINS_COLUMNS, WITHOUT_TWINS_COLUMNS)
+TABLES += (MEMORISATION_COLUMNS, WITHOUT_COPIES_COLUMNS, FIDELITY_COLUMNS)
 
 
 @pytest.mark.parametrize("column", sorted({column for columns in TABLES for column in columns}))
@@ -37,6 +45,7 @@ def test_every_setting_of_an_experiment_is_documented(setting):
 
 
 COMMANDS = ["run", "plan", "plugins", "check", "leaderboard", "data list", "data check", "data cut-rois"]
+COMMANDS += ["audit split", "audit samples", "audit fidelity"]
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -50,16 +59,18 @@ def test_no_command_is_missing_from_the_list_above():
     names = {command.callback.__name__ for command in app.registered_commands if command.callback}
 
     assert names == {"run", "plan", "plugins", "check", "leaderboard"}
-    assert [group.name for group in app.registered_groups] == ["data"]
+    assert [group.name for group in app.registered_groups] == ["data", "audit"]
 
 
-def test_every_option_of_run_is_documented():
+@pytest.mark.parametrize("command", ["run", "plan", "leaderboard", "audit.split", "audit.samples", "audit.fidelity"])
+def test_every_option_is_documented(command):
+    import importlib
     import inspect
 
-    from lesionbench.cli.run import run
-
-    for name in inspect.signature(run).parameters:
-        if name != "file":
+    module, _, function = command.partition(".")
+    function = getattr(importlib.import_module(f"lesionbench.cli.{module}"), function or module)
+    for name in inspect.signature(function).parameters:
+        if name not in ("file", "folder", "dataset", "run"):
             assert f"`--{name.replace('_', '-')}" in REFERENCE, name
 
 

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from sklearn.neighbors import NearestNeighbors
 
-from lesionbench.evidence.memorisation import RealImages, audit_pool
-from lesionbench.evidence.nearest import nearest
-from lesionbench.evidence.thumbnails import symmetry, thumbnails
+from lesionbench.evidence.images.memorisation import RealImages, audit_pool
+from lesionbench.evidence.images.nearest import nearest
+from lesionbench.evidence.images.thumbnails import symmetry, thumbnails
 from lesionbench.pipeline.images import LabelledImages
 from lesionbench.pipeline.training_set import Pool
 

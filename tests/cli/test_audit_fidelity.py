@@ -9,7 +9,7 @@ from torch import nn
 
 from lesionbench.cli.audit_fidelity import audit_fidelity
 from lesionbench.errors import OutputError, SettingsError
-from lesionbench.evidence.fidelity import FIDELITY_COLUMNS
+from lesionbench.evidence.images.fidelity import FIDELITY_COLUMNS
 from lesionbench.plugins import Plugins
 
 RUN = ("run", "--dataset", "skin-phantom[size=32,train=240,test=20]", "--validation", 0.5, "--classifier", "linear")
@@ -27,7 +27,7 @@ def run(tmp_path_factory):
 def few_directions(monkeypatch):
     """Fewer than a user's, for speed."""
     for name, value in {"PATCHES": 16, "DIRECTIONS": 32, "REPEATS": 1}.items():
-        monkeypatch.setattr(f"lesionbench.evidence.sliced_wasserstein.{name}", value)
+        monkeypatch.setattr(f"lesionbench.evidence.images.sliced_wasserstein.{name}", value)
 
 
 def read(path):

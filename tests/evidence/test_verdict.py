@@ -192,8 +192,10 @@ def test_training_luck_widens_the_interval():
 
 
 SETTINGS = [
+    {"groups": 300, "luck": 0.0},
     {"groups": 300},
     {"groups": 300, "luck": 0.5},
+    {"groups": 300, "luck": 0.8},
     {"groups": 150, "per_group": 3},
     {"groups": 200, "folds": 5, "fold_luck": 0.1},
     {"groups": 200, "folds": 5, "repeats": 1, "fold_luck": 0.1},
@@ -228,4 +230,4 @@ def test_without_an_effect_at_most_5_percent_of_experiments_find_help(shape):
     print(shape, f"helps in {alarms:.1%} of experiments; intervals of differences hold 0 in {held:.1%}")
 
     assert alarms <= 0.05
-    assert 0.93 <= held <= 0.99
+    assert 0.93 <= held <= 0.975

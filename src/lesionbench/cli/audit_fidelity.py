@@ -10,8 +10,8 @@ from rich.console import Console
 from rich.table import Table
 
 from lesionbench.errors import OutputError
-from lesionbench.evidence.fidelity import ALL, FIDELITY_COLUMNS, SyntheticPool, fidelity_rows
-from lesionbench.evidence.fidelity_samples import Extractor, Roles, kid_subset, real_side
+from lesionbench.evidence.images.fidelity import ALL, FIDELITY_COLUMNS, SyntheticPool, fidelity_rows
+from lesionbench.evidence.images.fidelity_samples import Extractor, Roles, kid_subset, real_side
 from lesionbench.experiment.cell import load_predictor
 from lesionbench.experiment.extractors import file_extractor, predictor_extractor
 from lesionbench.experiment.output import refuse_inside
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from lesionbench.evidence.fidelity_samples import RealSide
+    from lesionbench.evidence.images.fidelity_samples import RealSide
     from lesionbench.experiment.results import Results
     from lesionbench.pipeline.images import LabelledImages
     from lesionbench.pipeline.leaderboard import Row

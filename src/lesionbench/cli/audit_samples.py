@@ -12,10 +12,10 @@ from rich.console import Console
 from rich.table import Table
 
 from lesionbench.errors import OutputError, SettingsError
-from lesionbench.evidence.memorisation import ALL, MEMORISATION_COLUMNS, PoolAudit, RealImages, audit_pool
+from lesionbench.evidence.images.memorisation import ALL, MEMORISATION_COLUMNS, PoolAudit, RealImages, audit_pool
+from lesionbench.evidence.images.thumbnails import symmetry
+from lesionbench.evidence.images.without_copies import WITHOUT_COPIES_COLUMNS, Counts, without_copies
 from lesionbench.evidence.scores import arm_name
-from lesionbench.evidence.thumbnails import symmetry
-from lesionbench.evidence.without_copies import WITHOUT_COPIES_COLUMNS, Counts, without_copies
 from lesionbench.experiment.chain import drawing
 from lesionbench.experiment.grid import arms
 from lesionbench.experiment.output import SETTINGS, refuse_inside

@@ -13,10 +13,10 @@ from pydantic import ValidationError
 from lesionbench.cli.split_table import read_split_table
 from lesionbench.cli.twins_report import picture_sections, summary
 from lesionbench.errors import DatasetError, InputError, OutputError, SettingsError, SplitError
-from lesionbench.evidence.leakage import PAIRS_COLUMNS, TWINS_COLUMNS, Divided, find_leaks, pair_rows, twin_rows
-from lesionbench.evidence.leakage import pixel_digest as digest_of
-from lesionbench.evidence.near_duplicates import LARGEST_SIDE
-from lesionbench.evidence.without_twins import WITHOUT_TWINS_COLUMNS, without_twins
+from lesionbench.evidence.images.leakage import PAIRS_COLUMNS, TWINS_COLUMNS, Divided, find_leaks, pair_rows, twin_rows
+from lesionbench.evidence.images.leakage import pixel_digest as digest_of
+from lesionbench.evidence.images.near_duplicates import LARGEST_SIDE
+from lesionbench.evidence.images.without_twins import WITHOUT_TWINS_COLUMNS, without_twins
 from lesionbench.experiment.data_folder import find_data
 from lesionbench.experiment.output import refuse_inside
 from lesionbench.experiment.prepare import DEFAULT_FOLDS
@@ -32,7 +32,7 @@ from lesionbench.report.pairs import save_pairs
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from lesionbench.evidence.leakage import Leaks
+    from lesionbench.evidence.images.leakage import Leaks
     from lesionbench.experiment.results import Results
     from lesionbench.pipeline.dataset import Dataset, LoadedDataset
     from lesionbench.pipeline.images import LabelledImages

@@ -11,7 +11,7 @@ from PIL import Image, ImageOps
 from lesionbench.builtin.folder_listing import PARTS, VALIDATION
 from lesionbench.builtin.folder_table import read_rows
 from lesionbench.errors import DatasetError, UnreadableImage
-from lesionbench.evidence.leakage import Divided, pixel_digest
+from lesionbench.evidence.images.leakage import Divided, pixel_digest
 from lesionbench.pipeline.image_files import first_of, viewed_image
 from lesionbench.plugins import did_you_mean
 

@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from lesionbench.evidence.leakage import ALL, TRAINED_ON, label_conflicts, twin_rows
-from lesionbench.evidence.thumbnails import SYMMETRY_NAMES, symmetry
+from lesionbench.evidence.images.leakage import ALL, TRAINED_ON, label_conflicts, twin_rows
+from lesionbench.evidence.images.thumbnails import SYMMETRY_NAMES, symmetry
 from lesionbench.pipeline.metrics import METRICS
 from lesionbench.report.pairs import PicturedPair
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from lesionbench.evidence.leakage import Leaks, Pair
+    from lesionbench.evidence.images.leakage import Leaks, Pair
     from lesionbench.pipeline.leaderboard import Row
 
 SHOWN = 24  # pairs of a section of the picture, at most

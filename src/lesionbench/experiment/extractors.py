@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lesionbench.errors import SettingsError
-from lesionbench.evidence.fidelity_samples import Extractor
+from lesionbench.evidence.images.fidelity_samples import Extractor
 from lesionbench.pipeline.classifier import Featuring
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from lesionbench.errors import ContractError
-from lesionbench.evidence.ms_ssim import diversity, scales_for
+from lesionbench.evidence.images.ms_ssim import diversity, scales_for
 from lesionbench.pipeline.context import derive_seed
 
 if TYPE_CHECKING:

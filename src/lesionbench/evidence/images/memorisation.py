@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from lesionbench.evidence.memorisation_measures import (
+from lesionbench.evidence.images.memorisation_measures import (
     EXACT,
     CopyThreshold,
     adversarial_accuracy,
@@ -23,15 +23,15 @@ from lesionbench.evidence.memorisation_measures import (
     membership_tpr,
     nearest_ratio,
 )
-from lesionbench.evidence.nearest import Nearest, nearest, nearest_both, nearest_other
-from lesionbench.evidence.thumbnails import thumbnails
+from lesionbench.evidence.images.nearest import Nearest, nearest, nearest_both, nearest_other
+from lesionbench.evidence.images.thumbnails import thumbnails
 
 if TYPE_CHECKING:
     from numpy.random import Generator
     from numpy.typing import NDArray
 
-    from lesionbench.evidence.memorisation_measures import Distances, Marks
-    from lesionbench.evidence.nearest import Squares
+    from lesionbench.evidence.images.memorisation_measures import Distances, Marks
+    from lesionbench.evidence.images.nearest import Squares
     from lesionbench.pipeline.images import LabelledImages, Labels
     from lesionbench.pipeline.leaderboard import Row
     from lesionbench.pipeline.training_set import Pool

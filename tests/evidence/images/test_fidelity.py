@@ -6,12 +6,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lesionbench.errors import ContractError, InputError
-from lesionbench.evidence.feature_distances import cubic_kernel, fid, frechet, kid, mmd2
-from lesionbench.evidence.fidelity import ALL, FIDELITY_COLUMNS, SyntheticPool, fidelity_rows
-from lesionbench.evidence.fidelity_samples import Extractor, Roles, kid_subset, real_side
-from lesionbench.evidence.ms_ssim import diversity, ms_ssim, scales_for
-from lesionbench.evidence.prdc import prdc
-from lesionbench.evidence.sliced_wasserstein import levels_for, projected_distance, pyramid_level, swd
+from lesionbench.evidence.images.feature_distances import cubic_kernel, fid, frechet, kid, mmd2
+from lesionbench.evidence.images.fidelity import ALL, FIDELITY_COLUMNS, SyntheticPool, fidelity_rows
+from lesionbench.evidence.images.fidelity_samples import Extractor, Roles, kid_subset, real_side
+from lesionbench.evidence.images.ms_ssim import diversity, ms_ssim, scales_for
+from lesionbench.evidence.images.prdc import prdc
+from lesionbench.evidence.images.sliced_wasserstein import levels_for, projected_distance, pyramid_level, swd
 from lesionbench.pipeline.images import LabelledImages
 from lesionbench.pipeline.leaderboard import as_csv
 
@@ -51,7 +51,7 @@ def rows_of(pool, real, seed=0, subset=None):
 def few_patches(monkeypatch):
     """Fewer patches and directions than a user's, for speed."""
     for name, value in {"PATCHES": 16, "DIRECTIONS": 32, "REPEATS": 2}.items():
-        monkeypatch.setattr(f"lesionbench.evidence.sliced_wasserstein.{name}", value)
+        monkeypatch.setattr(f"lesionbench.evidence.images.sliced_wasserstein.{name}", value)
 
 
 @pytest.fixture(scope="module")
@@ -98,7 +98,7 @@ def test_chunks_of_the_distances_change_nothing(monkeypatch):
     rng = np.random.default_rng(0)
     real, synthetic = rng.standard_normal((23, 4)), rng.standard_normal((17, 4))
     whole = prdc(real, synthetic, 3)
-    monkeypatch.setattr("lesionbench.evidence.prdc.CHUNK", 5)
+    monkeypatch.setattr("lesionbench.evidence.images.prdc.CHUNK", 5)
 
     assert whole == prdc(real, synthetic, 3)
 

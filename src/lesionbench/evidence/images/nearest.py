@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from lesionbench.evidence.thumbnails import SYMMETRIES, symmetry
+from lesionbench.evidence.images.thumbnails import SYMMETRIES, symmetry
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

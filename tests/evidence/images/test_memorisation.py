@@ -4,8 +4,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lesionbench.builtin.skin_phantom import SkinPhantom
-from lesionbench.evidence.memorisation import MEASURES, RealImages, audit_pool, equal_draws
-from lesionbench.evidence.memorisation_measures import (
+from lesionbench.evidence.images.memorisation import MEASURES, RealImages, audit_pool, equal_draws
+from lesionbench.evidence.images.memorisation_measures import (
     adversarial_accuracy,
     authentic,
     copy_threshold,
@@ -14,8 +14,8 @@ from lesionbench.evidence.memorisation_measures import (
     membership_tpr,
     nearest_ratio,
 )
-from lesionbench.evidence.nearest import nearest, nearest_both, nearest_other
-from lesionbench.evidence.thumbnails import symmetry
+from lesionbench.evidence.images.nearest import nearest, nearest_both, nearest_other
+from lesionbench.evidence.images.thumbnails import symmetry
 from lesionbench.pipeline.images import LabelledImages
 from lesionbench.pipeline.training_set import Pool
 
@@ -139,8 +139,8 @@ def test_the_search_in_blocks_finds_the_same(monkeypatch):
     ones, others = (random.integers(0, 256, (n, 8, 8, 1)).astype(np.float32) for n in (50, 30))
     at_once = nearest_both(ones, others, seconds=True)
 
-    monkeypatch.setattr("lesionbench.evidence.nearest.AT_ONCE", 100)
-    monkeypatch.setattr("lesionbench.evidence.nearest.PIXELS_AT_ONCE", 200)
+    monkeypatch.setattr("lesionbench.evidence.images.nearest.AT_ONCE", 100)
+    monkeypatch.setattr("lesionbench.evidence.images.nearest.PIXELS_AT_ONCE", 200)
     in_blocks = nearest_both(ones, others, seconds=True)
 
     for one, other in zip(at_once, in_blocks, strict=True):

@@ -11,7 +11,7 @@ from PIL import Image
 from scipy.ndimage import gaussian_filter
 
 from lesionbench.errors import SplitError
-from lesionbench.evidence.leakage import (
+from lesionbench.evidence.images.leakage import (
     PAIRS_COLUMNS,
     TWINS_COLUMNS,
     Divided,
@@ -21,9 +21,9 @@ from lesionbench.evidence.leakage import (
     pixel_digest,
     twin_rows,
 )
-from lesionbench.evidence.near_duplicates import near_duplicates
-from lesionbench.evidence.thumbnails import SYMMETRIES, inverse, symmetry, thumbnails
-from lesionbench.evidence.without_twins import WITHOUT_TWINS_COLUMNS, without_twins
+from lesionbench.evidence.images.near_duplicates import near_duplicates
+from lesionbench.evidence.images.thumbnails import SYMMETRIES, inverse, symmetry, thumbnails
+from lesionbench.evidence.images.without_twins import WITHOUT_TWINS_COLUMNS, without_twins
 from lesionbench.pipeline.leaderboard import ArmResult, as_csv
 from lesionbench.pipeline.predictions import Predictions
 

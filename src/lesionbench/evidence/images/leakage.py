@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from lesionbench.errors import SplitError
-from lesionbench.evidence.near_duplicates import near_duplicates
-from lesionbench.evidence.thumbnails import SYMMETRY_NAMES, inverse
+from lesionbench.evidence.images.near_duplicates import near_duplicates
+from lesionbench.evidence.images.thumbnails import SYMMETRY_NAMES, inverse
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence

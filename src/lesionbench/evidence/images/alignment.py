@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from lesionbench.evidence.thumbnails import thumbnails
+from lesionbench.evidence.images.thumbnails import thumbnails
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

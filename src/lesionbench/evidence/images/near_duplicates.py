@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from lesionbench.evidence.alignment import aligned_similarity, detail
-from lesionbench.evidence.thumbnails import SYMMETRIES, resampled, symmetry, thumbnails
+from lesionbench.evidence.images.alignment import aligned_similarity, detail
+from lesionbench.evidence.images.thumbnails import SYMMETRIES, resampled, symmetry, thumbnails
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from lesionbench.evidence.feature_distances import fid, kid
-from lesionbench.evidence.fidelity_samples import (
+from lesionbench.evidence.images.feature_distances import fid, kid
+from lesionbench.evidence.images.fidelity_samples import (
     LEAST,
     PAIRS,
     RealSide,
@@ -18,9 +18,9 @@ from lesionbench.evidence.fidelity_samples import (
     sample,
     similarity,
 )
-from lesionbench.evidence.ms_ssim import WINDOW, scales_for
-from lesionbench.evidence.prdc import prdc
-from lesionbench.evidence.sliced_wasserstein import COARSEST, levels_for, swd
+from lesionbench.evidence.images.ms_ssim import WINDOW, scales_for
+from lesionbench.evidence.images.prdc import prdc
+from lesionbench.evidence.images.sliced_wasserstein import COARSEST, levels_for, swd
 from lesionbench.pipeline.context import derive_seed
 
 if TYPE_CHECKING:
