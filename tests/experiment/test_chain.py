@@ -7,8 +7,18 @@ import numpy as np
 import pytest
 
 from lesionbench.errors import SettingsError
-from lesionbench.experiment.chain import Draw, Link, canonical, described, draws, parse_chain
-from lesionbench.experiment.grid import Arm, PoolJob, arms, cells, pool_size, slug
+from lesionbench.experiment.chain import (
+    Draw,
+    Link,
+    canonical,
+    controls,
+    described,
+    drawing,
+    draws,
+    held_back,
+    parse_chain,
+)
+from lesionbench.experiment.grid import Arm, PoolJob, arms, cells, pool_jobs, pool_size, slug
 from lesionbench.experiment.settings import Experiment
 
 RUN = ("run", "--dataset", "spy-dots", "--classifier", "spy-centroids", "--positive-class", "b", "--seeds", 1)
@@ -51,6 +61,10 @@ def test_every_augmenter_of_a_chain_is_spelled_in_one_way():
         ("a@9+b@3", 60, "a@9+b", 3, [("a", 9), ("b", 3)]),
         ("a+b@3", 60, "a@60+b", 3, [("a", 60), ("b", 3)]),
         ("a+b@60", 60, "a+b", 60, [("a", 60), ("b", 60)]),
+        ("shuffled:a", 60, "shuffled:a", 60, [("a", 60, True)]),
+        ("a+shuffled:b@9", 60, "a@60+shuffled:b", 9, [("a", 60), ("b", 9, True)]),
+        ("real-holdout@9", 60, "real-holdout", 9, [("real-holdout", 9)]),
+        ("real-holdout@9+a", 60, "real-holdout@9+a", 60, [("real-holdout", 9), ("a", 60)]),
     ],
 )
 def test_an_arm_is_named_after_its_chain_and_the_dose_of_its_last_link(text, dose, name, shown, drawn):
@@ -244,3 +258,62 @@ def test_a_package_brings_a_data_command(with_spies):
     assert "count-dots" in listed.stdout
     assert done.stdout == "4 dots\n"
     assert refused.stderr == "lesionbench: a number of dots is 0 or more, not -1\n"
+
+
+def test_controls_are_added_for_every_augmenter_that_is_none_itself():
+    added = controls(["a[x=1]", "a+b@5", "oversample"], [0, 60, 480])
+
+    assert added == ["oversample", "noise", "shuffled:a[x=1]", "a+shuffled:b@5", "real-holdout@60"]
+    assert "real-holdout@60" not in controls(["a", "real-holdout@7"], [60])
+
+
+def test_a_shuffled_arm_draws_on_the_same_pool_as_the_arm_itself():
+    arm, control = (Arm(text, 60, "c", draws=draws(text, 60)) for text in ("a", "shuffled:a"))
+
+    assert pool_jobs(arm.draws, 0, 1) == pool_jobs(control.draws, 0, 1) == (PoolJob("a", 0, 1),)
+
+
+def test_what_is_held_back_is_told_to_every_later_link():
+    chain = draws("real-holdout@9+a", 60)
+
+    assert (held_back(chain), drawing(chain)) == (9, (Draw("a", 60),))
+    assert pool_jobs(chain, 0, 1) == (PoolJob("a", 0, 1, (Draw("real-holdout", 9),)),)
+
+
+def notes(folder, role):
+    """How many images each fit of this role was given, by the folder of the fit."""
+    found = {}
+    for path in folder.iterdir():
+        for line in path.read_text().splitlines():
+            noted, digests = json.loads(line)
+            if noted == role:
+                found.setdefault(path.name, []).append(len(digests))
+    return found
+
+
+def test_an_arm_with_real_images_held_back_learns_from_the_rest(with_spies):
+    folder = with_spies.cwd / "notes"
+    folder.mkdir()
+    with_spies.environment["SPY_NOTES"] = str(folder)
+    chain = ("--augmenter", "real-holdout", "--augmenter", "real-holdout@5+spy-copies")
+    with_spies(*RUN, *chain, "--synthetic", 5, "--out", "o")
+
+    real, synthetic = (
+        {name.partition("_fold")[0]: counts[0] for name, counts in notes(folder, role).items()}
+        for role in ("train", "synthetic")
+    )
+    whole = real["none_spy-centroids"]
+    assert real["real-holdout-5_spy-centroids"] == whole - 10  # five of each of two classes
+    assert real["real-holdout@5+spy-copies-5_spy-centroids"] == whole - 10
+    assert synthetic["real-holdout@5+spy-copies-5_spy-centroids"] == 10
+    assert notes(folder, "fit")["real-holdout@5+spy-copies_fold0_seed1"] == [whole - 10]  # the augmenter's own fit
+
+
+def test_several_classifier_seeds_share_one_augmenter_fit(with_spies):
+    with_spies(*RUN, "--augmenter", "spy-copies", "--synthetic", 5, "--classifier-seeds", 2, "--out", "o")
+
+    with (with_spies.cwd / "o" / "cells.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert ["1", "1", "2", "2"] == sorted(row["classifier_repeat"] for row in rows)
+    assert 1 == len({row["augmenter_seed"] for row in rows if row["augmenter_seed"]})
+    assert 2 == len({row["classifier_seed"] for row in rows})

@@ -44,6 +44,49 @@ class Means(Classifier):
         return self.predictor(means + generator.normal(0, 0.01, means.shape))
 
 
+class SavingPredictor(MeansPredictor):
+    def features(self, images):
+        return features(images)
+
+    def save(self, folder):
+        np.save(folder / "means.npy", self.means)
+
+
+class Saves(Means):
+    predictor: ClassVar[type] = SavingPredictor
+
+    def load(self, folder):
+        return self.predictor(np.load(folder / "means.npy"))
+
+
+class RoundingPredictor(SavingPredictor):
+    def save(self, folder):
+        np.save(folder / "means.npy", self.means.round())
+
+
+class SavesRounded(Saves):
+    predictor: ClassVar[type] = RoundingPredictor
+
+
+class PicklingPredictor(SavingPredictor):
+    def save(self, folder):
+        super().save(folder)
+        (folder / "means.pkl").write_bytes(b"")
+
+
+class SavesAPickle(Saves):
+    predictor: ClassVar[type] = PicklingPredictor
+
+
+class Float32Predictor(SavingPredictor):
+    def features(self, images):
+        return features(images).astype(np.float32)
+
+
+class FeaturesInFloat32(Saves):
+    predictor: ClassVar[type] = Float32Predictor
+
+
 class EditsTheTrainingImages(Means):
     def fit(self, train, context):
         train.real.images[0] = 0
@@ -217,6 +260,9 @@ BROKEN = {
     with_predictor("EditsTheImages", score_and_edit): {"predict_leaves_its_images_alone"},
     with_predictor("ReseedsNumpy", score_and_reseed_numpy): {"predict_leaves_global_state_alone"},
     with_predictor("CannotScoreNothing", score_some): {"no_images_give_no_scores"},
+    SavesRounded: {"a_saved_predictor_scores_as_before"},
+    SavesAPickle: {"a_saved_predictor_scores_as_before"},
+    FeaturesInFloat32: {"a_saved_predictor_scores_as_before"},
 }
 
 
@@ -229,8 +275,9 @@ def torch_as_it_was():
 
 
 @pytest.mark.parametrize("check", classifier_checks(), ids=lambda check: check.__name__)
-def test_a_correct_classifier_keeps_the_contract(check):
-    check(Means)
+@pytest.mark.parametrize("correct", [Means, Saves])
+def test_a_correct_classifier_keeps_the_contract(correct, check):
+    check(correct)
 
 
 @pytest.mark.parametrize("broken", BROKEN, ids=lambda broken: broken.__name__)

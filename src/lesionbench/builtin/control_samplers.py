@@ -79,8 +79,8 @@ class ClassBlindNoise:
         return cls(images.mean(axis=(0, 1, 2)), images.std(axis=(0, 1, 2)), (height, width, channels))
 
     def sample(self, label: int, count: int, seed: int) -> Images:
-        """`count` images of noise, uint8 (count, H, W, C), whatever the label."""
-        drawn = np.random.default_rng(seed).standard_normal((count, *self.shape), np.float32)
+        """`count` images of noise, uint8 (count, H, W, C); other ones for another label, and no different."""
+        drawn = np.random.default_rng([seed, label]).standard_normal((count, *self.shape), np.float32)
         levels = np.clip(np.rint(drawn * self.deviation + self.mean), 0, 255)
         return levels.astype(np.uint8)
 

@@ -73,9 +73,9 @@ class TwoWay:
 def two_way(pulls: Pulls, like: ArmScores) -> TwoWay:
     """The mean over repeats and its two-way variance.
 
-    Patients: the squared pulls of groups, each the mean over repeats. Training: the spread of a fold's repeats less half
-    of what their images' noise alone would make; with several folds also how much more the folds differ than their
-    groups alone would make them, and the larger counts.
+    Patients: the squared pulls of groups, each the mean over repeats. Training: the spread of a fold's repeats, less
+    half of what their images' noise alone would make; with several folds also how much more the folds differ than
+    their groups alone would make them, and the larger counts.
     """
     by_group = _sums(pulls.pulls, like.groups)  # (R, G)
     patients = float((by_group.mean(axis=0) ** 2).sum())
