@@ -187,7 +187,7 @@ def test_other_judging_is_kept_and_a_wrong_one_changes_nothing(with_spies):
     ("arguments", "said"),
     [
         (("--baseline", "nobody"), "the baseline must be an arm of the run"),
-        (("--augmenter", "real-holdout@30"), "write real-holdout@"),
+        (("--augmenter", "real-holdout@30"), "write --augmenter real-holdout@"),
         (("--augmenter", "spy-copies+real-holdout"), "stands first"),
         (("--augmenter", "shuffled:none"), "draws none"),
         (("--augmenter", "shuffled:real-holdout"), "none to shuffle"),

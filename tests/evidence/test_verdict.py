@@ -106,6 +106,10 @@ def test_letters_say_of_every_pair_whether_it_differs(flags):
     assert all(bool(set(found[i]) & set(found[j])) == (not differ[i][j]) for i, j in pairs)
 
 
+def rng_scores(*shape):
+    return np.random.default_rng(3).random(shape)
+
+
 def compared(arms, judging=JUDGING):
     return comparison_rows(arms, find_baselines(arms, judging.baseline), judging, draws_of(arms))
 
@@ -169,6 +173,10 @@ def test_a_missing_class_a_single_patient_and_a_baseline_that_is_not_done_give_r
 
     assert "there is none" in compared(list(only))[0]["reason"]
     assert "one group" in compared(patient)[0]["reason"]
+    fold = [
+        arm([0, 1] * 20 + [0] * 20, rng_scores(2, 60), None, [0] * 40 + [1] * 20, name) for name in ("none", "made")
+    ]
+    assert "no resampled t-test, in fold 1" in compared(fold)[0]["reason"]
     assert "none is not done" in compared([alone])[0]["reason"]
 
 

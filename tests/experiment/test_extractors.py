@@ -79,9 +79,9 @@ def text(path):
     ("write", "message"),
     [
         (lambda path: None, "there is no file .*net.pt with a network"),
-        (text, r"saved with torch.export.save \(.pt2\) or torch.jit.save, but of .*net.pt: it is none of these"),
+        (text, r"saved with torch.export.save \(.pt2\) or torch.jit.save, but .*net.pt is not: it is neither"),
         (weights, "it holds weights without their network"),
-        (lambda path: path.mkdir(), "it is none of these"),
+        (lambda path: path.mkdir(), "it is neither"),
     ],
 )
 def test_a_file_without_a_network_is_refused(write, message, tmp_path):

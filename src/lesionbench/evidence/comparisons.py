@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,15 +14,16 @@ from lesionbench.errors import NotKnown
 from lesionbench.evidence.bootstrap import resampled
 from lesionbench.evidence.controls import is_control
 from lesionbench.evidence.paired import mcnemar, nadeau_bengio
-from lesionbench.evidence.pulls import auc_pulls, pulls_of
+from lesionbench.evidence.pulls import pulls_of
 from lesionbench.evidence.scores import matched
 from lesionbench.evidence.two_way import two_way
 from lesionbench.evidence.verdict import ALPHA, holm, judge, tie_groups
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from lesionbench.evidence.bootstrap import Draws
+    from lesionbench.evidence.pulls import Pulls
     from lesionbench.evidence.scores import ArmScores
     from lesionbench.evidence.two_way import TwoWay
     from lesionbench.pipeline.leaderboard import Row
@@ -84,75 +87,104 @@ def comparison_rows(
     arms: Sequence[ArmScores], baselines: dict[str, ArmScores], judging: Judging, draws: Draws | None
 ) -> list[Row]:
     """A row an arm that is no baseline: the arm's columns and the COMPARISONS_COLUMNS, sorted as the leaderboard."""
-    rows: list[Row] = []
-    differences: list[TwoWay | None] = []
-    for one in arms:
-        if one.name == judging.baseline:
-            continue
-        row, difference = _compared(one, baselines.get(str(one.arm["classifier"])), judging, draws)
-        rows.append(row)
-        differences.append(difference)
-    for family in {row["family"] for row in rows}:
-        of_family = [place for place, row in enumerate(rows) if row["family"] == family and differences[place]]
-        adjusted = holm([float(str(rows[place]["p"])) for place in of_family])
-        for place, p_holm in zip(of_family, adjusted, strict=True):
-            difference = differences[place]
-            assert difference is not None
-            judged = judge(difference, p_holm, judging.margin)
-            rows[place] |= {"p_holm": p_holm, "verdict": judged.verdict, "reason": judged.reason}
-            rows[place]["test_groups_needed"] = judged.groups_needed
-    for row in rows:
-        row |= {
-            column: f"{row[column]:.3g}" for column in P_COLUMNS if row[column] is not None
-        }  # 4 decimals are too few
-    return rows
+    compared = [
+        _compared(one, baselines.get(str(one.arm["classifier"])), judging, draws)
+        for one in arms
+        if one.name != judging.baseline
+    ]
+    for family in ("augmenter", "control"):
+        _judge([one for one in compared if one.row["family"] == family], judging.margin)
+    for one in compared:
+        one.row["reason"] = "; ".join(dict.fromkeys(one.reasons))
+        for column in P_COLUMNS:  # four decimals would be too few
+            if one.row[column] is not None:
+                one.row[column] = f"{one.row[column]:.3g}"
+    return [one.row for one in compared]
 
 
-def _compared(
-    one: ArmScores, baseline: ArmScores | None, judging: Judging, draws: Draws | None
-) -> tuple[Row, TwoWay | None]:
+@dataclass
+class _Compared:
+    """One arm's row as it grows, the difference that is judged, where it is known, and why fields are empty."""
+
+    row: Row
+    difference: TwoWay | None = None
+    reasons: list[str] = field(default_factory=list)
+
+
+def _judge(family: Sequence[_Compared], margin: float) -> None:
+    """Give every arm of a family its verdict, its p-value adjusted for the others."""
+    known = [(one, one.difference) for one in family if one.difference is not None]
+    for (one, difference), p_holm in zip(known, holm([found.p_value() for _, found in known]), strict=True):
+        judged = judge(difference, p_holm, margin)
+        one.row |= {"p_holm": p_holm, "verdict": judged.verdict, "test_groups_needed": judged.groups_needed}
+        one.reasons.insert(0, judged.reason)
+
+
+def _compared(one: ArmScores, baseline: ArmScores | None, judging: Judging, draws: Draws | None) -> _Compared:
     row: Row = {**one.arm, **dict.fromkeys(COMPARISONS_COLUMNS), "baseline": judging.baseline}
-    row |= {"judged_by": judging.judged_by, "verdict": "cannot tell"}
+    row |= {"judged_by": judging.judged_by, "verdict": "cannot tell", "seeds": 0}
     row["family"] = "control" if is_control(str(one.arm["augmenter"])) else "augmenter"
     if baseline is None:
-        return row | {"seeds": 0, "reason": f"the baseline {judging.baseline} is not done"}, None
+        return _Compared(row, reasons=[f"the baseline {judging.baseline} is not done"])
     one, baseline = matched(one, baseline)
     if not one.repeats:
-        return row | {"seeds": 0, "reason": f"no seed is done in both the arm and {judging.baseline}"}, None
+        return _Compared(row, reasons=[f"no seed is done in both the arm and {judging.baseline}"])
     row |= {"seeds": len(one.repeats), "n_test": len(one.labels), "n_groups": len(np.unique(one.groups))}
-    reasons: list[str] = []
-    for side in SIDES:
-        row |= _side(side, one, baseline, draws, reasons)
-    row |= _auc(one, baseline, reasons)
-    row |= _resampled_t(one, baseline, judging)
+    found = _Compared(row)
+    parts: list[Callable[[], Row]] = [
+        *(partial(_bootstrapped, side, one, baseline, draws) for side in SIDES),
+        *(partial(_mcnemar, side, one, baseline) for side in SIDES),
+        partial(_auc, one, baseline),
+        partial(_resampled_t, one, baseline, judging),
+    ]
+    for part in parts:
+        try:
+            row |= part()
+        except NotKnown as unknown:
+            found.reasons.append(str(unknown))
     try:
-        pulls = pulls_of(judging.judged_by, one).minus(pulls_of(judging.judged_by, baseline))
+        found.difference = two_way(pulls_of(judging.judged_by, one).minus(pulls_of(judging.judged_by, baseline)), one)
     except NotKnown as unknown:
-        return row | {"reason": str(unknown)}, None
-    difference = two_way(pulls, one)
-    row |= {"difference": difference.estimate, "standard_error": difference.error}
-    row |= {"patients_error": math.sqrt(difference.patients), "p": difference.p_value()}
-    row["training_error"] = None if difference.training is None else math.sqrt(difference.training)
-    row["low"], row["high"] = difference.interval()
-    return row, difference
-
-
-def _side(side: str, one: ArmScores, baseline: ArmScores, draws: Draws | None, reasons: list[str]) -> Row:
-    """The difference in one rate with its paired bootstrap interval, and McNemar's test on its images."""
-    found: Row = {}
-    try:
-        if draws is None:
-            raise NotKnown("all test images are of one group")
-        difference = resampled(side, one, draws).minus(resampled(side, baseline, draws))
-        found[f"{side}_difference"] = difference.estimate
-        found[f"{side}_low"], found[f"{side}_high"] = difference.percentile()
-    except NotKnown as unknown:
-        reasons.append(str(unknown))
-    among = _images_of(side, one)
-    if among is not None and among.any():
-        test = mcnemar(one, baseline, among)
-        found |= {f"{side}_only_arm_right": test.b, f"{side}_only_baseline_right": test.c, f"{side}_mcnemar_p": test.p}
+        found.reasons.insert(0, str(unknown))
+    else:
+        row |= _described(found.difference)
     return found
+
+
+def _described(difference: TwoWay) -> Row:
+    low, high = difference.interval()
+    training = difference.training
+    return {
+        "difference": difference.estimate,
+        "low": low,
+        "high": high,
+        "standard_error": difference.error,
+        "patients_error": math.sqrt(difference.patients),
+        "training_error": None if training is None else math.sqrt(training),
+        "p": difference.p_value(),
+    }
+
+
+def _bootstrapped(side: str, one: ArmScores, baseline: ArmScores, draws: Draws | None) -> Row:
+    """The difference in one rate with its paired bootstrap interval; raises NotKnown."""
+    if draws is None:
+        raise NotKnown("all test images are of one group, so there is no bootstrap")
+    difference = resampled(side, one, draws).minus(resampled(side, baseline, draws))
+    if np.isnan(difference.estimate):
+        raise NotKnown(f"no test image is there for the {side}")
+    row: Row = {f"{side}_difference": difference.estimate}
+    with suppress(NotKnown):  # both arms answer alike in every resample
+        row[f"{side}_low"], row[f"{side}_high"] = difference.percentile()
+    return row
+
+
+def _mcnemar(side: str, one: ArmScores, baseline: ArmScores) -> Row:
+    """McNemar's test on the images of one side; no fields where it has none."""
+    among = _images_of(side, one)
+    if among is None or not among.any():
+        return {}
+    test = mcnemar(one, baseline, among)
+    return {f"{side}_only_arm_right": test.b, f"{side}_only_baseline_right": test.c, f"{side}_mcnemar_p": test.p}
 
 
 def _images_of(side: str, one: ArmScores) -> Any:
@@ -162,17 +194,9 @@ def _images_of(side: str, one: ArmScores) -> Any:
     return (one.labels == one.positive) == (side == "sensitivity")
 
 
-def _auc(one: ArmScores, baseline: ArmScores, reasons: list[str]) -> Row:
+def _auc(one: ArmScores, baseline: ArmScores) -> Row:
     """The difference in AUC with DeLong's interval and p-value: of the test images alone, as DeLong has it."""
-    try:
-        if one.positive is not None:
-            pulls = auc_pulls(one, one.positive).minus(auc_pulls(baseline, one.positive))
-        else:
-            pulls = pulls_of("auc", one).minus(pulls_of("auc", baseline))
-    except NotKnown as unknown:
-        reasons.append(str(unknown))
-        return {}
-    return delong(two_way(pulls, one))
+    return delong(two_way(pulls_of("auc", one).minus(pulls_of("auc", baseline)), one))
 
 
 def delong(difference: TwoWay) -> Row:
@@ -187,18 +211,20 @@ def delong(difference: TwoWay) -> Row:
 
 
 def _resampled_t(one: ArmScores, baseline: ArmScores, judging: Judging) -> Row:
-    """Nadeau and Bengio's test over every fold and repeat; empty where a fold has no image of a class."""
-    differences = []
+    """Nadeau and Bengio's test over every fold and repeat; raises NotKnown where a fold has no image of a class."""
+    differences: list[float] = []
     for fold in np.unique(one.folds):
-        try:
-            of_arm, of_baseline = (pulls_of(judging.judged_by, part.of_fold(int(fold))) for part in (one, baseline))
-        except NotKnown:
-            return {}
+        of_arm, of_baseline = (_in_fold(judging.judged_by, part, int(fold)) for part in (one, baseline))
         differences += (of_arm.estimates - of_baseline.estimates).tolist()
     test = nadeau_bengio(differences, judging.train, judging.test)
-    if test is None:
-        return {}
-    return {f"nadeau_bengio_{name}": getattr(test, name) for name in ("t", "p", "low", "high")}
+    return {f"nadeau_bengio_{name}": getattr(test, name) for name in ("t", "p", "low", "high")} if test else {}
+
+
+def _in_fold(metric: str, one: ArmScores, fold: int) -> Pulls:
+    try:
+        return pulls_of(metric, one.of_fold(fold))
+    except NotKnown as unknown:
+        raise NotKnown(f"no resampled t-test, in fold {fold}: {unknown}") from None
 
 
 def letters(arms: Sequence[ArmScores], judged_by: str) -> list[str]:

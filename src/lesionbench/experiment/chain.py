@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 BASELINE = "none"
 HOLDOUT = "real-holdout"
 SHUFFLED = "shuffled:"
+MOST_HELD_BACK = 60  # by the control arms, unless another number is asked for
 
 
 @dataclass(frozen=True)
@@ -94,7 +95,7 @@ def controls(texts: Sequence[str], doses: Sequence[int]) -> list[str]:
             shuffled.append("+".join([*(link.text for link in before), replace(last, shuffled=True).text]))
     positive = [dose for dose in doses if dose]
     held = any(parse_chain(text)[0].augmenter == HOLDOUT for text in texts)
-    holdout = [f"{HOLDOUT}@{min(positive)}"] if positive and not held else []
+    holdout = [f"{HOLDOUT}@{min(MOST_HELD_BACK, *positive)}"] if positive and not held else []
     return ["oversample", "noise", *shuffled, *holdout]
 
 

@@ -59,7 +59,7 @@ def _network(path: Path) -> Network:
     except FileNotFoundError:
         raise SettingsError(f"there is no file {path} with a network; --features names an existing one") from None
     except (OSError, zipfile.BadZipFile):
-        raise _no_network(path, "it is none of these") from None
+        raise _no_network(path, "it is neither") from None
     exported = "archive_format" in inside
     if not exported and "constants.pkl" not in inside:
         raise _no_network(path, "it holds weights without their network")
@@ -81,7 +81,7 @@ def _network(path: Path) -> Network:
 
 def _no_network(path: Path, why: str) -> SettingsError:
     return SettingsError(
-        f"--features names a network saved with torch.export.save (.pt2) or torch.jit.save, but of {path}: {why}"
+        f"--features names a network saved with torch.export.save (.pt2) or torch.jit.save, but {path} is not: {why}"
     )
 
 

@@ -58,8 +58,8 @@ def hold_back(images: LabelledImages, per_class: int, seed: int) -> LabelledImag
         own = np.flatnonzero(images.labels == label)
         if len(own) <= per_class:
             raise SplitError(
-                f"held back are fewer images than a class has, but class {name!r} has {len(own)} and real-holdout "
-                f"holds {per_class} back; write real-holdout@{max(1, len(own) // 2)} or fewer"
+                f"a class keeps at least one training image, but {name!r} has {len(own)} and real-holdout holds "
+                f"{per_class} back; write --augmenter real-holdout@{max(1, len(own) // 2)} or fewer"
             )
         kept[np.random.default_rng([seed, label]).permutation(own)[:per_class]] = False
     return images.take(kept)

@@ -44,7 +44,7 @@ def fit_network(settings: TorchvisionClassifier, train: TrainingSet, context: Ru
 def load_network(settings: TorchvisionClassifier, folder: Path) -> TorchPredictor:
     """The predictor that was saved in this folder."""
 
-    def network(channels: int, classes: int) -> nn.Module:  # grey images are made colour inside it
+    def network(_: int, classes: int) -> nn.Module:  # whatever the channels: grey images are made colour inside it
         return prepared(settings, make_network(settings, 1 if classes == 2 else classes))
 
     return TorchPredictor.load(folder, network, settings.size)
