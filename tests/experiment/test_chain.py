@@ -263,8 +263,8 @@ def test_a_package_brings_a_data_command(with_spies):
 def test_controls_are_added_for_every_augmenter_that_is_none_itself():
     added = controls(["a[x=1]", "a+b@5", "oversample"], [0, 60, 480])
 
-    assert added == ["oversample", "noise", "shuffled:a[x=1]", "a+shuffled:b@5", "real-holdout@60"]
-    assert "real-holdout@60" not in controls(["a", "real-holdout@7"], [60])
+    assert added == ["oversample", "noise", "shuffled:a[x=1]", "a+shuffled:b@5", "real-holdout@20"]
+    assert "real-holdout@20" not in controls(["a", "real-holdout@7"], [60])
 
 
 def test_a_shuffled_arm_draws_on_the_same_pool_as_the_arm_itself():

@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 from lesionbench.evidence.comparison import comparison_table
+from lesionbench.evidence.controls import is_control
 from lesionbench.evidence.scores import arm_name
 
 if TYPE_CHECKING:
@@ -60,9 +61,11 @@ def print_verdicts(rows: list[Row]) -> None:
 
 
 def print_doses(rows: list[Row]) -> None:
-    """Print, for every augmenter with several doses, how much is enough."""
+    """Print, for every augmenter with several doses that is no control, how much is enough."""
     console = _console(160)
     for row in rows:
+        if is_control(str(row["augmenter"])):
+            continue
         enough = row["smallest_not_inferior_dose"]
         told = f"{row['augmenter']}: " + (
             f"dose {enough} is enough (not inferior to the best dose by {_points(row['margin'], sign=False)} points)"
