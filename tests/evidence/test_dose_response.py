@@ -45,7 +45,7 @@ def test_where_no_dose_does_anything_0_is_enough():
 
 
 def test_where_only_large_doses_help_a_large_one_is_needed():
-    _, choice = told((0.0, 0.1, 0.3, 2.0, 2.1))
+    _, choice = told((0.0, 0.1, 0.3, 2.0, 2.0), margin=0.05)
 
     assert choice["smallest_not_inferior_dose"] == 240
     assert choice["chosen_dose"] in (240, 480)

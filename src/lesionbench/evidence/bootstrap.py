@@ -12,7 +12,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy.stats import norm
+from scipy.special import ndtr, ndtri
 
 from lesionbench.errors import NotKnown
 from lesionbench.pipeline.metrics import predicted_labels
@@ -79,9 +79,9 @@ class Resampled:
         scale = float((deviations**2).sum()) ** 1.5
         if not 0 < below < 1 or not scale:
             raise NotKnown("a BCa interval needs resamples on both sides of the estimate, but all are on one")
-        bias, acceleration = norm.ppf(below), float((deviations**3).sum()) / (6 * scale)
-        tail = norm.ppf([(1 - confidence) / 2, (1 + confidence) / 2])
-        levels = norm.cdf(bias + (bias + tail) / (1 - acceleration * (bias + tail)))
+        bias, acceleration = ndtri(below), float((deviations**3).sum()) / (6 * scale)
+        tail = ndtri([(1 - confidence) / 2, (1 + confidence) / 2])
+        levels = ndtr(bias + (bias + tail) / (1 - acceleration * (bias + tail)))
         low, high = np.quantile(values, levels)
         return float(low), float(high)
 

@@ -9,6 +9,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from scipy.special import ndtr, ndtri
 
 from lesionbench.errors import NotKnown
 from lesionbench.evidence.bootstrap import resampled
@@ -201,11 +202,9 @@ def _auc(one: ArmScores, baseline: ArmScores) -> Row:
 
 def delong(difference: TwoWay) -> Row:
     """DeLong's normal test: the training's part of the variance is left out."""
-    from scipy.stats import norm
-
     error = float(np.sqrt(difference.patients))
-    half = norm.ppf(0.975) * error
-    p_value = float(2 * norm.sf(abs(difference.estimate) / error)) if error else float(not difference.estimate)
+    half = ndtri(0.975) * error
+    p_value = float(2 * ndtr(-abs(difference.estimate) / error)) if error else float(not difference.estimate)
     ends = {"auc_low": difference.estimate - half, "auc_high": difference.estimate + half}
     return {"auc_difference": difference.estimate, **ends, "auc_delong_p": p_value}
 

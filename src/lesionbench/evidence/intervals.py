@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy.stats import norm
+from scipy.special import ndtri
 from statsmodels.stats.proportion import proportion_confint
 
 from lesionbench.errors import NotKnown
@@ -76,7 +76,7 @@ def logit_interval(area: float, error: float) -> Interval:
     """The interval of an AUC that ends inside 0 and 1; raises NotKnown at 0 and 1, where a logit has no end."""
     if not 0 < area < 1:
         raise NotKnown(f"an AUC of {area:.0f} has no DeLong interval: its variance is 0")
-    half = norm.ppf(0.975) * error / (area * (1 - area))
+    half = ndtri(0.975) * error / (area * (1 - area))
     logit = np.log(area / (1 - area))
     return float(1 / (1 + np.exp(half - logit))), float(1 / (1 + np.exp(-half - logit)))
 

@@ -131,9 +131,9 @@ class Tables:
 
 def write_tables(out: Path) -> Tables:
     """Make every table that is a function of the predictions in `out`."""
+    results = read_results(out)
     from lesionbench.evidence.tables import TABLES, evidence  # statsmodels and scipy are slow to import
 
-    results = read_results(out)
     write_confusion(out, results.found)
     by_arm = results.arms()
     told = evidence(by_arm, judging(results), results.experiment.operating_point)
