@@ -207,6 +207,8 @@ SETTINGS = [
     {"groups": 150, "per_group": 3},
     {"groups": 200, "folds": 5, "fold_luck": 0.1},
     {"groups": 200, "folds": 5, "repeats": 1, "fold_luck": 0.1},
+    {"groups": 300, "repeats": 2, "luck": 0.5},
+    {"groups": 200, "folds": 3, "repeats": 1, "fold_luck": 0.2},
 ]
 
 
@@ -222,8 +224,9 @@ def false_alarms(shape, experiments, effects, seed=0):
     return alarms / experiments, float(np.mean(held))
 
 
-def test_without_an_effect_few_experiments_find_help():
-    alarms, held = false_alarms({"groups": 120}, 60, (0.0,) * 4)
+@pytest.mark.parametrize("shape", [{"repeats": 3}, {"repeats": 2, "luck": 0.5}, {"folds": 2, "repeats": 1}], ids=str)
+def test_without_an_effect_few_experiments_find_help(shape):
+    alarms, held = false_alarms({"groups": 120, **shape}, 40, (0.0,) * 4)
 
     assert alarms <= 0.1
     assert held >= 0.9
@@ -238,4 +241,4 @@ def test_without_an_effect_at_most_5_percent_of_experiments_find_help(shape):
     print(shape, f"helps in {alarms:.1%} of experiments; intervals of differences hold 0 in {held:.1%}")
 
     assert alarms <= 0.05
-    assert 0.93 <= held <= 0.975
+    assert 0.93 <= held <= 0.98
