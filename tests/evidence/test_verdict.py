@@ -72,6 +72,13 @@ def test_with_the_patients_that_are_needed_the_margin_would_be_seen_with_80_perc
     assert judge(found, 1.0, 0.02).groups_needed == needed
 
 
+def test_a_difference_near_the_margin_says_that_it_is_not_sure_among_so_many_arms():
+    judged = judge(difference(-0.015, error=0.004, groups=2000), 0.06, 0.02)
+
+    assert (judged.verdict, judged.groups_needed) == ("cannot tell", None)
+    assert "p 0.0600 after Holm" in judged.reason
+
+
 def test_no_number_of_patients_is_named_where_training_hides_the_margin():
     judged = judge(difference(0.0, error=0.05, training=0.0024), 1.0, 0.02)
 

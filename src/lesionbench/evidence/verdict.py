@@ -54,7 +54,7 @@ def judge(difference: TwoWay, adjusted_p: float, margin: float) -> Judged:
         return Judged("no difference", f"smaller than the margin of {margin:g}{real}")
     if adjusted_p < ALPHA:
         return Judged("helps" if difference.estimate > 0 else "harms", f"p {shown_p(adjusted_p)} after Holm")
-    return _cannot_tell(difference, margin)
+    return _cannot_tell(difference, adjusted_p, margin)
 
 
 def _too_few(margin: float) -> Judged:
@@ -68,7 +68,7 @@ def shown_p(p_value: float) -> str:
     return "below 0.0001" if p_value < 0.0001 else f"{p_value:.4f}"
 
 
-def _cannot_tell(difference: TwoWay, margin: float) -> Judged:
+def _cannot_tell(difference: TwoWay, adjusted_p: float, margin: float) -> Judged:
     needed = groups_needed(difference, margin)
     if needed is None:
         return Judged(
@@ -77,7 +77,8 @@ def _cannot_tell(difference: TwoWay, margin: float) -> Judged:
             "run more --seeds",
         )
     if needed <= difference.groups:
-        return Judged("cannot tell", f"the difference is near the margin of {margin:g}, which no more patients change")
+        why = f"p {shown_p(adjusted_p)} after Holm, and the interval reaches beyond the margin of {margin:g}"
+        return Judged("cannot tell", why)
     return Judged(
         "cannot tell", f"{needed} test patients would be needed to see a difference of {margin:g}", groups_needed=needed
     )
