@@ -12,12 +12,12 @@ from pydantic import ValidationError
 
 from lesionbench.cli.split_table import read_split_table
 from lesionbench.cli.twins_report import picture_sections, summary
-from lesionbench.errors import DatasetError, InputError, OutputError, SettingsError, SplitError
+from lesionbench.errors import DatasetError, OutputError, SettingsError, SplitError
 from lesionbench.evidence.images.leakage import PAIRS_COLUMNS, TWINS_COLUMNS, Divided, find_leaks, pair_rows, twin_rows
 from lesionbench.evidence.images.leakage import pixel_digest as digest_of
 from lesionbench.evidence.images.near_duplicates import LARGEST_SIDE
 from lesionbench.evidence.images.without_twins import WITHOUT_TWINS_COLUMNS, without_twins
-from lesionbench.experiment.data_folder import find_data
+from lesionbench.experiment.data_folder import find_data, load_dataset
 from lesionbench.experiment.output import refuse_inside
 from lesionbench.experiment.prepare import DEFAULT_FOLDS
 from lesionbench.experiment.results import read_results
@@ -116,7 +116,7 @@ def _of_dataset(asked: SplitAudit, results: Results | None) -> tuple[Divided, li
     dataset = _large(plugins.dataset(asked.dataset), asked.dataset)
     root = find_data(dataset, asked.data)
     refuse_inside(root, asked.folder)
-    data = _load(dataset, root)
+    data = load_dataset(dataset, root)
     mode = experiment.split or ("official" if data.is_test is not None else DEFAULT_FOLDS)
     divided = Divided(
         data.images.images,
@@ -154,18 +154,6 @@ def _large(dataset: Dataset, spec: str) -> Dataset:
         return type(dataset).model_validate({**dataset.model_dump(), "size": LARGEST_SIDE})
     except ValidationError:  # it makes no images as large as that
         return dataset
-
-
-def _load(dataset: Dataset, root: Path | None) -> LoadedDataset:
-    try:
-        return dataset.load(root)
-    except InputError:
-        raise
-    except Exception as error:  # whatever a plugin raises
-        raise DatasetError(
-            f"the dataset {dataset.name!r} cannot be loaded ({type(error).__name__}: {error}); "
-            f"see: lesionbench check {dataset.name}"
-        ) from error
 
 
 def _parts(data: LoadedDataset, experiment: Experiment, mode: str | int) -> np.ndarray[tuple[int], np.dtype[np.str_]]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -33,15 +32,7 @@ def fold_metric(one: ArmScores, fold: int, metric: str) -> tuple[NDArray[np.floa
 
     Raises NotKnown when the fold lacks a class or has too few groups of it.
     """
-    there = one.folds == fold
-    part = replace(
-        one,
-        ids=one.ids[there],
-        groups=one.groups[there],
-        labels=one.labels[there],
-        folds=one.folds[there],
-        scores=one.scores[:, there],
-    )
+    part = one.of_fold(fold)
     try:
         found = pulls_of(metric, part)
     except NotKnown as unknown:

@@ -1,4 +1,4 @@
-"""Where a dataset's files lie."""
+"""Where a dataset's files lie, and loading them."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lesionbench.errors import DatasetError
+from lesionbench.errors import DatasetError, InputError
 
 if TYPE_CHECKING:
-    from lesionbench.pipeline.dataset import Dataset
+    from lesionbench.pipeline.dataset import Dataset, LoadedDataset
 
 VARIABLE = "LESIONBENCH_DATA"
 GIVEN_ONLY = ("folder",)  # reads anybody's images, so it has no usual place
@@ -47,3 +47,16 @@ def usual_places(name: str) -> list[Path]:
     variable = os.environ.get(VARIABLE)
     places = [Path(variable) / name] if variable else []
     return [*places, Path(platformdirs.user_data_dir("lesionbench")) / name]
+
+
+def load_dataset(dataset: Dataset, root: Path | None) -> LoadedDataset:
+    """The images of a dataset; whatever its plugin raises becomes a DatasetError that says what to type."""
+    try:
+        return dataset.load(root)
+    except InputError:
+        raise
+    except Exception as error:  # whatever a plugin raises
+        raise DatasetError(
+            f"the dataset {dataset.name!r} cannot be loaded ({type(error).__name__}: {error}); "
+            f"see: lesionbench check {dataset.name}"
+        ) from error

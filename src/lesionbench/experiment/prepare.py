@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lesionbench.errors import DatasetError, InputError, OutputError, SettingsError
+from lesionbench.errors import DatasetError, OutputError, SettingsError
 from lesionbench.experiment.chain import held_back, parse_chain
-from lesionbench.experiment.data_folder import find_data
+from lesionbench.experiment.data_folder import find_data, load_dataset
 from lesionbench.experiment.grid import arms
 from lesionbench.experiment.provenance import provenance
 from lesionbench.experiment.store import Store, files_digest, key_of
@@ -168,15 +168,7 @@ def _precision(experiment: Experiment, device: Device) -> Precision:
 
 
 def _load(dataset: Dataset, root: Path | None) -> LoadedDataset:
-    try:
-        data = dataset.load(root)
-    except InputError:
-        raise
-    except Exception as error:  # whatever a plugin raises
-        raise DatasetError(
-            f"the dataset {dataset.name!r} cannot be loaded ({type(error).__name__}: {error}); "
-            f"see: lesionbench check {dataset.name}"
-        ) from error
+    data = load_dataset(dataset, root)
     if len(data.images.classes) < 2:
         raise DatasetError(f"a dataset needs two classes or more, but {dataset.name!r} has {data.images.classes}")
     return data
