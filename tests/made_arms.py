@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from scipy.special import expit
 
-from lesionbench.evidence.scores import ArmScores
+from lesionbench.evidence.statistics.scores import ArmScores
 
 
 def arm(labels, scores, groups=None, folds=None, name="none", dose=0, classes=("benign", "malignant"), seeds=None):

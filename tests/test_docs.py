@@ -6,14 +6,14 @@ from pathlib import Path
 import pytest
 
 from lesionbench import errors, hookspecs
-from lesionbench.evidence.comparison import COMPARISON_COLUMNS
 from lesionbench.evidence.images.fidelity import FIDELITY_COLUMNS
 from lesionbench.evidence.images.leakage import PAIRS_COLUMNS, TWINS_COLUMNS
 from lesionbench.evidence.images.memorisation import MEMORISATION_COLUMNS
 from lesionbench.evidence.images.without_copies import WITHOUT_COPIES_COLUMNS
 from lesionbench.evidence.images.without_twins import WITHOUT_TWINS_COLUMNS
-from lesionbench.evidence.published import PUBLISHED_COLUMNS
-from lesionbench.evidence.tables import TABLES as EVIDENCE
+from lesionbench.evidence.papers.beside_published import COMPARISON_COLUMNS
+from lesionbench.evidence.papers.published import PUBLISHED_COLUMNS
+from lesionbench.evidence.tables.all_tables import TABLES as EVIDENCE
 from lesionbench.experiment.settings import Experiment, make_experiment
 from lesionbench.experiment.tables import CELL_COLUMNS, SPLIT_COLUMNS
 from lesionbench.pipeline.leaderboard import COLUMNS, PER_CLASS_COLUMNS
@@ -23,6 +23,7 @@ ROOT = Path(__file__).parent.parent
 REFERENCE = "".join((ROOT / "docs" / name).read_text() for name in ("reference.md", "reference-evidence.md"))
 GUIDE = (ROOT / "docs" / "writing-a-plugin.md").read_text()
 README = (ROOT / "README.md").read_text()
+ARCHITECTURE = (ROOT / "docs" / "architecture.md").read_text()
 
 
 TABLES = (COLUMNS, PER_CLASS_COLUMNS, CELL_COLUMNS, COMPARISON_COLUMNS, PUBLISHED_COLUMNS, *EVIDENCE.values())
@@ -137,8 +138,8 @@ def test_the_guides_package_file_is_valid():
     }
 
 
-def test_the_readme_prints_every_folder_and_file_of_the_source():
-    tree = README.partition("src/lesionbench/\n")[2].partition("```")[0]
+def test_the_architecture_page_prints_every_folder_and_file_of_the_source():
+    tree = ARCHITECTURE.partition("src/lesionbench/\n")[2].partition("```")[0]
     for path in (ROOT / "src" / "lesionbench").rglob("*.py"):
         if path.name not in ("__init__.py", "__main__.py"):
             assert path.name in tree, path

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from lesionbench.builtin.liver_looks import CLASSES
-from lesionbench.evidence.comparison import comparison
-from lesionbench.evidence.published import published_beside, read_published
+from lesionbench.evidence.papers.beside_published import comparison
+from lesionbench.evidence.papers.published import published_beside, read_published
 from lesionbench.experiment.grid import arms
 from lesionbench.experiment.settings import make_experiment, read_toml
 from lesionbench.plugins import Plugins

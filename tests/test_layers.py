@@ -10,13 +10,18 @@ import lesionbench
 SOURCE = Path(lesionbench.__file__).parent
 SENTENCE = ["images", "image_files", "plugin", "context", "dataset", "split", "augmenter", "training_set", "classifier"]
 SENTENCE += ["predictions", "metrics", "leaderboard"]
+LOW = {"errors", "spelling", "tables"}
 MAY_KNOW = {
     "pipeline": {"errors", "pipeline"},
     "torchkit": {"errors", "pipeline", "torchkit"},
-    "builtin": {"errors", "hookspecs", "pipeline", "plugins", "builtin"},
-    "report": {"errors", "pipeline", "report"},
-    "evidence": {"errors", "pipeline", "evidence"},
-    "experiment": {"errors", "pipeline", "report", "evidence", "plugins", "experiment", "__version__"},
+    "pictures": {"errors", "pipeline", "pictures"},
+    "builtin": {*LOW, "hookspecs", "pipeline", "builtin"},
+    "testing": {"errors", "pipeline", "plugins", "testing"},
+    "evidence": {*LOW, "pipeline", "evidence"},
+    "experiment": {*LOW, "pipeline", "pictures", "evidence", "plugins", "experiment", "__version__"},
+    "audit": {*LOW, "pipeline", "pictures", "evidence", "plugins", "experiment", "builtin", "report", "audit"},
+    "report": {"errors", "pipeline", "pictures", "evidence", "experiment", "report"},
+    "cli": {*LOW, "pipeline", "pictures", "evidence", "plugins", "experiment", "audit", "testing", "report", "cli"},
 }
 
 

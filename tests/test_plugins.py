@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lesionbench.errors import PluginError, SettingsError
-from lesionbench.plugins import Plugins, parse_spec, spec_of
+from lesionbench.plugins import Plugins
+from lesionbench.spelling import parse_spec, spec_of
 
 GUIDE = (Path(__file__).parent.parent / "docs" / "writing-a-plugin.md").read_text(encoding="utf-8")
 TEN_LINES = GUIDE.partition("```python\n")[2].partition("```")[0]  # what the guide tells a newcomer to write

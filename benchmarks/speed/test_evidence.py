@@ -10,9 +10,9 @@ from scipy.stats import bootstrap
 sys.path.insert(0, str(Path(__file__).parents[2] / "tests"))
 from made_arms import world
 
-from lesionbench.evidence.bootstrap import Draws, resampled
-from lesionbench.evidence.comparisons import Judging
-from lesionbench.evidence.tables import evidence
+from lesionbench.evidence.statistics.bootstrap import Draws, resampled
+from lesionbench.evidence.tables.all_tables import evidence
+from lesionbench.evidence.tables.comparisons import Judging
 from lesionbench.pipeline.leaderboard import ArmResult
 from lesionbench.pipeline.metrics import measure
 from lesionbench.pipeline.predictions import Predictions

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from dataclasses import dataclass, field
 from importlib.metadata import entry_points
@@ -13,9 +12,10 @@ from pydantic import ValidationError
 
 from lesionbench import hookspecs
 from lesionbench.errors import PluginError, SettingsError
+from lesionbench.spelling import did_you_mean, parse_spec
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable
 
     from lesionbench.pipeline.augmenter import Augmenter
     from lesionbench.pipeline.classifier import Classifier
@@ -189,36 +189,6 @@ def _checked_name(plugin: type[Plugin], kind: Kind) -> str:
     if not isinstance(name, str) or not re.fullmatch(r"[a-z0-9][a-z0-9_-]*", name):
         raise TypeError(f"the name of {plugin.__name__} must be lower-case letters, digits and dashes, not {name!r}")
     return name
-
-
-def parse_spec(spec: str) -> tuple[str, dict[str, str]]:
-    """`name[key=value,...]` as the name and the settings, still text."""
-    match = re.fullmatch(r"\s*([^\[\]\s]+)\s*(?:\[(.*)\])?\s*", spec)
-    if match is None:
-        raise SettingsError(f"a plugin is written NAME or NAME[key=value,...], not {spec!r}")
-    settings: dict[str, str] = {}
-    for part in filter(None, (part.strip() for part in (match[2] or "").split(","))):
-        key, equals, value = (text.strip() for text in part.partition("="))
-        if not equals or not key:
-            raise SettingsError(f"a setting is written key=value, not {part!r} (in {spec!r})")
-        if key in settings:
-            raise SettingsError(f"a setting may be given once, but {key!r} stands twice in {spec!r}")
-        settings[key] = value
-    return match[1], settings
-
-
-def spec_of(plugin: Plugin) -> str:
-    """The one way to write a plugin: its name and, in brackets, the settings that differ from the defaults."""
-    values = plugin.model_dump(mode="json")
-    defaults = type(plugin)().model_dump(mode="json")
-    changed = [f"{key}={values[key]}" for key in values if values[key] != defaults[key]]
-    return f"{plugin.name}[{','.join(changed)}]" if changed else plugin.name
-
-
-def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """`; did you mean 'dcgan'?` when one of the known words is near, else nothing."""
-    near = difflib.get_close_matches(word, list(known), n=1)
-    return f"; did you mean {near[0]!r}?" if near else ""
 
 
 def _sentence(error: ValidationError) -> str:

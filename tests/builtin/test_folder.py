@@ -9,7 +9,8 @@ from PIL import Image
 from lesionbench.builtin.folder import Folder
 from lesionbench.errors import DatasetError
 from lesionbench.pipeline.split import group_status
-from lesionbench.plugins import Plugins, spec_of
+from lesionbench.plugins import Plugins
+from lesionbench.spelling import spec_of
 from lesionbench.testing import dataset_checks
 
 GREY, RED = (90, 90, 90), (200, 30, 30)

@@ -8,9 +8,9 @@ from statsmodels.stats.contingency_tables import mcnemar as their_mcnemar
 from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.proportion import confint_proportions_2indep, proportion_confint
 
-from lesionbench.evidence.paired import mcnemar
-from lesionbench.evidence.pulls import pulls_of
-from lesionbench.evidence.verdict import holm
+from lesionbench.evidence.statistics.influence import pulls_of
+from lesionbench.evidence.statistics.paired import mcnemar
+from lesionbench.evidence.statistics.verdict import holm
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from lesionbench.pipeline.dataset import LoadedDataset
 from lesionbench.pipeline.image_files import first_of, read_images, unreadable
 from lesionbench.pipeline.images import LabelledImages
 from lesionbench.pipeline.split import shared_groups
-from lesionbench.plugins import spec_of
+from lesionbench.spelling import spec_of
 
 if TYPE_CHECKING:
     from pathlib import Path

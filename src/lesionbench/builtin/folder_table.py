@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import csv
-from io import StringIO
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 from lesionbench.builtin.folder_listing import PARTS, VALIDATION, VALIDATION_NOTE, ListedImage, Listing
 from lesionbench.errors import DatasetError
-from lesionbench.plugins import did_you_mean
+from lesionbench.spelling import did_you_mean
+from lesionbench.tables import read_rows
 
 if TYPE_CHECKING:
     from lesionbench.builtin.folder import Folder
-
-Row = dict[str, str]
-DELIMITERS = (",", ";", "\t")  # spreadsheets write semicolons where the comma is the decimal mark
+    from lesionbench.tables import Row
 
 
 def list_table(settings: Folder, root: Path) -> Listing:
@@ -54,35 +51,6 @@ def _no_part(row: Row, column: str | None) -> str:
 
 def _is_test(row: Row, column: str | None) -> bool | None:
     return None if column is None else PARTS.get(row[column].lower()) == "test"
-
-
-def read_rows(table: Path) -> tuple[list[str], list[tuple[int, Row]]]:
-    """The names of the columns, and every row with the line it ends on; values without surrounding space.
-
-    The delimiter is the one of DELIMITERS that the header holds most of. Raises DatasetError when the file
-    cannot be opened or is no CSV in UTF-8.
-    """
-    try:
-        text = table.read_bytes().decode("utf-8-sig")
-    except OSError as error:
-        raise DatasetError(f"{table}: the table cannot be opened ({error.strerror})") from None
-    except UnicodeDecodeError:
-        raise DatasetError(f"{table}: a table must be text in UTF-8, and this is not; save it as CSV UTF-8") from None
-    header = text.partition("\n")[0]
-    reader = csv.reader(StringIO(text, newline=""), delimiter=max(DELIMITERS, key=header.count))
-    try:
-        columns = [name.strip() for name in next(reader, [])]
-        rows = [(reader.line_num, _named(columns, values)) for values in reader if any(map(str.strip, values))]
-    except csv.Error as error:
-        raise DatasetError(
-            f"{table}: line {reader.line_num} is no CSV ({error}); save the table as CSV again"
-        ) from None
-    return columns, rows
-
-
-def _named(columns: list[str], values: list[str]) -> Row:
-    padded = [*values, *[""] * (len(columns) - len(values))]
-    return {name: value.strip() for name, value in zip(columns, padded, strict=False)}
 
 
 def _table_path(name: str, root: Path) -> Path:

@@ -43,7 +43,7 @@ def split(
     ] = None,
 ) -> None:
     """Find test images that have a twin in train: of the same group, the same pixels, or nearly so."""
-    from lesionbench.cli.audit_split import SplitAudit, audit_split
+    from lesionbench.audit.split import SplitAudit, audit_split
 
     audit_split(SplitAudit(dataset, data, images, split, near, run, out))
 
@@ -61,7 +61,7 @@ def fidelity(
     seed: Annotated[int, typer.Option(metavar="N", min=0, help="The seed of every random choice.")] = 0,
 ) -> None:
     """Measure how real and how diverse the synthetic images of a run are, beside what real images score."""
-    from lesionbench.cli.audit_fidelity import audit_fidelity
+    from lesionbench.audit.fidelity import audit_fidelity
     from lesionbench.plugins import Plugins
 
     audit_fidelity(Plugins.load(), run, out or run, features, seed)
@@ -78,7 +78,7 @@ def samples(
     ] = None,
 ) -> None:
     """Find synthetic images that are copies of training images, beside what held-out real images score."""
-    from lesionbench.cli.audit_samples import audit_samples
+    from lesionbench.audit.samples import audit_samples
     from lesionbench.plugins import Plugins
 
     audit_samples(Plugins.load(), run, out or run, false_alarms)

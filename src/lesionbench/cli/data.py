@@ -68,7 +68,8 @@ def check(
     """Load a dataset and describe it, or list everything that is wrong with it (exit status 2)."""
     from lesionbench.errors import DatasetError
     from lesionbench.experiment.data_folder import find_data
-    from lesionbench.plugins import Plugins, spec_of
+    from lesionbench.plugins import Plugins
+    from lesionbench.spelling import spec_of
 
     dataset = Plugins.load().dataset(spec)
     root = find_data(dataset, data)

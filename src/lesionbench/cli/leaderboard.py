@@ -23,10 +23,10 @@ def leaderboard(
     An option judges the same predictions in another way, which the run's folder then keeps.
     """
     given = locals()
-    from lesionbench.cli.tables import print_tables
     from lesionbench.experiment.output import judge_otherwise
     from lesionbench.experiment.settings import JUDGING
     from lesionbench.experiment.tables import write_tables
+    from lesionbench.report.terminal import print_tables
 
     changes = {name: given[name] for name in JUDGING if given[name] is not None}
     if changes:

@@ -48,7 +48,7 @@ def plan(
     """Print the cells, what is done, the time and what the test images can show; runs nothing and writes nothing."""
     given = locals()  # before anything else is bound: the options as they were typed
     file = options.experiment_file(file)
-    from lesionbench.cli.planning import print_plan
+    from lesionbench.experiment.plan import print_plan
     from lesionbench.plugins import Plugins
 
     plugins = Plugins.load()

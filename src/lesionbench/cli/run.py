@@ -41,7 +41,7 @@ def run(
     given = locals()  # before anything else is bound: the options as they were typed
     file = options.experiment_file(file)
     from lesionbench.cli.running import Request, run_experiment
-    from lesionbench.evidence.published import published_beside
+    from lesionbench.evidence.papers.published import published_beside
     from lesionbench.plugins import Plugins
 
     plugins = Plugins.load()

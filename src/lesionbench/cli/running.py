@@ -8,10 +8,8 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, cast, get_args
 
-from lesionbench.cli.tables import print_tables
-from lesionbench.cli.views import choose_view
 from lesionbench.errors import SettingsError
-from lesionbench.evidence.published import read_published
+from lesionbench.evidence.papers.published import read_published
 from lesionbench.experiment.data_folder import find_data
 from lesionbench.experiment.executors import ExecutorKind, default_jobs, open_workers
 from lesionbench.experiment.output import check_output, held, refuse_inside
@@ -19,7 +17,9 @@ from lesionbench.experiment.prepare import prepare
 from lesionbench.experiment.runner import Run
 from lesionbench.experiment.store import Store
 from lesionbench.experiment.tables import keep_published
-from lesionbench.plugins import did_you_mean
+from lesionbench.report.progress import choose_view
+from lesionbench.report.terminal import print_tables
+from lesionbench.spelling import did_you_mean
 
 if TYPE_CHECKING:
     from lesionbench.experiment.prepare import Prepared

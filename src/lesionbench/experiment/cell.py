@@ -20,9 +20,9 @@ import numpy as np
 from lesionbench.errors import ContractError
 from lesionbench.experiment import keys
 from lesionbench.experiment.chain import drawing, held_back
-from lesionbench.experiment.context import make_context
 from lesionbench.experiment.grid import pool_jobs, pool_size
 from lesionbench.experiment.memory import peak_megabytes, restart_peak
+from lesionbench.experiment.progress_log import make_context
 from lesionbench.experiment.store import Store
 from lesionbench.pipeline.augmenter import Saveable, Transformer
 from lesionbench.pipeline.predictions import Predictions, write_predictions

@@ -23,7 +23,7 @@ from lesionbench.pipeline.context import derive_seed
 from lesionbench.pipeline.dataset import LoadedDataset
 from lesionbench.pipeline.images import LabelledImages
 from lesionbench.pipeline.split import divide, group_status, hold_back, splits
-from lesionbench.plugins import did_you_mean
+from lesionbench.spelling import did_you_mean
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -14,12 +14,12 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
 from lesionbench.experiment.cell import find_pool
-from lesionbench.experiment.context import PROGRESS
 from lesionbench.experiment.grid import Cell, PoolJob, cells
 from lesionbench.experiment.output import export, write_settings
+from lesionbench.experiment.pictures import draw_samples
+from lesionbench.experiment.progress_log import PROGRESS
 from lesionbench.experiment.tables import Tables, cell_row, write_cells, write_splits, write_tables
 from lesionbench.experiment.tasks import ERROR, Outcome, Task, do, drawn
-from lesionbench.report.figures import draw_samples
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -10,13 +10,15 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from lesionbench.errors import SettingsError
-from lesionbench.evidence.scores import arm_name
+from lesionbench.evidence.statistics.scores import arm_name
 from lesionbench.experiment.chain import BASELINE, canonical, controls, parse_chain
 from lesionbench.experiment.grid import arms
-from lesionbench.plugins import Plugins, did_you_mean, spec_of
+from lesionbench.spelling import did_you_mean, spec_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from lesionbench.plugins import Plugins
 
 RESOLVED = "resolved"  # the table of experiment.toml that a run adds; not a setting
 CONTROLS = "controls"  # a switch of experiment files: true adds the control arms

@@ -7,24 +7,24 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from lesionbench.evidence.comparison import COMPARISON_COLUMNS, comparison
-from lesionbench.evidence.published import read_published
+from lesionbench.evidence.papers.beside_published import COMPARISON_COLUMNS, comparison
+from lesionbench.evidence.papers.published import read_published
 from lesionbench.experiment import keys
 from lesionbench.experiment.cell import read_record
 from lesionbench.experiment.output import predictions_path
 from lesionbench.experiment.results import read_results
 from lesionbench.experiment.store import Store, file_digest, write_whole
 from lesionbench.experiment.tasks import drawn
+from lesionbench.pictures.dose_response import DosePlot, save_dose_plots
 from lesionbench.pipeline.leaderboard import PER_CLASS_COLUMNS, Row, as_csv, per_class_rows
 from lesionbench.pipeline.metrics import confusion_matrix, predicted_labels
-from lesionbench.report.figures import DosePlot, draw_dose_response
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from lesionbench.evidence.comparisons import Judging
-    from lesionbench.evidence.dose_response import Curve
+    from lesionbench.evidence.tables.comparisons import Judging
+    from lesionbench.evidence.tables.dose_response import Curve
     from lesionbench.experiment.grid import Cell
     from lesionbench.experiment.prepare import Prepared
     from lesionbench.experiment.results import Results
@@ -132,14 +132,14 @@ class Tables:
 def write_tables(out: Path) -> Tables:
     """Make every table that is a function of the predictions in `out`."""
     results = read_results(out)
-    from lesionbench.evidence.tables import TABLES, evidence  # statsmodels and scipy are slow to import
+    from lesionbench.evidence.tables.all_tables import TABLES, evidence  # statsmodels and scipy are slow to import
 
     write_confusion(out, results.found)
     by_arm = results.arms()
     told = evidence(by_arm, judging(results), results.experiment.operating_point)
     for name, columns in TABLES.items():
         write_whole(out / f"{name}.csv", as_csv(told.rows[name], columns))
-    drawn(lambda: draw_dose_response(out / "dose_response.png", [_plot(curve) for curve in told.curves]))
+    drawn(lambda: save_dose_plots(out / "dose_response.png", [_plot(curve) for curve in told.curves]))
     rows, of_classes = told.rows["leaderboard"], per_class_rows(by_arm)
     write_whole(out / "per_class.csv", as_csv(of_classes, PER_CLASS_COLUMNS))
     published = out / PUBLISHED
@@ -171,7 +171,7 @@ def _plot(curve: Curve) -> DosePlot:
 
 def judging(results: Results) -> Judging:
     """How the arms of a run are judged."""
-    from lesionbench.evidence.comparisons import Judging
+    from lesionbench.evidence.tables.comparisons import Judging
 
     experiment, images = results.experiment, results.resolved["images"]
     return Judging(experiment.baseline, experiment.judged_by, experiment.margin, images["train"], images["test"])

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 from lesionbench.errors import LesionbenchError
 from lesionbench.experiment.cell import load_pool, run_cell
 from lesionbench.experiment.grid import Cell, PoolJob
+from lesionbench.experiment.pictures import draw_progress, draw_samples
 from lesionbench.plugins import Plugins
-from lesionbench.report.figures import draw_progress, draw_samples
 
 if TYPE_CHECKING:
     from collections.abc import Callable

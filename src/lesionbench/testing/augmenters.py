@@ -23,7 +23,7 @@ from lesionbench.testing.fixtures import (
 )
 from lesionbench.testing.pickles import pickles_in
 from lesionbench.testing.reports import require_sound_reports
-from lesionbench.testing.verdict import Skipped, require
+from lesionbench.testing.require import Skipped, require
 from lesionbench.testing.watching import global_state_left_alone, nothing_printed, nothing_written_outside
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from functools import wraps
 from typing import TYPE_CHECKING, Any
 
 from lesionbench.testing import augmenters, classifiers, datasets, settings
-from lesionbench.testing.verdict import Skipped
+from lesionbench.testing.require import Skipped
 
 if TYPE_CHECKING:
     from pathlib import Path

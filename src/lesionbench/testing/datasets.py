@@ -13,7 +13,7 @@ from lesionbench.errors import DatasetError
 from lesionbench.pipeline.dataset import LoadedDataset
 from lesionbench.pipeline.split import shared_groups
 from lesionbench.testing.fixtures import arrays_of, changed, quick
-from lesionbench.testing.verdict import Skipped, require
+from lesionbench.testing.require import Skipped, require
 from lesionbench.testing.watching import global_state_left_alone, nothing_printed, nothing_written_outside
 
 if TYPE_CHECKING:

@@ -16,7 +16,7 @@ from lesionbench.pipeline.context import RunContext
 from lesionbench.pipeline.images import LabelledImages
 from lesionbench.pipeline.plugin import Plugin
 from lesionbench.pipeline.training_set import TrainingSet
-from lesionbench.testing.verdict import Skipped
+from lesionbench.testing.require import Skipped
 
 AnyPlugin = TypeVar("AnyPlugin", bound=Plugin)
 FEW_STEPS = 2

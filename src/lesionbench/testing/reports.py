@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from lesionbench.testing.verdict import require
+from lesionbench.testing.require import require
 
 if TYPE_CHECKING:
     from lesionbench.testing.fixtures import Reports

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from pydantic import ValidationError
 
 from lesionbench.testing.fixtures import FEW_STEPS, build, quick
-from lesionbench.testing.verdict import Skipped, require
+from lesionbench.testing.require import Skipped, require
 
 if TYPE_CHECKING:
     from lesionbench.pipeline.plugin import Plugin

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lesionbench.testing.verdict import require
+from lesionbench.testing.require import require
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from lesionbench.pictures.drawing import file_stems, save_curves, save_rows
+from lesionbench.pictures.real_beside_synthetic import COLUMNS, save_comparisons
 from lesionbench.pipeline.context import derive_seed
-from lesionbench.report.comparison import COLUMNS, save_comparisons
-from lesionbench.report.pictures import file_stems, save_curves, save_rows
 from lesionbench.torchkit.gan import Curves, moments, part_of, train
 from lesionbench.torchkit.needs import refuse_empty_classes, say_resizing
 from lesionbench.torchkit.training import torch_session

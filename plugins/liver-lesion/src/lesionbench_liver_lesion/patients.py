@@ -6,9 +6,9 @@ import re
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
-from lesionbench.builtin.folder_table import read_rows
 from lesionbench.errors import DatasetError
-from lesionbench.plugins import did_you_mean
+from lesionbench.spelling import did_you_mean
+from lesionbench.tables import read_rows
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence, Set

@@ -6,9 +6,9 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from lesionbench.builtin.folder_table import read_rows
 from lesionbench.errors import DatasetError
-from lesionbench.plugins import did_you_mean
+from lesionbench.spelling import did_you_mean
+from lesionbench.tables import read_rows
 from lesionbench_liver_lesion.cut_rois.lesion import Lesion
 
 if TYPE_CHECKING:

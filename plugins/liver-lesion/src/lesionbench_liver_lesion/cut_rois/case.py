@@ -6,9 +6,9 @@ from collections import defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from lesionbench.builtin.folder_table import read_rows
 from lesionbench.errors import DatasetError, SettingsError
-from lesionbench.plugins import did_you_mean
+from lesionbench.spelling import did_you_mean
+from lesionbench.tables import read_rows
 from lesionbench_liver_lesion.cut_rois import nifti
 from lesionbench_liver_lesion.cut_rois.annotation import Annotation, read_annotations
 from lesionbench_liver_lesion.cut_rois.series import read_series

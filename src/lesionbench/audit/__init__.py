@@ -1,0 +1,1 @@
+"""Audits of splits, of synthetic images and of their fidelity."""

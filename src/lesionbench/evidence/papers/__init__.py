@@ -1,0 +1,1 @@
+"""Published values, whether they can be counts, and published beside measured."""

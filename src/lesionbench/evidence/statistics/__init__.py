@@ -1,0 +1,1 @@
+"""What every table of evidence is computed with: scores, influence values, variances, tests, verdicts."""

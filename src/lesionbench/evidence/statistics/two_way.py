@@ -1,0 +1,128 @@
+"""The variance of a metric, or of a difference, over which patients were tested and over how training turned out."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from scipy.optimize import brentq
+from scipy.special import stdtrit
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from lesionbench.evidence.statistics.influence import Pulls
+    from lesionbench.evidence.statistics.scores import ArmScores
+
+SMALLEST_P = 1e-12  # smaller ones are not told apart
+# What images alone would make of a spread is taken off it. All of it would be right on average, and too much too often
+# where few fits or folds show the spread: half of it keeps false alarms below 5%, and with one degree of freedom none
+# is taken off. See the tests of verdicts.
+NOISE_TAKEN_OFF = 0.5
+FEW_DEGREES = 4  # of freedom, of folds: five folds have enough
+
+
+@dataclass(frozen=True)
+class TwoWay:
+    """A mean over repeats with its variance: `patients` from the test groups, `training` from fits that were repeated.
+
+    training is None where no fit was repeated: then its luck is not known.  degrees: of freedom of the training's part.
+    Each part is weighed with Student's quantile of its own degrees of freedom, because three seeds know little of their
+    spread and 600 patients much of theirs (Cochran and Cox 1957; Graybill and Wang 1980).
+    """
+
+    estimate: float
+    patients: float
+    training: float | None
+    degrees: int
+    groups: int
+
+    @property
+    def error(self) -> float:
+        """The standard error."""
+        return math.sqrt(self.patients + (self.training or 0.0))
+
+    def interval(self, confidence: float = 0.95) -> tuple[float, float]:
+        """The estimate less and plus what it may be off by."""
+        half = self.reach((1 - confidence) / 2)
+        return self.estimate - half, self.estimate + half
+
+    def reach(self, tail: float) -> float:
+        """How far off the estimate is with this probability, either way."""
+        patients = self.patients * stdtrit(max(self.groups - 1, 1), tail) ** 2
+        training = (self.training or 0.0) * stdtrit(self.degrees, tail) ** 2
+        return math.sqrt(patients + training)
+
+    def p_value(self) -> float:
+        """The two-sided p-value of no difference."""
+        return 2 * self._tail(abs(self.estimate))
+
+    def p_beyond(self, margin: float) -> float:
+        """The p-value of a difference of the margin or more, either way (two one-sided tests)."""
+        return self._tail(margin - abs(self.estimate))
+
+    def _tail(self, distance: float) -> float:
+        """The probability of being so far off, on one side: `reach` turned round; 0.5 for no distance or less."""
+        if distance <= 0:
+            return 0.5
+        if distance >= self.reach(SMALLEST_P):
+            return SMALLEST_P
+        return float(brentq(lambda tail: self.reach(tail) - distance, SMALLEST_P, 0.5))
+
+
+def two_way(pulls: Pulls, like: ArmScores) -> TwoWay:
+    """The mean over repeats and its two-way variance.
+
+    Patients: the squared pulls of groups, each the mean over repeats. Training: the spread of a fold's repeats, less
+    half of what their images' noise alone would make; with several folds also how much more the folds differ than
+    their groups alone would make them, and the larger counts.
+    """
+    by_group = _sums(pulls.pulls, like.groups)  # (R, G)
+    patients = float((by_group.mean(axis=0) ** 2).sum())
+    parts = []
+    if len(pulls.estimates) > 1:
+        parts.append(_between_repeats(pulls, like, by_group))
+    if len(np.unique(like.folds)) > 1:
+        parts.append(_between_folds(pulls, like, patients))
+    training, degrees = max(parts, key=_weight, default=(None, 1))
+    return TwoWay(pulls.mean, patients, training, degrees, by_group.shape[1])
+
+
+def _weight(part: tuple[float, int]) -> float:
+    variance, degrees = part
+    return float(variance * stdtrit(degrees, 0.025) ** 2)
+
+
+def _between_repeats(pulls: Pulls, like: ArmScores, by_group: NDArray[np.float64]) -> tuple[float, int]:
+    """The variance of the mean that repeated fits show beyond their images' noise, and its degrees of freedom."""
+    repeats = len(pulls.estimates)
+    runs = _sums(_around_the_mean(pulls), like.folds)  # (R, F)
+    spread = float(((runs - runs.mean(axis=0)) ** 2).sum()) / (repeats * (repeats - 1))
+    by_images = float(((by_group - by_group.mean(axis=0)) ** 2).sum()) / (repeats * (repeats - 1))
+    degrees = runs.shape[1] * (repeats - 1)
+    return max(spread - (NOISE_TAKEN_OFF * by_images if degrees > 1 else 0.0), 0.0), degrees
+
+
+def _between_folds(pulls: Pulls, like: ArmScores, patients: float) -> tuple[float, int]:
+    folds = _sums(_around_the_mean(pulls), like.folds).mean(axis=0)  # (F,)
+    spread = float((folds**2).sum()) * len(folds) / (len(folds) - 1)
+    degrees = len(folds) - 1
+    if degrees < FEW_DEGREES:
+        patients *= NOISE_TAKEN_OFF if degrees > 1 else 0.0
+    return max(spread - patients, 0.0), degrees
+
+
+def _around_the_mean(pulls: Pulls) -> NDArray[np.float64]:
+    """Pulls around the mean over repeats instead of each repeat's own estimate: (R, N)."""
+    around: NDArray[np.float64] = pulls.pulls + (pulls.estimates - pulls.mean)[:, None] / pulls.pulls.shape[1]
+    return around
+
+
+def _sums(values: NDArray[np.float64], keys: NDArray[np.int64]) -> NDArray[np.float64]:
+    """The sums of values (R, N) over images of the same key (N,): (R, number of keys)."""
+    order = np.argsort(keys, kind="stable")
+    _, first = np.unique(keys[order], return_index=True)
+    sums: NDArray[np.float64] = np.add.reduceat(values[:, order], first, axis=1)
+    return sums

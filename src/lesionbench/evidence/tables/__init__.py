@@ -1,0 +1,1 @@
+"""One file for each CSV that a run writes from its predictions."""

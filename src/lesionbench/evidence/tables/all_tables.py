@@ -1,0 +1,121 @@
+"""Every table of evidence that is a function of the stored predictions."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from lesionbench.errors import NotKnown
+from lesionbench.evidence.statistics.scores import arm_name, arm_scores
+from lesionbench.evidence.tables.calibration import CALIBRATION_COLUMNS, calibration_rows
+from lesionbench.evidence.tables.comparisons import COMPARISONS_COLUMNS, comparison_rows, find_baselines, letters
+from lesionbench.evidence.tables.dose_response import (
+    CHOICE_COLUMNS,
+    CURVE_KEYS,
+    DOSE_COLUMNS,
+    choice_row,
+    curves,
+    dose_rows,
+)
+from lesionbench.evidence.tables.exchange import EXCHANGE_COLUMNS, exchange_rows
+from lesionbench.evidence.tables.intervals import (
+    INTERVAL_COLUMNS,
+    INTERVALS_COLUMNS,
+    SPREAD_COLUMNS,
+    draws_of,
+    interval_rows,
+    rate_interval,
+    with_intervals,
+)
+from lesionbench.evidence.tables.operating_points import OPERATING_COLUMNS, operating_rows
+from lesionbench.evidence.tables.variance import VARIANCE_COLUMNS, variance_rows
+from lesionbench.pipeline.leaderboard import ARM_COLUMNS, COLUMNS, leaderboard
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from lesionbench.evidence.statistics.scores import ArmScores
+    from lesionbench.evidence.tables.comparisons import Judging
+    from lesionbench.evidence.tables.dose_response import Curve
+    from lesionbench.evidence.tables.operating_points import Target
+    from lesionbench.pipeline.leaderboard import ArmResult, Row
+
+VERDICT_COLUMNS = ("verdict", "tie_group")
+LEADERBOARD_COLUMNS = (*COLUMNS, *INTERVAL_COLUMNS, *SPREAD_COLUMNS, *VERDICT_COLUMNS)
+TABLES = {
+    "leaderboard": LEADERBOARD_COLUMNS,
+    "intervals": (*ARM_COLUMNS, *INTERVALS_COLUMNS),
+    "comparisons": (*ARM_COLUMNS, *COMPARISONS_COLUMNS),
+    "dose_response": (*ARM_COLUMNS, *DOSE_COLUMNS),
+    "dose_choice": (*CURVE_KEYS, *CHOICE_COLUMNS),
+    "exchange": (*(name for name in ARM_COLUMNS if name != "synthetic_per_class"), *EXCHANGE_COLUMNS),
+    "operating_points": OPERATING_COLUMNS,
+    "calibration": CALIBRATION_COLUMNS,
+    "variance": VARIANCE_COLUMNS,
+}
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """The rows of the TABLES by name, and the curves of which the dose-response is drawn."""
+
+    rows: dict[str, list[Row]]
+    curves: list[Curve]
+
+
+def evidence(results: Sequence[ArmResult], judging: Judging, operating_point: float) -> Evidence:
+    """All tables; raises OutputError when arms were tested on different images."""
+    board = leaderboard(results)
+    arms, validation = arm_scores(results), arm_scores(results, "validation")
+    draws = draws_of(arms)
+    intervals = interval_rows(arms, board, draws)
+    baselines = find_baselines(arms, judging.baseline)
+    compared = comparison_rows(arms, baselines, judging, draws)
+    drawn = _curves(arms, validation, judging.judged_by)
+    of_curves = [dose_rows(curve, judging.margin) for curve in drawn]
+    return Evidence(
+        {
+            "leaderboard": _judged(with_intervals(board, intervals, ARM_COLUMNS), arms, compared, judging),
+            "intervals": intervals,
+            "comparisons": compared,
+            "dose_response": [row for rows in of_curves for row in rows],
+            "dose_choice": [
+                choice_row(curve, rows, judging.margin) for curve, rows in zip(drawn, of_curves, strict=True)
+            ],
+            "exchange": exchange_rows(arms, judging.judged_by),
+            "operating_points": operating_rows(arms, validation, _targets(operating_point), rate_interval),
+            "calibration": calibration_rows(arms),
+            "variance": variance_rows(arms, judging.judged_by),
+        },
+        drawn,
+    )
+
+
+def _targets(rate: float) -> tuple[Target, ...]:
+    """Sensitivity at this specificity, and specificity at this sensitivity."""
+    return (("specificity", rate), ("sensitivity", rate))
+
+
+def _curves(arms: Sequence[ArmScores], validation: Sequence[ArmScores], metric: str) -> list[Curve]:
+    try:
+        return curves(arms, validation, metric)
+    except NotKnown:  # the metric is not defined on these images; the intervals' table says why
+        return []
+
+
+def _judged(board: list[Row], arms: Sequence[ArmScores], compared: Sequence[Row], judging: Judging) -> list[Row]:
+    """The leaderboard with every arm's verdict and tie group."""
+
+    def key(row: Row) -> tuple[object, ...]:
+        return tuple(row[column] for column in ARM_COLUMNS)
+
+    verdicts = {key(row): row["verdict"] for row in compared}
+    ties = {key(one.arm): letter for one, letter in zip(arms, letters(arms, judging.judged_by), strict=True)}
+    return [
+        {**row, "verdict": verdicts.get(key(row), _of_baseline(row, judging)), "tie_group": ties.get(key(row), "")}
+        for row in board
+    ]
+
+
+def _of_baseline(row: Row, judging: Judging) -> str:
+    return "baseline" if arm_name(row) == judging.baseline else ""

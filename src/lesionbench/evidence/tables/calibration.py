@@ -1,0 +1,183 @@
+"""Calibration: whether a score of 0.8 is right eight times in ten.
+
+Every form is named: *positive* asks the positive class's score whether the image is positive; *top label* asks the
+highest score whether its class is the true one; *multiclass* sums over all classes. They differ on the same scores.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from lesionbench.evidence.statistics.recalibration import recalibration
+from lesionbench.pipeline.leaderboard import ARM_COLUMNS
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from lesionbench.evidence.statistics.scores import ArmScores
+    from lesionbench.pipeline.images import Labels
+    from lesionbench.pipeline.leaderboard import Row
+
+CALIBRATION_COLUMNS = (
+    *ARM_COLUMNS,
+    "brier_positive",
+    "brier_multiclass",
+    "brier_skill",
+    "log_loss",
+    "ece_positive",
+    "mce_positive",
+    "ece_top_label",
+    "mce_top_label",
+    "ece_bins",
+    "slope_form",
+    "calibration_slope",
+    "calibration_intercept",
+    "calibration_in_the_large",
+    "spiegelhalter_z",
+    "clipped",
+    "n_test",
+    "repeats",
+    "reason",
+)
+BINS = 15
+EPSILON = 1e-7  # near 1, what a float32 softmax can still tell apart
+
+
+def calibration_rows(arms: Sequence[ArmScores], bins: int = BINS) -> list[Row]:
+    """One row an arm, with the CALIBRATION_COLUMNS: each repeat is measured on its pooled folds, then the mean.
+
+    bins: how many equal-width bins the calibration errors have. What cannot be computed is None beside its reason.
+    """
+    return [_row(one, bins) for one in arms]
+
+
+def _row(one: ArmScores, bins: int) -> Row:
+    row: Row = dict.fromkeys(CALIBRATION_COLUMNS)
+    row |= {**one.arm, "ece_bins": bins, "n_test": len(one.ids), "repeats": len(one.repeats)}
+    row["slope_form"] = "top label" if one.positive is None else "positive"
+    wrong = int((~np.isfinite(one.scores)).sum())
+    if wrong:
+        return row | {"reason": f"scores must be finite, but {wrong} of them are not"}
+    right, confidence = top_label(one.labels, one.scores)
+    asked = (right, confidence)
+    squared, reference = brier_multiclass(one.labels, one.scores), brier_of_base_rates(one.labels, len(one.classes))
+    row["ece_top_label"], row["mce_top_label"] = _means(calibration_error(right, confidence, bins))
+    reasons = [] if reference else ["the Brier skill needs two classes among the test images, but there is one"]
+    if one.positive is not None:
+        positive, score = one.labels == one.positive, one.scores[:, :, one.positive]
+        asked = (np.broadcast_to(positive, score.shape), score)
+        row["brier_positive"] = float(brier_positive(positive, score).mean())
+        row["ece_positive"], row["mce_positive"] = _means(calibration_error(positive, score, bins))
+        row["spiegelhalter_z"], reason = _spiegelhalter(positive, score)
+        reasons += [reason] if reason else []
+    row |= {
+        "brier_multiclass": float(squared.mean()),
+        "brier_skill": float(1 - squared.mean() / reference) if reference else None,
+        "log_loss": float(log_loss(one.labels, one.scores).mean()),
+        "clipped": float(((asked[1] < EPSILON) | (asked[1] > 1 - EPSILON)).sum(axis=1).mean()),
+    }
+    fitted, reason = _recalibrated(one, *asked)
+    reasons += [reason] if reason else []
+    return row | fitted | {"reason": "; ".join(reasons) or None}
+
+
+def _means(values: tuple[NDArray[np.float64], ...]) -> list[float]:
+    return [float(value.mean()) for value in values]
+
+
+def brier_positive(positive: NDArray[np.bool_], score: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The mean squared distance of the positive class's score from what is true (Brier 1950), (R,); 0 is best.
+
+    positive (N,), score (R, N). With two classes it is half of `brier_multiclass`.
+    """
+    found: NDArray[np.float64] = ((score - positive) ** 2).mean(axis=-1)
+    return found
+
+
+def brier_multiclass(labels: Labels, scores: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The squared distances summed over the classes, the mean over images, (R,); scores (R, N, K)."""
+    truth = np.eye(scores.shape[-1])[labels]
+    found: NDArray[np.float64] = ((scores - truth) ** 2).sum(axis=-1).mean(axis=-1)
+    return found
+
+
+def brier_of_base_rates(labels: Labels, classes: int) -> float:
+    """What `brier_multiclass` is when every image is given the test images' own class shares: 1 - sum of squares.
+
+    The Brier skill, 1 - Brier / this, is the same in both forms.
+    """
+    shares = np.bincount(labels, minlength=classes) / len(labels)
+    return float(1 - (shares**2).sum())
+
+
+def log_loss(labels: Labels, scores: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The mean of -log(score of the true class), (R,); scores below EPSILON are raised to it, so that it is finite."""
+    true = scores[:, np.arange(len(labels)), labels]
+    found: NDArray[np.float64] = -np.log(np.maximum(true, EPSILON)).mean(axis=-1)
+    return found
+
+
+def top_label(labels: Labels, scores: NDArray[np.float64]) -> tuple[NDArray[np.bool_], NDArray[np.float64]]:
+    """Whether the class of the highest score is the true one, and that score: (R, N) each."""
+    return scores.argmax(axis=-1) == labels, scores.max(axis=-1)
+
+
+def calibration_error(
+    true: NDArray[np.bool_], score: NDArray[np.float64], bins: int
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """The expected and the largest calibration error (Naeini 2015; Guo 2017), (R,) each.
+
+    true: (N,) or (R, N), whether what the score says is so.  score: (R, N) in [0, 1]. Bins have equal width; a score
+    on a border belongs to the bin above it, 1 to the last. A bin's error is |share of true - mean score|; *expected*
+    weighs the bins by their images, *largest* is over bins that hold any.
+    """
+    repeats, images = score.shape
+    bin_of = np.searchsorted(np.linspace(0, 1, bins + 1)[1:-1], score, side="right")
+    bin_of += bins * np.arange(repeats)[:, None]
+    sums = [
+        np.bincount(bin_of.ravel(), np.broadcast_to(weight, score.shape).ravel(), repeats * bins).reshape(-1, bins)
+        for weight in (1.0, true.astype(float), score)
+    ]
+    count, trues, scored = sums
+    gaps = np.abs(trues - scored)
+    return gaps.sum(axis=1) / images, (gaps / np.maximum(count, 1)).max(axis=1)
+
+
+def _spiegelhalter(positive: NDArray[np.bool_], score: NDArray[np.float64]) -> tuple[float | None, str | None]:
+    spread = ((1 - 2 * score) ** 2 * score * (1 - score)).sum(axis=1)
+    if not (spread > 0).all():
+        return None, "Spiegelhalter's z needs scores other than 0, 0.5 and 1"
+    return float(spiegelhalter_z(positive, score).mean()), None
+
+
+def spiegelhalter_z(positive: NDArray[np.bool_], score: NDArray[np.float64]) -> NDArray[np.float64]:
+    """How far the Brier score is from what calibrated scores would give, in standard errors (Spiegelhalter 1986)."""
+    spread = ((1 - 2 * score) ** 2 * score * (1 - score)).sum(axis=-1)
+    found: NDArray[np.float64] = ((positive - score) * (1 - 2 * score)).sum(axis=-1) / np.sqrt(spread)
+    return found
+
+
+def _recalibrated(one: ArmScores, true: NDArray[np.bool_], score: NDArray[np.float64]) -> tuple[Row, str | None]:
+    """The mean slope, intercept and calibration-in-the-large over repeats; None when any repeat has none, and why."""
+    fits = [recalibration(*pair, EPSILON) for pair in zip(true, score, strict=True)]
+    found: Row = {}
+    for column, name in (
+        ("calibration_slope", "slope"),
+        ("calibration_intercept", "intercept"),
+        ("calibration_in_the_large", "in_the_large"),
+    ):
+        values = [getattr(fit, name) for fit in fits]
+        found[column] = None if None in values else float(np.mean(values))
+    reasons = [
+        f"seed {seed}" + (f", classifier seed {again}" if again > 1 else "") + f": {fit.reason}"
+        for (seed, again), fit in zip(one.repeats, fits, strict=True)
+        if fit.reason
+    ]
+    if not reasons:
+        return found, None
+    more = f" (and so in {len(reasons)} of {len(fits)} repeats)" if len(reasons) > 1 else ""
+    return found, reasons[0] + more

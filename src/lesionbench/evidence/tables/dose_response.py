@@ -1,0 +1,206 @@
+"""How much is enough: the metric over the dose, with a fitted curve, and the dose that validation would choose."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from lesionbench.errors import NotKnown
+from lesionbench.evidence.controls import HOLDOUT
+from lesionbench.evidence.statistics.influence import Pulls, pulls_of
+from lesionbench.evidence.statistics.two_way import TwoWay, two_way
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from lesionbench.evidence.statistics.scores import ArmScores
+    from lesionbench.pipeline.leaderboard import Row
+
+DOSE_COLUMNS = (
+    "metric",
+    "estimate",
+    "low",
+    "high",
+    "fitted",
+    "fitted_low",
+    "fitted_high",
+    "below_best",
+    "below_best_high",
+    "not_inferior",
+    "validation",
+    "seeds",
+    "reason",
+)
+CHOICE_COLUMNS = (
+    "metric",
+    "doses",
+    "best_on_test_dose",
+    "best_on_test",
+    "chosen_dose",
+    "chosen_per_fold",
+    "chosen_on_test",
+    "chosen_low",
+    "chosen_high",
+    "optimism",
+    "smallest_not_inferior_dose",
+    "margin",
+    "reason",
+)
+CURVE_KEYS = ("dataset", "split", "groups", "augmenter", "on_the_fly", "classifier", "positive_class")
+FEWEST_FOR_A_BEND = 4  # doses, 0 among them; with three the curve is a straight line
+
+
+@dataclass(frozen=True, eq=False)
+class Curve:
+    """One augmenter's arms over its doses, rising, the first of them dose 0, in the repeats that all have.
+
+    validation: the same arms on the validation images.  pulls: of the metric, an arm each.
+    """
+
+    key: Row
+    metric: str
+    doses: tuple[int, ...]
+    arms: tuple[ArmScores, ...]
+    validation: tuple[ArmScores, ...]
+    pulls: tuple[Pulls, ...]
+
+    def combined(self, weights: NDArray[np.float64]) -> TwoWay:
+        """A sum of the doses' metrics with these weights (D,), and its variance."""
+        total = self.pulls[0].times(float(weights[0]))
+        for weight, pulls in zip(weights[1:], self.pulls[1:], strict=True):
+            total = total.plus(pulls.times(float(weight)))
+        return two_way(total, self.arms[0])
+
+    def smoother(self, at: Sequence[float]) -> NDArray[np.float64]:
+        """The weights (len(at), D) that give the fitted curve at these doses from the estimates at all doses."""
+        basis = _basis(self.doses, self.doses)
+        weights: NDArray[np.float64] = _basis(at, self.doses) @ np.linalg.pinv(basis)
+        return weights
+
+
+def _basis(at: Sequence[float], doses: Sequence[float]) -> NDArray[np.float64]:
+    """1, x and, with enough doses, x^2 (len(at), 2 or 3), where x is the logarithm of 1 + dose / the smallest dose."""
+    smallest = min(dose for dose in doses if dose > 0)
+    x = np.log1p(np.asarray(at, np.float64) / smallest)
+    return np.vander(x, 3 if len(doses) >= FEWEST_FOR_A_BEND else 2, increasing=True)
+
+
+def curves(arms: Sequence[ArmScores], validation: Sequence[ArmScores], metric: str) -> list[Curve]:
+    """A curve for every augmenter with two doses or more beside `none`, which is dose 0 of all of them.
+
+    arms, validation: the same arms in one order. Raises NotKnown when the metric is not defined on the test images.
+    """
+    found: dict[tuple[object, ...], list[tuple[ArmScores, ArmScores]]] = {}
+    for pair in zip(arms, validation, strict=True):
+        found.setdefault(tuple(pair[0].arm[key] for key in CURVE_KEYS), []).append(pair)
+    made = []
+    for key, pairs in found.items():
+        described: Row = dict(zip(CURVE_KEYS, key, strict=True))
+        without = dict(described, augmenter="none")
+        held_back = str(described["augmenter"]).startswith(HOLDOUT)  # then `none` is not its dose 0
+        baseline = found.get(tuple(without[name] for name in CURVE_KEYS), [])
+        if described["augmenter"] != "none" and not held_back and len(pairs) > 1 and baseline:
+            made.append(_curve(described, [*baseline, *pairs], metric))
+    return made
+
+
+def _curve(key: Row, pairs: list[tuple[ArmScores, ArmScores]], metric: str) -> Curve:
+    pairs = sorted(pairs, key=lambda pair: int(str(pair[0].arm["synthetic_per_class"])))
+    shared = set(pairs[0][0].repeats).intersection(*(set(one.repeats) for one, _ in pairs))
+    if not shared:
+        raise NotKnown("a curve needs a seed that is done at every dose, but there is none")
+    arms = tuple(one.of_repeats(shared) for one, _ in pairs)
+    validation = tuple(one.of_repeats(shared) for _, one in pairs)
+    doses = tuple(int(str(one.arm["synthetic_per_class"])) for one in arms)
+    return Curve(key, metric, doses, arms, validation, tuple(pulls_of(metric, one) for one in arms))
+
+
+def dose_rows(curve: Curve, margin: float) -> list[Row]:
+    """A row a dose: the estimate, the fitted curve with its band, and how far it may lie below the best dose."""
+    best = int(np.argmax([pulls.mean for pulls in curve.pulls]))
+    fits = curve.smoother(curve.doses)
+    rows: list[Row] = []
+    for place, dose in enumerate(curve.doses):
+        low, high = two_way(curve.pulls[place], curve.arms[place]).interval()
+        fitted = curve.combined(fits[place])
+        row: Row = {**curve.key, "synthetic_per_class": dose, "metric": curve.metric, "reason": ""}
+        row |= {"estimate": curve.pulls[place].mean, "low": low, "high": high, "seeds": len(curve.arms[place].repeats)}
+        row |= {"fitted": fitted.estimate, **dict(zip(("fitted_low", "fitted_high"), fitted.interval(), strict=True))}
+        row |= {"validation": _on_validation(curve, place)}
+        rows.append(row | _below_best(curve, place, best, margin))
+    return rows
+
+
+def _below_best(curve: Curve, place: int, best: int, margin: float) -> Row:
+    """How much worse than the best dose: the estimate, and what it surely is not more than (97.5%, one-sided)."""
+    if place == best:
+        return {"below_best": 0.0, "below_best_high": 0.0, "not_inferior": "yes"}
+    gap = two_way(curve.pulls[best].minus(curve.pulls[place]), curve.arms[best])
+    most = gap.interval()[1]
+    if gap.training is None:
+        reason = "one fit a dose: the luck of training is unknown; run --seeds 3 or more"
+        return {"below_best": gap.estimate, "below_best_high": None, "not_inferior": "", "reason": reason}
+    return {"below_best": gap.estimate, "below_best_high": most, "not_inferior": "yes" if most < margin else "no"}
+
+
+def _on_validation(curve: Curve, place: int, fold: int | None = None) -> float | None:
+    """The metric on validation images, the mean over the folds in which it is defined, or in one fold."""
+    arm = curve.validation[place]
+    values = []
+    for one in np.unique(arm.folds) if fold is None else [fold]:
+        try:
+            values.append(pulls_of(curve.metric, arm.of_fold(int(one))).mean)
+        except NotKnown:
+            continue
+    return float(np.mean(values)) if values else None
+
+
+def choice_row(curve: Curve, rows: Sequence[Row], margin: float) -> Row:
+    """The dose that validation chooses, what it gives on test, and how much better the best on test looks.
+
+    In folds each fold's validation images choose for that fold alone, because they are test images of another.
+    """
+    estimates = [pulls.mean for pulls in curve.pulls]
+    best = int(np.argmax(estimates))
+    row: Row = {**curve.key, **dict.fromkeys(CHOICE_COLUMNS), "metric": curve.metric, "margin": margin, "reason": ""}
+    row |= {"doses": ";".join(map(str, curve.doses)), "best_on_test_dose": curve.doses[best]}
+    row |= {"best_on_test": estimates[best]}
+    enough = [place for place, one in enumerate(rows) if one["not_inferior"] == "yes"]
+    unknown = [str(one["reason"]) for one in rows if one["reason"]]
+    if unknown:
+        row["reason"] = unknown[0]
+    else:
+        row["smallest_not_inferior_dose"] = curve.doses[min(enough)]
+    overall = _choose(curve, None)
+    folds = [int(fold) for fold in np.unique(curve.arms[0].folds)]
+    per_fold = {fold: _choose(curve, fold) for fold in folds}
+    if overall is None or None in per_fold.values():
+        reason = "a fold's validation images do not hold every class, so validation chooses no dose"
+        return row | {"reason": reason}
+    chosen = {fold: place for fold, place in per_fold.items() if place is not None}
+    tested = two_way(*_of_choice(curve, chosen))
+    low, high = tested.interval()
+    row |= {"chosen_dose": curve.doses[overall], "chosen_on_test": tested.estimate, "chosen_low": low}
+    row |= {"chosen_high": high, "optimism": estimates[best] - tested.estimate}
+    return row | {"chosen_per_fold": ";".join(str(curve.doses[place]) for place in chosen.values())}
+
+
+def _choose(curve: Curve, fold: int | None) -> int | None:
+    """The dose with the best metric on validation, the smallest of equals."""
+    values = [_on_validation(curve, place, fold) for place in range(len(curve.doses))]
+    known = [value for value in values if value is not None]
+    return int(np.argmax(known)) if len(known) == len(values) else None
+
+
+def _of_choice(curve: Curve, chosen: dict[int, int]) -> tuple[Pulls, ArmScores]:
+    """The test scores of every fold at the dose that was chosen for it."""
+    mixed = curve.arms[0].scores.copy()
+    for fold, place in chosen.items():
+        of_fold = curve.arms[0].folds == fold
+        mixed[:, of_fold] = curve.arms[place].scores[:, of_fold]
+    arm = replace(curve.arms[0], scores=mixed)
+    return pulls_of(curve.metric, arm), arm

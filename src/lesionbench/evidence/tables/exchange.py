@@ -1,0 +1,83 @@
+"""What a real image is worth: how many synthetic ones gain as much as real ones that are given back."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from lesionbench.errors import NotKnown
+from lesionbench.evidence.controls import HOLDOUT, is_control
+from lesionbench.evidence.statistics.influence import pulls_of
+from lesionbench.evidence.statistics.scores import matched
+from lesionbench.evidence.statistics.two_way import two_way
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from lesionbench.evidence.statistics.scores import ArmScores
+    from lesionbench.evidence.statistics.two_way import TwoWay
+    from lesionbench.pipeline.leaderboard import Row
+
+EXCHANGE_COLUMNS = (
+    "metric",
+    "real_per_class",
+    "real_gain",
+    "real_gain_low",
+    "real_gain_high",
+    "same_gain_dose",
+    "synthetic_gain",
+    "largest_dose",
+    "real_image_worth",
+    "reason",
+)
+
+
+def exchange_rows(arms: Sequence[ArmScores], metric: str) -> list[Row]:
+    """A row for every number of real images held back, and every augmenter with the same classifier.
+
+    The gain of n real images is `none` less `real-holdout` at n; that of a dose is its arm less `none`.
+    """
+    rows: list[Row] = []
+    plain = {(one.arm["classifier"], one.arm["on_the_fly"]): one for one in arms if one.arm["augmenter"] == "none"}
+    for held in (one for one in arms if one.arm["augmenter"] == HOLDOUT):
+        key = (held.arm["classifier"], held.arm["on_the_fly"])
+        doses: dict[str, list[ArmScores]] = {}
+        for one in arms:
+            name = str(one.arm["augmenter"])
+            if (one.arm["classifier"], one.arm["on_the_fly"]) == key and name != "none" and not is_control(name):
+                doses.setdefault(name, []).append(one)
+        rows += [_row(held, plain.get(key), doses[name], metric) for name in doses]
+    return rows
+
+
+def _row(held: ArmScores, baseline: ArmScores | None, doses: list[ArmScores], metric: str) -> Row:
+    images = int(str(held.arm["synthetic_per_class"]))
+    row: Row = {**doses[0].arm, **dict.fromkeys(EXCHANGE_COLUMNS), "metric": metric, "real_per_class": images}
+    try:
+        real = _gain(baseline, held, metric)
+        gains = {int(str(one.arm["synthetic_per_class"])): _gain(one, baseline, metric) for one in doses}
+    except NotKnown as unknown:
+        return row | {"reason": str(unknown)}
+    low, high = real.interval()
+    row |= {"real_gain": real.estimate, "real_gain_low": low, "real_gain_high": high, "largest_dose": max(gains)}
+    if real.training is None or low <= 0:
+        why = "one fit an arm" if real.training is None else f"{low:+.4f} to {high:+.4f}"
+        return row | {
+            "reason": f"that {images} real images a class gain anything is not sure ({why}): no exchange rate"
+        }
+    enough = [dose for dose, gain in sorted(gains.items()) if gain.estimate >= real.estimate]
+    if not enough:
+        return row | {
+            "reason": f"no dose gains as much: a real image is worth more than {max(gains) / images:g} synthetic ones"
+        }
+    row |= {"same_gain_dose": enough[0], "synthetic_gain": gains[enough[0]].estimate}
+    return row | {"real_image_worth": enough[0] / images, "reason": ""}
+
+
+def _gain(one: ArmScores | None, other: ArmScores | None, metric: str) -> TwoWay:
+    """The first less the second; raises NotKnown when one of them is not done."""
+    if one is None or other is None:
+        raise NotKnown("the arm none is not done")
+    one, other = matched(one, other)
+    if not one.repeats:
+        raise NotKnown("no seed is done in both arms")
+    return two_way(pulls_of(metric, one).minus(pulls_of(metric, other)), one)

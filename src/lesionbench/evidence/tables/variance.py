@@ -1,0 +1,266 @@
+"""Variance decomposition: how much of a metric is chance of the test images, the fold, the seeds; what to buy next."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from lesionbench.errors import NotKnown
+from lesionbench.evidence.statistics.fold_metric import check_metric, default_metric, fold_metric, image_variance
+from lesionbench.evidence.statistics.nested import Component, components
+from lesionbench.pipeline.leaderboard import ARM_COLUMNS
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from lesionbench.evidence.statistics.scores import ArmScores
+    from lesionbench.pipeline.leaderboard import Repeat, Row
+
+VARIANCE_COLUMNS = (
+    *ARM_COLUMNS,
+    "metric",
+    "component",
+    "levels",
+    "variance",
+    "sd",
+    "low",
+    "high",
+    "share",
+    "advice",
+    "reason",
+)
+IMAGES, FOLD, AUGMENTER, CLASSIFIER, MEAN = "test images", "fold", "augmenter seed", "classifier seed", "mean"
+MATTERS = 0.01  # a smaller cut of the standard error is not worth a cell
+
+
+@dataclass(frozen=True)
+class Source:
+    """One source of chance: its names (two where they cannot be told apart), how many were seen, and its variance.
+
+    each: how many independent draws of it the mean is taken over.  component: None where there was one draw only.
+    """
+
+    names: tuple[str, ...]
+    levels: int
+    each: int
+    component: Component | None
+    known: float = 0.0  # a variance that was subtracted: the test images' part of the fold's
+
+    @property
+    def variance(self) -> float:
+        """The estimate, not below 0; 0 also where nothing is known."""
+        return max(self.component.variance - self.known, 0.0) if self.component else 0.0
+
+    @property
+    def name(self) -> str:
+        """Such as `augmenter and classifier seed`."""
+        if self.names == (AUGMENTER, CLASSIFIER):
+            return "augmenter and classifier seed"
+        return " and ".join(self.names)
+
+
+@dataclass(frozen=True)
+class Decomposition:
+    """What the variance of one arm's metric is made of; the mean is over folds and repeats."""
+
+    images: float  # of one fold's metric
+    folds: int
+    sources: list[Source]
+    augmented: bool
+    left_out: int  # repeats, so that all seeds have as many classifier seeds
+
+    def variance_of_mean(self, divisions: int = 1, seeds: int = 0, classifier_seeds: int = 0) -> float:
+        """The variance of the mean, with so many divisions into folds, and so many more seeds and classifier seeds.
+
+        Another division does not change which images are tested, so it leaves their part as it is.
+        """
+        each, total = divisions, self.images / self.folds
+        for source in self.sources:
+            more = seeds if self._is_seed(source) else classifier_seeds if source.names == (CLASSIFIER,) else 0
+            each *= source.levels + more
+            total += source.variance / each
+        return total
+
+    def _is_seed(self, source: Source) -> bool:
+        """Whether one more `--seeds` is one more draw of this source."""
+        return source.names[0] == (AUGMENTER if self.augmented else CLASSIFIER)
+
+    def known(self, name: str) -> bool:
+        """Whether this source begins a level of its own whose variance is known."""
+        return any(source.names[0] == name and source.component for source in self.sources)
+
+
+def variance_rows(arms: Sequence[ArmScores], metric: str | None = None) -> list[Row]:
+    """One row a component of every arm, with the VARIANCE_COLUMNS; the last, `mean`, has the standard error and advice.
+
+    Variances are text of three digits: the four decimals of a table would leave nothing of them.
+
+    metric: one of the leaderboard's, of each fold's test images; by default the AUC of two classes, the accuracy of
+    more. Raises SettingsError for another.
+    """
+    return [row for one in arms for row in _rows(one, metric or default_metric(len(one.classes)))]
+
+
+def _rows(one: ArmScores, metric: str) -> list[Row]:
+    check_metric(metric)
+    blank: Row = dict.fromkeys(VARIANCE_COLUMNS)
+    blank |= {**one.arm, "metric": metric}
+    try:
+        found = decompose(one, metric)
+    except NotKnown as unknown:
+        return [blank | {"component": MEAN, "reason": str(unknown)}]
+    total = found.images + sum(source.variance for source in found.sources)
+    rows = [_image_row(found, total), *(_source_row(source, found, total) for source in found.sources)]
+    rows.append(_mean_row(found))
+    return [blank | row for row in rows]
+
+
+def decompose(one: ArmScores, metric: str) -> Decomposition:
+    """The components of one arm's metric; raises NotKnown where a fold has none."""
+    wrong = int((~np.isfinite(one.scores)).sum())
+    if wrong:
+        raise NotKnown(f"scores must be finite, but {wrong} of them are not")
+    of_folds = [fold_metric(one, fold, metric) for fold in np.unique(one.folds).tolist()]
+    chosen = balanced(one.repeats)  # (S, C)
+    table = np.stack([values[chosen] for values, _ in of_folds])  # (F, S, C)
+    pulls = [found[chosen].mean(axis=1) for _, found in of_folds]  # (S, G) each
+    augmented = not (one.arm["augmenter"] == one.arm["on_the_fly"] == "none")
+    if not augmented:  # then what is called a seed is a classifier seed too
+        table = table.reshape(len(of_folds), -1)
+        pulls = [found[chosen.ravel()] for _, found in of_folds]
+    images = float(np.mean([image_variance(of_fold) for of_fold in pulls]))
+    sources = _sources(table, images, augmented)
+    return Decomposition(images, len(of_folds), sources, augmented, len(one.repeats) - chosen.size)
+
+
+def balanced(repeats: Sequence[Repeat]) -> NDArray[np.int64]:
+    """Positions (S, C) of the most repeats in which every seed has as many classifier seeds."""
+    of_seed: dict[int, list[int]] = {}
+    for position, (seed, _) in sorted(enumerate(repeats), key=lambda item: item[1]):
+        of_seed.setdefault(seed, []).append(position)
+    counts = Counter(len(positions) for positions in of_seed.values())
+    most = max(counts, key=lambda each: (each * sum(counts[more] for more in counts if more >= each), each))
+    return np.array([positions[:most] for positions in of_seed.values() if len(positions) >= most])
+
+
+def _sources(table: NDArray[np.float64], images: float, augmented: bool) -> list[Source]:
+    """The levels of the table, outermost first; one that was drawn once only goes with the level around it."""
+    names = (FOLD, AUGMENTER, CLASSIFIER) if augmented else (FOLD, CLASSIFIER)
+    levels: list[tuple[tuple[str, ...], int]] = []
+    for name, count in zip(names, table.shape, strict=True):
+        if count == 1 and levels and levels[-1][1] > 1:
+            levels[-1] = ((*levels[-1][0], name), levels[-1][1])
+        else:
+            levels.append(((name,), count))
+    several = [count for _, count in levels if count > 1]
+    estimates = iter(components(table.reshape(several)) if several else [])
+    sources, each = [], 1
+    for group, count in levels:
+        each *= count
+        known = images if group[0] == FOLD else 0.0
+        sources.append(Source(group, count, each, next(estimates) if count > 1 else None, known))
+    return sources
+
+
+def _image_row(found: Decomposition, total: float) -> Row:
+    return {
+        "component": IMAGES,
+        "levels": found.folds,
+        "variance": f"{found.images:.3g}",
+        "sd": math.sqrt(found.images),
+        "share": found.images / total if total else None,
+        "reason": "from the images of each fold, not from replicates, so it has no interval"
+        if total
+        else "every value is the same",
+    }
+
+
+def _source_row(source: Source, found: Decomposition, total: float) -> Row:
+    row: Row = {"component": source.name, "levels": source.levels}
+    if source.component is None:
+        return row | {"reason": _unknown(source.names[0], found.augmented)}
+    return row | {
+        "variance": f"{source.variance:.3g}",
+        "sd": math.sqrt(source.variance),
+        "low": math.sqrt(max(source.component.low - source.known, 0.0)),
+        "high": math.sqrt(max(source.component.high - source.known, 0.0)),
+        "share": source.variance / total if total else None,
+        "reason": "; ".join(_remarks(source, total)) or None,
+    }
+
+
+def _unknown(name: str, augmented: bool) -> str:
+    if name == FOLD:
+        return "there is one fold, so what other training images would do is not known; --split 5 makes five"
+    more = "--classifier-seeds 2" if name == CLASSIFIER and augmented else "--seeds 3"
+    return f"there is one {name}, so what another would do is not known; run with {more}"
+
+
+def _remarks(source: Source, total: float) -> list[str]:
+    assert source.component is not None
+    remarks = []
+    if not total:
+        remarks.append("every value is the same")
+    elif source.component.variance < source.known:
+        remarks.append("the estimate was negative and is set to 0: no more was seen than chance within it makes")
+    if source.names[-2:] == (AUGMENTER, CLASSIFIER):
+        remarks.append("one classifier seed a seed does not part the two; run with --classifier-seeds 2")
+    if source.names[0] == FOLD and len(source.names) > 1:
+        remarks.append("one seed a fold does not part fold and seed; run with --seeds 3")
+    return remarks
+
+
+def _mean_row(found: Decomposition) -> Row:
+    variance = found.variance_of_mean()
+    cells = found.sources[-1].each
+    row: Row = {"component": MEAN, "levels": cells, "variance": f"{variance:.3g}", "sd": math.sqrt(variance)}
+    row["advice"] = advice(found)
+    if found.left_out:
+        repeats = cells // found.folds + found.left_out
+        row["reason"] = (
+            f"every seed must have as many classifier seeds, so {found.left_out} of {repeats} repeats are left out"
+        )
+    return row
+
+
+def advice(found: Decomposition) -> str:
+    """Which replicate to buy next, in one plain sentence or two: what each would make of the standard error."""
+    now = found.variance_of_mean()
+    offers = _offers(found)
+    images = math.sqrt(found.images / found.folds)
+    parts = [f"standard error {math.sqrt(now):.4f}, of which {images:.4f} from the test images"]
+    if not offers:
+        return f"{parts[0]}; what seeds do is not known from one: run with --seeds 3"
+    best, _, variance = max(offers, key=lambda offer: (now - offer[2]) / offer[1])
+    if math.sqrt(variance) > (1 - MATTERS) * math.sqrt(now):
+        parts.append("no replicate would cut it by more than 1%: only more test images would")
+    else:
+        told = [
+            f"{name} ({cells} cell{'s' * (cells > 1)}) would cut it to {math.sqrt(new):.4f}"
+            for name, cells, new in offers
+        ]
+        parts.append(", ".join(told))
+        parts += [f"for its cells {best} buys most"] if len(offers) > 1 else []
+    return "; ".join(parts)
+
+
+def _offers(found: Decomposition) -> list[tuple[str, int, float]]:
+    """What can be bought: its name, the cells it takes, and the variance of the mean with it."""
+    size = found.sources[-1].each
+    offers = []
+    if found.known(AUGMENTER if found.augmented else CLASSIFIER):
+        seeds = next(source for source in found.sources if found._is_seed(source))
+        offers.append(("another seed", size // seeds.levels, found.variance_of_mean(seeds=1)))
+    if found.augmented and found.known(CLASSIFIER):
+        again = next(source for source in found.sources if source.names == (CLASSIFIER,))
+        more = found.variance_of_mean(classifier_seeds=1)
+        offers.append(("another classifier seed", size // again.levels, more))
+    if found.known(FOLD):
+        offers.append(("another division into folds (--seed)", size, found.variance_of_mean(divisions=2)))
+    return offers

@@ -1,0 +1,54 @@
+"""The dose-response figure: a panel for each augmenter."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from lesionbench.pictures.drawing import plain, save_figure
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+
+@dataclass(frozen=True)
+class DosePlot:
+    """One augmenter's metric over its doses, and the fitted curve with its band at many doses between them."""
+
+    name: str
+    metric: str
+    doses: Sequence[int]
+    estimates: Sequence[float]
+    ends: Sequence[tuple[float, float]]  # of every estimate's interval
+    at: Sequence[float]
+    fitted: Sequence[float]
+    band: Sequence[tuple[float, float]]
+
+
+def save_dose_plots(path: Path, plots: Sequence[DosePlot]) -> None:
+    """Write a PNG with a panel for each plot, one above the other; doses on an axis that spreads the small ones.
+
+    Without plots no file is written, and an old one is removed.
+    """
+    path.unlink(missing_ok=True)
+    if not plots:
+        return
+    from matplotlib.figure import Figure  # slow to import, so only where curves are drawn
+
+    figure = Figure(figsize=(8.0, 0.6 + 3.2 * len(plots)), dpi=100, layout="constrained")
+    for axes, plot in zip(figure.subplots(len(plots), 1, squeeze=False)[:, 0], plots, strict=True):
+        axes.fill_between(plot.at, *zip(*plot.band, strict=True), alpha=0.2, linewidth=0)
+        axes.plot(plot.at, plot.fitted, linewidth=1.0, label="fitted, with its 95% band")
+        below = [estimate - low for estimate, (low, _) in zip(plot.estimates, plot.ends, strict=True)]
+        above = [high - estimate for estimate, (_, high) in zip(plot.estimates, plot.ends, strict=True)]
+        axes.errorbar(
+            plot.doses, plot.estimates, [below, above], fmt="o", markersize=4, linewidth=0.8, label="measured"
+        )
+        axes.set_xscale("symlog", linthresh=min(dose for dose in plot.doses if dose))
+        axes.set_xticks(plot.doses, [str(dose) for dose in plot.doses])
+        axes.minorticks_off()
+        plain([axes.set_title(plot.name), axes.set_ylabel(plot.metric.replace("_", " "))])
+        axes.legend(loc="best", fontsize="small")
+    axes.set_xlabel("synthetic images per class")
+    save_figure(figure, path)

@@ -1,0 +1,44 @@
+"""How plugins are written, `dcgan[steps=500]`, and the nearest known word to one that is not known."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from typing import TYPE_CHECKING
+
+from lesionbench.errors import SettingsError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from lesionbench.pipeline.plugin import Plugin
+
+
+def parse_spec(spec: str) -> tuple[str, dict[str, str]]:
+    """`name[key=value,...]` as the name and the settings, still text."""
+    match = re.fullmatch(r"\s*([^\[\]\s]+)\s*(?:\[(.*)\])?\s*", spec)
+    if match is None:
+        raise SettingsError(f"a plugin is written NAME or NAME[key=value,...], not {spec!r}")
+    settings: dict[str, str] = {}
+    for part in filter(None, (part.strip() for part in (match[2] or "").split(","))):
+        key, equals, value = (text.strip() for text in part.partition("="))
+        if not equals or not key:
+            raise SettingsError(f"a setting is written key=value, not {part!r} (in {spec!r})")
+        if key in settings:
+            raise SettingsError(f"a setting may be given once, but {key!r} stands twice in {spec!r}")
+        settings[key] = value
+    return match[1], settings
+
+
+def spec_of(plugin: Plugin) -> str:
+    """The one way to write a plugin: its name and, in brackets, the settings that differ from the defaults."""
+    values = plugin.model_dump(mode="json")
+    defaults = type(plugin)().model_dump(mode="json")
+    changed = [f"{key}={values[key]}" for key in values if values[key] != defaults[key]]
+    return f"{plugin.name}[{','.join(changed)}]" if changed else plugin.name
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """`; did you mean 'dcgan'?` when one of the known words is near, else nothing."""
+    near = difflib.get_close_matches(word, list(known), n=1)
+    return f"; did you mean {near[0]!r}?" if near else ""
