@@ -9,59 +9,86 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from lesionbench.errors import DatasetError, LesionbenchError, TrainingDiverged, UnreadableImage
+    from lesionbench.errors import (
+        ContractError,
+        DatasetError,
+        InputError,
+        LesionbenchError,
+        OutputError,
+        SettingsError,
+        TrainingDiverged,
+        UnreadableImage,
+    )
     from lesionbench.hookspecs import hookimpl
     from lesionbench.pipeline.augmenter import Augmenter, Sampler
     from lesionbench.pipeline.classifier import Classifier, Predictor
-    from lesionbench.pipeline.context import RunContext, derive_seed
+    from lesionbench.pipeline.context import Report, RunContext, derive_seed
     from lesionbench.pipeline.dataset import Dataset, LoadedDataset
     from lesionbench.pipeline.images import Groups, Images, LabelledImages, Labels, Scores
+    from lesionbench.pipeline.plugin import Plugin
     from lesionbench.pipeline.training_set import TrainingSet
+    from lesionbench.spelling import did_you_mean, spec_of
 
 __version__ = "0.1.0"
 
 _HOME = {
     "Augmenter": "pipeline.augmenter",
     "Classifier": "pipeline.classifier",
+    "ContractError": "errors",
     "Dataset": "pipeline.dataset",
     "DatasetError": "errors",
     "Groups": "pipeline.images",
     "Images": "pipeline.images",
+    "InputError": "errors",
     "LabelledImages": "pipeline.images",
     "Labels": "pipeline.images",
     "LesionbenchError": "errors",
     "LoadedDataset": "pipeline.dataset",
+    "OutputError": "errors",
+    "Plugin": "pipeline.plugin",
     "Predictor": "pipeline.classifier",
+    "Report": "pipeline.context",
     "RunContext": "pipeline.context",
     "Sampler": "pipeline.augmenter",
     "Scores": "pipeline.images",
+    "SettingsError": "errors",
     "TrainingDiverged": "errors",
     "TrainingSet": "pipeline.training_set",
     "UnreadableImage": "errors",
     "derive_seed": "pipeline.context",
+    "did_you_mean": "spelling",
     "hookimpl": "hookspecs",
+    "spec_of": "spelling",
 }
 
 __all__ = [
     "Augmenter",
     "Classifier",
+    "ContractError",
     "Dataset",
     "DatasetError",
     "Groups",
     "Images",
+    "InputError",
     "LabelledImages",
     "Labels",
     "LesionbenchError",
     "LoadedDataset",
+    "OutputError",
+    "Plugin",
     "Predictor",
+    "Report",
     "RunContext",
     "Sampler",
     "Scores",
+    "SettingsError",
     "TrainingDiverged",
     "TrainingSet",
     "UnreadableImage",
     "derive_seed",
+    "did_you_mean",
     "hookimpl",
+    "spec_of",
 ]
 
 

@@ -15,8 +15,16 @@ from typing import ClassVar
 import numpy as np
 import typer
 
-from lesionbench import Augmenter, Classifier, Dataset, LabelledImages, LoadedDataset, TrainingDiverged, hookimpl
-from lesionbench.errors import SettingsError
+from lesionbench import (
+    Augmenter,
+    Classifier,
+    Dataset,
+    LabelledImages,
+    LoadedDataset,
+    SettingsError,
+    TrainingDiverged,
+    hookimpl,
+)
 
 
 def note(role, folder, images):

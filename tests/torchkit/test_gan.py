@@ -15,9 +15,9 @@ from lesionbench.torchkit.gan import (
     check_weights,
     discriminator_bce,
     generator_bce,
-    initialise,
-    moments,
-    part_of,
+    initialize,
+    part_report,
+    picture_steps,
     train,
 )
 from lesionbench.torchkit.training import torch_session
@@ -58,7 +58,7 @@ def test_weights_are_drawn_from_the_papers_normal_distribution():
     network = nn.Sequential(
         nn.Conv2d(64, 64, 5), nn.BatchNorm2d(4096), nn.Linear(100, 100), nn.ConvTranspose2d(8, 64, 5)
     )
-    initialise(network, torch.Generator().manual_seed(0))
+    initialize(network, torch.Generator().manual_seed(0))
     network.requires_grad_(False)
     for layer, mean in zip(network, (0.0, 1.0, 0.0, 0.0), strict=True):
         assert float(layer.weight.mean()) == pytest.approx(mean, abs=0.002)
@@ -68,8 +68,8 @@ def test_weights_are_drawn_from_the_papers_normal_distribution():
 
 def test_weights_depend_on_the_generator_alone():
     one, other = nn.Conv2d(3, 8, 3), nn.Conv2d(3, 8, 3)
-    initialise(one, torch.Generator().manual_seed(5))
-    initialise(other, torch.Generator().manual_seed(5))
+    initialize(one, torch.Generator().manual_seed(5))
+    initialize(other, torch.Generator().manual_seed(5))
     assert torch.equal(one.weight, other.weight)
 
 
@@ -179,12 +179,12 @@ def test_weights_that_are_not_finite_are_refused():
 
 def test_several_trainings_report_as_one():
     lines = []
-    report = part_of(lambda step, total, **scalars: lines.append((step, total, scalars)), 1, 3, label=1.0)
+    report = part_report(lambda step, total, **scalars: lines.append((step, total, scalars)), 1, 3, label=1.0)
     report(5, 100, loss=0.5)
     assert [(105, 300, {"loss": 0.5, "label": 1.0})] == lines
 
 
 def test_moments_run_from_before_the_first_step_to_the_last_and_are_denser_at_first():
-    assert [0, 20, 82, 184, 327, 510, 735, 1000] == moments(1000)
-    assert [0, 1] == moments(1)
-    assert [0, 1, 2, 3] == moments(3)
+    assert [0, 20, 82, 184, 327, 510, 735, 1000] == picture_steps(1000)
+    assert [0, 1] == picture_steps(1)
+    assert [0, 1, 2, 3] == picture_steps(3)

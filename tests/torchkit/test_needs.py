@@ -8,7 +8,7 @@ import pytest
 
 from lesionbench.errors import InputError
 from lesionbench.testing import tiny_images
-from lesionbench.torchkit.needs import refuse_empty_classes, say_resizing
+from lesionbench.torchkit.needs import log_resizing, refuse_empty_classes
 
 
 def test_a_class_without_images_is_named():
@@ -22,8 +22,8 @@ def test_a_class_without_images_is_named():
 @pytest.mark.parametrize("shape", [(48, 48, 1), (32, 48, 3)])
 def test_images_of_another_size_than_the_networks_are_spoken_of(caplog, shape):
     with caplog.at_level(logging.INFO, "lesionbench"):
-        say_resizing("some-gan", shape, 32)
-        say_resizing("some-gan", (32, 32, 3), 32)
+        log_resizing("some-gan", shape, 32)
+        log_resizing("some-gan", (32, 32, 3), 32)
     height, width, _ = shape
     expected = f"some-gan learns at 32 x 32: the {height} x {width} training images are resized, and its images back"
     assert [expected] == caplog.messages

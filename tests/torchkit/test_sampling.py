@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from lesionbench.torchkit.sampling import CHUNK, draw_nested, load_networks, revived, save_networks
+from lesionbench.torchkit.sampling import CHUNK, draw_nested, load_networks, restored_network, save_networks
 from lesionbench.torchkit.training import torch_session
 
 
@@ -50,7 +50,7 @@ def test_saved_networks_are_loaded_in_their_order_with_their_settings(tmp_path):
     settings, states = load_networks(tmp_path)
     assert {"size": 32} == settings == json.loads((tmp_path / "sampler.json").read_text())
     for network, state in zip(saved, states, strict=True):
-        loaded = revived(lambda: nn.Linear(2, 3), state)
+        loaded = restored_network(lambda: nn.Linear(2, 3), state)
         assert torch.equal(network.weight, loaded.weight)
         assert not loaded.training
 
@@ -66,5 +66,5 @@ def test_more_than_ten_networks_keep_their_order(tmp_path):
 def test_reviving_a_network_draws_nothing_from_the_global_random_state():
     state = two_networks()[0].state_dict()
     before = torch.get_rng_state()
-    revived(lambda: nn.Linear(2, 3), state)
+    restored_network(lambda: nn.Linear(2, 3), state)
     assert torch.equal(before, torch.get_rng_state())

@@ -12,8 +12,7 @@ import torch
 from PIL import Image
 from pydantic import ValidationError
 
-from lesionbench import LabelledImages, RunContext
-from lesionbench.errors import ContractError, InputError, TrainingDiverged
+from lesionbench import ContractError, InputError, LabelledImages, RunContext, TrainingDiverged
 from lesionbench.testing import augmenter_checks
 from lesionbench.torchkit.sampling import CHUNK
 from lesionbench.torchkit.training import balanced_batches, torch_session
@@ -223,7 +222,7 @@ def test_a_class_may_have_any_name(fit, tmp_path):
 
 def test_looking_at_the_training_does_not_change_it(fit, monkeypatch):
     looked = fit(steps=3).sample(0, 2, 0)
-    monkeypatch.setattr("lesionbench_acgan.fit.moments", lambda steps: [0])
+    monkeypatch.setattr("lesionbench_acgan.fit.picture_steps", lambda steps: [0])
     assert np.array_equal(looked, fit(steps=3).sample(0, 2, 0))
 
 

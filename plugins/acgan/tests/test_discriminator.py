@@ -8,8 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from lesionbench import LabelledImages, RunContext
-from lesionbench.errors import TrainingDiverged
+from lesionbench import LabelledImages, RunContext, TrainingDiverged
 from lesionbench.pipeline.training_set import TrainingSet
 from lesionbench.testing import classifier_checks
 from lesionbench.torchkit.tensors import to_tensor

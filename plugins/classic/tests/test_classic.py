@@ -11,8 +11,7 @@ import pytest
 from pydantic import ValidationError
 from scipy.stats import chisquare
 
-from lesionbench import LabelledImages, RunContext
-from lesionbench.errors import ContractError
+from lesionbench import ContractError, LabelledImages, RunContext
 from lesionbench.testing import augmenter_checks
 from lesionbench_classic import Classic
 

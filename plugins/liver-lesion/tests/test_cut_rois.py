@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 from pydicom.uid import RLELossless
 
-from lesionbench.errors import InputError
+from lesionbench import InputError
 from lesionbench_liver_lesion.cut_rois import nifti
 from lesionbench_liver_lesion.cut_rois.case import Request
 from lesionbench_liver_lesion.cut_rois.cut import Summary, cut_all

@@ -9,7 +9,7 @@ import pydicom
 import pytest
 from pydicom.uid import JPEGLSLossless, generate_uid
 
-from lesionbench.errors import DatasetError, InputError, OutputError, SettingsError, UnreadableImage
+from lesionbench import DatasetError, InputError, OutputError, SettingsError, UnreadableImage
 from lesionbench_liver_lesion.cut_rois.case import Request
 from lesionbench_liver_lesion.cut_rois.cut import cut_all
 from lesionbench_liver_lesion.cut_rois.settings import CutSettings, parse_mask_labels

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from lesionbench.errors import DatasetError
+from lesionbench import DatasetError
 from lesionbench.pipeline.split import divide, group_status, splits
 from lesionbench.testing import dataset_checks
 from lesionbench_liver_lesion import LiverLesion

@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from lesionbench import RunContext
-from lesionbench.errors import TrainingDiverged
+from lesionbench import RunContext, TrainingDiverged
 from lesionbench.torchkit.training import balanced_batches, torch_session
 from lesionbench_progressive_gan import ProgressiveGan
 from lesionbench_progressive_gan.layers import downsampled, upsampled
@@ -79,10 +78,10 @@ def test_adams_moments_are_forgotten_at_every_new_level_and_only_there(pair):
         players.append(gan.players)
     news = [step for step in range(2, 11) if players[step - 1] is not players[step - 2]]
     assert [3, 7] == news
-    first = players[2].generator_optimiser.state[gan.generator.first.weight]
+    first = players[2].generator_optimizer.state[gan.generator.first.weight]
     assert 4 == int(first["step"])
     assert {(1e-3, (0.0, 0.99), 1e-8)} == {
-        (group["lr"], tuple(group["betas"]), group["eps"]) for group in gan.players.generator_optimiser.param_groups
+        (group["lr"], tuple(group["betas"]), group["eps"]) for group in gan.players.generator_optimizer.param_groups
     }
 
 

@@ -10,8 +10,7 @@ import torch
 from PIL import Image
 from pydantic import ValidationError
 
-from lesionbench import LabelledImages, RunContext
-from lesionbench.errors import ContractError, InputError, TrainingDiverged
+from lesionbench import ContractError, InputError, LabelledImages, RunContext, TrainingDiverged
 from lesionbench.plugins import Plugins
 from lesionbench.testing import augmenter_checks
 from lesionbench.torchkit.sampling import CHUNK

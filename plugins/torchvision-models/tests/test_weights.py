@@ -9,7 +9,7 @@ import torch
 from pydantic import ValidationError
 from safetensors.torch import save_file
 
-from lesionbench.errors import SettingsError
+from lesionbench import SettingsError
 from lesionbench.experiment.provenance import provenance
 from lesionbench.testing import a_context, tiny_training_set
 from lesionbench.torchkit.training import torch_session

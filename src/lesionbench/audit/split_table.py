@@ -10,7 +10,7 @@ from PIL import Image, ImageOps
 from lesionbench.builtin.folder_listing import PARTS, VALIDATION
 from lesionbench.errors import DatasetError, UnreadableImage
 from lesionbench.evidence.images.leakage import Divided, pixel_digest
-from lesionbench.pipeline.image_files import first_of, viewed_image
+from lesionbench.image_files import first_of, viewed_image
 from lesionbench.spelling import did_you_mean
 from lesionbench.tables import read_rows
 

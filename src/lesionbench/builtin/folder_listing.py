@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from lesionbench.pipeline.image_files import SUFFIXES, image_paths
+from lesionbench.image_files import SUFFIXES, image_paths
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -10,8 +10,8 @@ import numpy as np
 from lesionbench.builtin.folder_listing import Listing, list_tree
 from lesionbench.builtin.folder_table import list_table
 from lesionbench.errors import DatasetError
+from lesionbench.image_files import first_of, read_images, unreadable
 from lesionbench.pipeline.dataset import LoadedDataset
-from lesionbench.pipeline.image_files import first_of, read_images, unreadable
 from lesionbench.pipeline.images import LabelledImages
 from lesionbench.pipeline.split import shared_groups
 from lesionbench.spelling import spec_of

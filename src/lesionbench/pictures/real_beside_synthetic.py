@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from lesionbench.pipeline.augmenter import Sampler
     from lesionbench.pipeline.images import Images, LabelledImages
 
-COLUMNS = 8  # images in a row
+IMAGES_PER_ROW = 8  # images in a row
 COMPARED = 24  # real images, and as many synthetic ones
 
 
@@ -29,4 +29,4 @@ def save_comparisons(folder: Path, images: LabelledImages, sampler: Sampler, see
 
 
 def _in_rows(images: Images) -> list[Images]:
-    return [images[start : start + COLUMNS] for start in range(0, len(images), COLUMNS)]
+    return [images[start : start + IMAGES_PER_ROW] for start in range(0, len(images), IMAGES_PER_ROW)]

@@ -24,7 +24,7 @@ class Report(Protocol):
     """Feeds the progress view and `progress.jsonl`; a plugin calls it instead of printing."""
 
     def __call__(self, step: int, total: int, **scalars: float) -> None:
-        """Say that `step` of `total` optimiser steps are done, with any losses by name."""
+        """Say that `step` of `total` optimizer steps are done, with any losses by name."""
 
 
 @dataclass(frozen=True)

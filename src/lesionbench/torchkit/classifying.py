@@ -17,7 +17,7 @@ from torch.nn import functional
 
 from lesionbench.pipeline.context import derive_seed
 from lesionbench.torchkit.precision import autocast
-from lesionbench.torchkit.sampling import load_networks, revived, save_networks
+from lesionbench.torchkit.sampling import load_networks, restored_network, save_networks
 from lesionbench.torchkit.tensors import resized, to_tensor
 from lesionbench.torchkit.training import batches, check_finite, torch_session
 
@@ -40,7 +40,7 @@ FEATURED_AT_ONCE = 16 * CHUNK  # images made into tensors at a time where featur
 
 @dataclass(frozen=True)
 class Schedule:
-    """How a classifier trains: optimiser steps, images a step, and steps between two looks at the validation loss."""
+    """How a classifier trains: optimizer steps, images a step, and steps between two looks at the validation loss."""
 
     steps: int
     batch_size: int
@@ -122,7 +122,7 @@ class TorchPredictor:
         """
         made_for, (weights,) = load_networks(folder)
         channels, classes = made_for["channels"], made_for["classes"]
-        network = revived(partial(make_network, channels, classes), weights)
+        network = restored_network(partial(make_network, channels, classes), weights)
         return cls(network, classes, channels, size, "cpu")
 
 
@@ -202,7 +202,7 @@ def _train(
 
 
 def _update(network: nn.Module, optimizer: Optimizer, batch: Examples, context: RunContext) -> Tensor:
-    """The loss of one batch, float32 (), after one optimiser step on it."""
+    """The loss of one batch, float32 (), after one optimizer step on it."""
     network.train()
     with autocast(context):
         logits = network(batch.images)

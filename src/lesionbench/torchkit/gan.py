@@ -30,7 +30,7 @@ Losses = dict[str, torch.Tensor]  # by name, each a scalar
 Curves = dict[str, list[float]]  # by the loss's name, one number a step
 
 
-def initialise(network: nn.Module, random: torch.Generator, std: float = 0.02) -> None:
+def initialize(network: nn.Module, random: torch.Generator, std: float = 0.02) -> None:
     """Draw weights from N(0, std), batch norm's from N(1, std), and set every bias to 0 (Radford et al. 2016)."""
     for module in network.modules():
         if isinstance(module, (nn.BatchNorm2d, *CONVOLUTIONS)):
@@ -55,12 +55,12 @@ def generator_bce(fake: torch.Tensor) -> torch.Tensor:
 
 @dataclass(frozen=True, eq=False)
 class Players:
-    """The two networks of one GAN, in training mode, with an optimiser each."""
+    """The two networks of one GAN, in training mode, with an optimizer each."""
 
     generator: nn.Module
     discriminator: nn.Module
-    generator_optimiser: torch.optim.Optimizer
-    discriminator_optimiser: torch.optim.Optimizer
+    generator_optimizer: torch.optim.Optimizer
+    discriminator_optimizer: torch.optim.Optimizer
 
     @classmethod
     def with_adam(
@@ -88,7 +88,7 @@ def adversarial_step(
     discriminator_loss: Callable[[torch.Tensor], torch.Tensor],
     generator_loss: Callable[[torch.Tensor], torch.Tensor],
 ) -> Losses:
-    """One optimiser step of the discriminator, then one of the generator on the same synthetic batch.
+    """One optimizer step of the discriminator, then one of the generator on the same synthetic batch.
 
     draw: makes a batch with the generator, float (B, C, H, W).  discriminator_loss: a scalar from that batch,
     cut off from the generator.  generator_loss: a scalar from that batch, seen by the discriminator's new weights.
@@ -97,18 +97,18 @@ def adversarial_step(
     with autocast(context):
         fake = draw()  # (B, C, H, W)
         loss_of_discriminator = discriminator_loss(fake.detach())
-    _descend(players.discriminator_optimiser, loss_of_discriminator)
+    _descend(players.discriminator_optimizer, loss_of_discriminator)
     with frozen(players.discriminator):
         with autocast(context):
             loss_of_generator = generator_loss(fake)
-        _descend(players.generator_optimiser, loss_of_generator)
+        _descend(players.generator_optimizer, loss_of_generator)
     return {"generator_loss": loss_of_generator.detach(), "discriminator_loss": loss_of_discriminator.detach()}
 
 
-def _descend(optimiser: torch.optim.Optimizer, loss: torch.Tensor) -> None:
-    optimiser.zero_grad(set_to_none=True)
+def _descend(optimizer: torch.optim.Optimizer, loss: torch.Tensor) -> None:
+    optimizer.zero_grad(set_to_none=True)
     loss.backward()  # type: ignore[no-untyped-call]  # torch's stubs
-    optimiser.step()
+    optimizer.step()
 
 
 @contextmanager
@@ -166,7 +166,7 @@ def check_weights(network: nn.Module, step: int) -> None:
             )
 
 
-def part_of(report: Report, part: int, parts: int, **scalars: float) -> Report:
+def part_report(report: Report, part: int, parts: int, **scalars: float) -> Report:
     """A report for one of several trainings of equal length, counted 0, 1, ...; `scalars` go with each of its lines."""
 
     def whole(step: int, total: int, **losses: float) -> None:
@@ -175,6 +175,6 @@ def part_of(report: Report, part: int, parts: int, **scalars: float) -> Report:
     return whole
 
 
-def moments(steps: int, count: int = 8) -> list[int]:
+def picture_steps(steps: int, count: int = 8) -> list[int]:
     """At most `count` steps from 0 to the last, closer together at the beginning, where a GAN changes most."""
     return sorted({round(steps * (index / (count - 1)) ** 2) for index in range(count)})

@@ -23,7 +23,7 @@ def refuse_empty_classes(plugin: str, images: LabelledImages) -> None:
             )
 
 
-def say_resizing(plugin: str, shape: tuple[int, int, int], size: int) -> None:
+def log_resizing(plugin: str, shape: tuple[int, int, int], size: int) -> None:
     """Tell the log, once a fit, that a sampler's network works at another size than the images have."""
     height, width, _ = shape
     if (height, width) != (size, size):

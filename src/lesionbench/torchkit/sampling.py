@@ -44,7 +44,7 @@ def _scaled(drawn: torch.Tensor, shape: tuple[int, int, int]) -> torch.Tensor:
     return interpolate(drawn, size=shape[:2], mode="bilinear", align_corners=False, antialias=True)
 
 
-def revived(make: Callable[[], nn.Module], state: State) -> nn.Module:
+def restored_network(make: Callable[[], nn.Module], state: State) -> nn.Module:
     """The network that `make` builds with these weights, in evaluation mode; one way for fitted and loaded samplers."""
     with torch.device("meta"):  # without weights, so that none are drawn from torch's global random state
         network = make()

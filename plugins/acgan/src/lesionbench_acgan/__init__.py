@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 from pydantic import Field, field_validator
 
-from lesionbench import Augmenter, Classifier, hookimpl
-from lesionbench.pipeline.plugin import Plugin
+from lesionbench import Augmenter, Classifier, Plugin, hookimpl
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -25,7 +24,7 @@ class AcganSettings(Plugin):
     width: int = Field(
         16, ge=1, description="channels of the discriminator's first layer; the papers: 64 (frid-adar), 16 (odena)"
     )
-    steps: int = Field(4000, ge=1, description="optimiser steps of each network")
+    steps: int = Field(4000, ge=1, description="optimizer steps of each network")
     batch_size: int = Field(64, ge=2, description="real images a step, and as many synthetic ones")
     learning_rate: float = Field(1e-4, gt=0, description="Adam's learning rate, for both networks")
     beta1: float = Field(0.5, ge=0, lt=1, description="Adam's decay of the mean gradient")
@@ -60,7 +59,7 @@ class AcganDiscriminator(AcganSettings, Classifier):
 
     name: ClassVar[str] = "acgan-discriminator"
 
-    steps: int = Field(2000, ge=1, description="optimiser steps of each network")
+    steps: int = Field(2000, ge=1, description="optimizer steps of each network")
 
     def fit(self, train: TrainingSet, context: RunContext) -> Predictor:
         from lesionbench_acgan.classifying import fit_discriminator

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import nn
 
-from lesionbench.pipeline.context import derive_seed
+from lesionbench import derive_seed
 from lesionbench.torchkit.classifying import TorchPredictor
 from lesionbench.torchkit.gan import check_weights, train
 from lesionbench.torchkit.tensors import resized, to_tensor
@@ -21,8 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from lesionbench.pipeline.context import RunContext
-    from lesionbench.pipeline.training_set import TrainingSet
+    from lesionbench import RunContext, TrainingSet
     from lesionbench_acgan import AcganDiscriminator
     from lesionbench_acgan.pair import Batch
 

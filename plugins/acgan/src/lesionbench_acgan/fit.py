@@ -6,11 +6,10 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from lesionbench.pictures.drawing import file_stems, save_curves, save_rows
-from lesionbench.pictures.real_beside_synthetic import COLUMNS, save_comparisons
-from lesionbench.pipeline.context import derive_seed
-from lesionbench.torchkit.gan import Curves, moments, train
-from lesionbench.torchkit.needs import refuse_empty_classes, say_resizing
+from lesionbench import derive_seed
+from lesionbench.pictures import IMAGES_PER_ROW, file_stems, save_comparisons, save_curves, save_rows
+from lesionbench.torchkit.gan import Curves, picture_steps, train
+from lesionbench.torchkit.needs import log_resizing, refuse_empty_classes
 from lesionbench.torchkit.tensors import resized, to_tensor
 from lesionbench.torchkit.training import balanced_batches, torch_session
 from lesionbench_acgan.networks import Blueprint, uniform_noise
@@ -20,8 +19,7 @@ from lesionbench_acgan.sampler import AcganSampler
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from lesionbench.pipeline.context import RunContext
-    from lesionbench.pipeline.images import Images, LabelledImages
+    from lesionbench import Images, LabelledImages, RunContext
     from lesionbench_acgan import Acgan
     from lesionbench_acgan.pair import Batch
 
@@ -33,7 +31,7 @@ def fit(settings: Acgan, images: LabelledImages, context: RunContext) -> AcganSa
     Raises InputError for a class without images, and TrainingDiverged.
     """
     refuse_empty_classes("acgan", images)
-    say_resizing("acgan", images.shape, settings.size)
+    log_resizing("acgan", images.shape, settings.size)
     seed = derive_seed("acgan fit", context.seed)
     plan = Blueprint.of(settings, images.shape[2], len(images.classes))
     with torch_session(seed, context.device):
@@ -57,13 +55,13 @@ def _real(settings: Acgan, images: LabelledImages, seed: int, context: RunContex
 
 def _train(pair: Pair, classes: tuple[str, ...], steps: int, seed: int) -> Curves:
     """The losses; draws the same noise as every class at a few steps, a picture a class."""
-    fixed = uniform_noise(COLUMNS, torch.Generator().manual_seed(derive_seed("acgan sketch", seed)))
+    fixed = uniform_noise(IMAGES_PER_ROW, torch.Generator().manual_seed(derive_seed("acgan sketch", seed)))
     sketches: dict[int, list[Images]] = {}
 
     def sketch(step: int) -> None:
         sketches[step] = [pair.draw(fixed, label) for label in range(len(classes))]
 
-    curves = train(pair.step, steps, pair.context.report, moments(steps), sketch)
+    curves = train(pair.step, steps, pair.context.report, picture_steps(steps), sketch)
     names = [f"step {step}" for step in sketches]
     for label, stem in enumerate(file_stems(classes)):
         rows = [drawn[label] for drawn in sketches.values()]

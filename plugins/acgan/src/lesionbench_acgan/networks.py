@@ -95,11 +95,11 @@ class Blueprint:
         return cls(settings.architecture, settings.size, settings.width, channels, classes)
 
     def generator(self) -> Generator:
-        """A new generator, with weights from torch's own initialisation."""
+        """A new generator, with weights from torch's own initialization."""
         return (odena_generator if self.architecture == "odena" else frid_adar_generator)(self)
 
     def discriminator(self) -> Discriminator:
-        """A new discriminator, with weights from torch's own initialisation."""
+        """A new discriminator, with weights from torch's own initialization."""
         return (odena_discriminator if self.architecture == "odena" else frid_adar_discriminator)(self)
 
 

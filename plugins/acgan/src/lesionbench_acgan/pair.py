@@ -15,7 +15,7 @@ from lesionbench.torchkit.gan import (
     check_weights,
     discriminator_bce,
     generator_bce,
-    initialise,
+    initialize,
 )
 from lesionbench.torchkit.tensors import to_images
 from lesionbench_acgan.networks import uniform_noise
@@ -23,8 +23,7 @@ from lesionbench_acgan.networks import uniform_noise
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from lesionbench.pipeline.context import RunContext
-    from lesionbench.pipeline.images import Images
+    from lesionbench import Images, RunContext
     from lesionbench.torchkit.sampling import State
     from lesionbench_acgan import AcganSettings
     from lesionbench_acgan.networks import Blueprint
@@ -62,7 +61,7 @@ class Pair:
         self.random = torch.Generator().manual_seed(seed)  # on the CPU, so that every device starts and draws alike
         self.generator, self.discriminator = plan.generator(), plan.discriminator()
         for network in (self.generator, self.discriminator):
-            initialise(network, self.random)
+            initialize(network, self.random)
         if isinstance(self.generator.condition, nn.Embedding):
             nn.init.normal_(self.generator.condition.weight, generator=self.random)
         betas = (settings.beta1, settings.beta2)

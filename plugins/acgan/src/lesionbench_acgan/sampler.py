@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from lesionbench.errors import ContractError
-from lesionbench.pipeline.context import derive_seed
-from lesionbench.torchkit.sampling import draw_nested, load_networks, revived, save_networks
+from lesionbench import ContractError, derive_seed
+from lesionbench.torchkit.sampling import draw_nested, load_networks, restored_network, save_networks
 from lesionbench_acgan.networks import Blueprint, uniform_noise
 
 if TYPE_CHECKING:
@@ -17,7 +16,7 @@ if TYPE_CHECKING:
 
     from torch import nn
 
-    from lesionbench.pipeline.images import Images
+    from lesionbench import Images
     from lesionbench.torchkit.sampling import State
 
 
@@ -36,7 +35,7 @@ class AcganSampler:
     @classmethod
     def of(cls, plan: Blueprint, shape: tuple[int, int, int], state: State) -> AcganSampler:
         """The sampler with these weights; the one way to make it, so that a loaded one is the same."""
-        return cls(plan, shape, revived(plan.generator, state))
+        return cls(plan, shape, restored_network(plan.generator, state))
 
     def sample(self, label: int, count: int, seed: int) -> Images:
         """`count` synthetic images of one class: uint8 (count, H, W, C), by the running statistics of batch norm."""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from lesionbench.errors import ContractError
+from lesionbench import ContractError
 from lesionbench_classic.transforms import copies
 
 if TYPE_CHECKING:

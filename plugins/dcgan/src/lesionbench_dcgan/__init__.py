@@ -22,7 +22,7 @@ class Dcgan(Augmenter):
     architecture: Literal["kth", "frid-adar"] = Field(
         "kth", description="the networks: of the KTH report (32 px) or of Frid-Adar et al. 2018 (64 px)"
     )
-    steps: int = Field(1200, ge=1, description="optimiser steps of each network, for every class")
+    steps: int = Field(1200, ge=1, description="optimizer steps of each network, for every class")
     batch_size: int = Field(64, ge=2, description="real images a step, and as many synthetic ones")
     learning_rate: float = Field(2e-4, gt=0, description="Adam's learning rate, for both networks")
     beta1: float = Field(0.5, ge=0, lt=1, description="Adam's decay of the mean gradient")

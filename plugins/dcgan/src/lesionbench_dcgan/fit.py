@@ -6,19 +6,17 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from lesionbench.pictures.drawing import file_stems, save_curves, save_rows
-from lesionbench.pictures.real_beside_synthetic import COLUMNS, save_comparisons
-from lesionbench.pipeline.context import derive_seed
-from lesionbench.torchkit.gan import Curves, moments, part_of, train
-from lesionbench.torchkit.needs import refuse_empty_classes, say_resizing
+from lesionbench import derive_seed
+from lesionbench.pictures import IMAGES_PER_ROW, file_stems, save_comparisons, save_curves, save_rows
+from lesionbench.torchkit.gan import Curves, part_report, picture_steps, train
+from lesionbench.torchkit.needs import log_resizing, refuse_empty_classes
 from lesionbench.torchkit.training import torch_session
 from lesionbench_dcgan.networks import ARCHITECTURES
 from lesionbench_dcgan.pair import Pair
 from lesionbench_dcgan.sampler import DcganSampler
 
 if TYPE_CHECKING:
-    from lesionbench.pipeline.context import RunContext
-    from lesionbench.pipeline.images import Images, LabelledImages
+    from lesionbench import Images, LabelledImages, RunContext
     from lesionbench_dcgan import Dcgan
     from lesionbench_dcgan.sampler import State
 
@@ -30,7 +28,7 @@ def fit(settings: Dcgan, images: LabelledImages, context: RunContext) -> DcganSa
     Raises InputError for a class without images, and TrainingDiverged.
     """
     refuse_empty_classes("dcgan", images)
-    say_resizing("dcgan", images.shape, ARCHITECTURES[settings.architecture].size)
+    log_resizing("dcgan", images.shape, ARCHITECTURES[settings.architecture].size)
     stems = file_stems(images.classes)
     states: list[State] = []
     curves: dict[str, Curves] = {}
@@ -50,16 +48,18 @@ def _fit_class(
     """The generator's weights and the losses of one class; its pictures over the steps are in the folder."""
     seed = derive_seed("dcgan fit", context.seed, label)
     steps = settings.steps
-    report = part_of(context.report, label, len(images.classes), label=float(label))
+    report = part_report(context.report, label, len(images.classes), label=float(label))
     sketches: dict[int, Images] = {}
     with torch_session(seed, context.device):
         pair = Pair(settings, images.of_class(label), seed, context)
-        fixed = pair.architecture.noise(COLUMNS, torch.Generator().manual_seed(derive_seed("dcgan sketch", seed)))
+        fixed = pair.architecture.noise(
+            IMAGES_PER_ROW, torch.Generator().manual_seed(derive_seed("dcgan sketch", seed))
+        )
 
         def sketch(step: int) -> None:
             sketches[step] = pair.draw(fixed)
 
-        curves = train(pair.step, steps, report, moments(steps), sketch)
+        curves = train(pair.step, steps, report, picture_steps(steps), sketch)
         state = pair.weights(steps)
     save_rows(context.folder / f"samples_{stem}.png", list(sketches.values()), [f"step {step}" for step in sketches])
     return state, curves

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from lesionbench.pipeline.context import derive_seed
+from lesionbench import derive_seed
 from lesionbench.torchkit.gan import (
     Losses,
     Players,
@@ -14,15 +14,14 @@ from lesionbench.torchkit.gan import (
     check_weights,
     discriminator_bce,
     generator_bce,
-    initialise,
+    initialize,
 )
 from lesionbench.torchkit.tensors import resized, to_images, to_tensor
 from lesionbench.torchkit.training import batches
 from lesionbench_dcgan.networks import ARCHITECTURES
 
 if TYPE_CHECKING:
-    from lesionbench.pipeline.context import RunContext
-    from lesionbench.pipeline.images import Images
+    from lesionbench import Images, RunContext
     from lesionbench_dcgan import Dcgan
     from lesionbench_dcgan.sampler import State
 
@@ -40,7 +39,7 @@ class Pair:
         self.generator = self.architecture.generator(channels)
         self.discriminator = self.architecture.discriminator(channels)
         for network in (self.generator, self.discriminator):
-            initialise(network, self.random)
+            initialize(network, self.random)
         betas = (settings.beta1, settings.beta2)
         self.players = Players.with_adam(
             self.generator, self.discriminator, settings.learning_rate, betas, context.device

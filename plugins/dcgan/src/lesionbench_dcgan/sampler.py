@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from lesionbench.errors import ContractError
-from lesionbench.pipeline.context import derive_seed
-from lesionbench.torchkit.sampling import CHUNK, State, draw_nested, load_networks, revived, save_networks
+from lesionbench import ContractError, derive_seed
+from lesionbench.torchkit.sampling import CHUNK, State, draw_nested, load_networks, restored_network, save_networks
 from lesionbench_dcgan.networks import ARCHITECTURES
 
 if TYPE_CHECKING:
@@ -18,7 +17,7 @@ if TYPE_CHECKING:
 
     from torch import nn
 
-    from lesionbench.pipeline.images import Images
+    from lesionbench import Images
 
 __all__ = ["CHUNK", "DcganSampler", "State"]
 
@@ -39,7 +38,7 @@ class DcganSampler:
     def of(cls, architecture: str, shape: tuple[int, int, int], states: list[State]) -> DcganSampler:
         """The sampler with these weights, a state a class; the one way to make it, so that a loaded one is the same."""
         make = partial(ARCHITECTURES[architecture].generator, shape[2])
-        return cls(architecture, shape, tuple(revived(make, state) for state in states))
+        return cls(architecture, shape, tuple(restored_network(make, state) for state in states))
 
     def sample(self, label: int, count: int, seed: int) -> Images:
         """`count` synthetic images of one class: uint8 (count, H, W, C), by the running statistics of batch norm."""

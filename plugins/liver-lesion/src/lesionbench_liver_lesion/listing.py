@@ -6,9 +6,8 @@ import shlex
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from lesionbench.errors import DatasetError
-from lesionbench.pipeline.image_files import SUFFIXES, first_of, image_paths
-from lesionbench.spelling import spec_of
+from lesionbench import DatasetError, spec_of
+from lesionbench.image_files import SUFFIXES, first_of, image_paths
 from lesionbench_liver_lesion.patients import PATIENTS_FILE, patients_by_name, patients_by_table, spelling_problems
 
 if TYPE_CHECKING:

@@ -6,8 +6,7 @@ import re
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
-from lesionbench.errors import DatasetError
-from lesionbench.spelling import did_you_mean
+from lesionbench import DatasetError, did_you_mean
 from lesionbench.tables import read_rows
 
 if TYPE_CHECKING:

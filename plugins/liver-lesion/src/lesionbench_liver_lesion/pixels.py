@@ -9,13 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from lesionbench.errors import UnreadableImage
-from lesionbench.pipeline.image_files import PNG_BIT_DEPTH, viewed_image
+from lesionbench import UnreadableImage
+from lesionbench.image_files import PNG_BIT_DEPTH, viewed_image
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from lesionbench.pipeline.images import Images
+    from lesionbench import Images
 
 Values = NDArray[np.float32]
 

@@ -6,9 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from lesionbench.errors import DatasetError, UnreadableImage
-from lesionbench.pipeline.dataset import LoadedDataset
-from lesionbench.pipeline.images import LabelledImages
+from lesionbench import DatasetError, LabelledImages, LoadedDataset, UnreadableImage
 from lesionbench_liver_lesion.listing import list_rois, refuse, usable_listing
 from lesionbench_liver_lesion.pixels import Kind, Pixels, Values, read_pixels, resized
 

@@ -22,7 +22,7 @@ class KthCnn(Classifier):
 
     name: ClassVar[str] = "kth-cnn"
 
-    steps: int = Field(1500, ge=1, description="optimiser steps")
+    steps: int = Field(1500, ge=1, description="optimizer steps")
     batch_size: int = Field(64, ge=1, description="images a step")
     learning_rate: float = Field(1e-3, gt=0, description="Adam's learning rate")
     dropout: float = Field(0.25, ge=0, lt=1, description="part of the values dropped after pools 1-3 and conv 4")
@@ -49,7 +49,7 @@ class FridAdarCnn(Classifier):
 
     name: ClassVar[str] = "frid-adar-cnn"
 
-    steps: int = Field(1500, ge=1, description="optimiser steps, unless epochs is given")
+    steps: int = Field(1500, ge=1, description="optimizer steps, unless epochs is given")
     epochs: int | None = Field(
         None,
         ge=1,

@@ -18,9 +18,7 @@ from lesionbench_paper_cnns.dropout import Dropout
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from lesionbench.pipeline.context import RunContext
-    from lesionbench.pipeline.images import Images
-    from lesionbench.pipeline.training_set import TrainingSet
+    from lesionbench import Images, RunContext, TrainingSet
     from lesionbench_paper_cnns import FridAdarCnn
 
 log = logging.getLogger("lesionbench")
@@ -53,7 +51,7 @@ def load_frid_adar_cnn(settings: FridAdarCnn, folder: Path) -> TorchPredictor:
 
 
 def steps_of(settings: FridAdarCnn, images: int) -> int:
-    """The number of optimiser steps: `steps`, or as many as `epochs` passes over this many images take."""
+    """The number of optimizer steps: `steps`, or as many as `epochs` passes over this many images take."""
     if settings.epochs is None:
         return settings.steps
     return settings.epochs * -(-images // settings.batch_size)

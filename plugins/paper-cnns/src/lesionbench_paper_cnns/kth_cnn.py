@@ -16,8 +16,7 @@ from lesionbench_paper_cnns.dropout import Dropout
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from lesionbench.pipeline.context import RunContext
-    from lesionbench.pipeline.training_set import TrainingSet
+    from lesionbench import RunContext, TrainingSet
     from lesionbench_paper_cnns import KthCnn
 
 log = logging.getLogger("lesionbench")

@@ -30,7 +30,7 @@ class ProgressiveGan(Augmenter):
     stable_images: int = Field(600_000, ge=1, description="images shown at a level after its fade-in, before scaling")
     final_images: int = Field(1_800_000, ge=1, description="images shown at the last level instead, before scaling")
     steps: int = Field(
-        0, ge=0, description="optimiser steps that the schedule is stretched or shrunk to; 0: as scale says"
+        0, ge=0, description="optimizer steps that the schedule is stretched or shrunk to; 0: as scale says"
     )
     batch_size: int = Field(16, ge=4, multiple_of=4, description="real images a step, and as many synthetic ones")
     width: int = Field(64, ge=1, le=1024, description="most features of a layer")

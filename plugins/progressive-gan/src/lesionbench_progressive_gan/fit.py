@@ -7,11 +7,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from lesionbench.pictures.drawing import file_stems, save_curves, save_rows
-from lesionbench.pictures.real_beside_synthetic import COLUMNS, save_comparisons
-from lesionbench.pipeline.context import derive_seed
-from lesionbench.torchkit.gan import part_of, train
-from lesionbench.torchkit.needs import refuse_empty_classes, say_resizing
+from lesionbench import derive_seed
+from lesionbench.pictures import IMAGES_PER_ROW, file_stems, save_comparisons, save_curves, save_rows
+from lesionbench.torchkit.gan import part_report, train
+from lesionbench.torchkit.needs import log_resizing, refuse_empty_classes
 from lesionbench.torchkit.training import torch_session
 from lesionbench_progressive_gan.codes import latents
 from lesionbench_progressive_gan.networks import Blueprint
@@ -20,8 +19,7 @@ from lesionbench_progressive_gan.sampler import ProgressiveSampler
 from lesionbench_progressive_gan.schedule import resolution
 
 if TYPE_CHECKING:
-    from lesionbench.pipeline.context import Report, RunContext
-    from lesionbench.pipeline.images import Images, LabelledImages
+    from lesionbench import Images, LabelledImages, Report, RunContext
     from lesionbench.torchkit.gan import Curves
     from lesionbench.torchkit.sampling import State
     from lesionbench_progressive_gan import ProgressiveGan
@@ -37,7 +35,7 @@ def fit(settings: ProgressiveGan, images: LabelledImages, context: RunContext) -
     Raises InputError for a class without images, and TrainingDiverged.
     """
     refuse_empty_classes("progressive-gan", images)
-    say_resizing("progressive-gan", images.shape, settings.size)
+    log_resizing("progressive-gan", images.shape, settings.size)
     together = settings.conditioning == "auxiliary"
     groups = [list(range(len(images.classes)))] if together else [[label] for label in range(len(images.classes))]
     plan = Blueprint(
@@ -52,7 +50,7 @@ def fit(settings: ProgressiveGan, images: LabelledImages, context: RunContext) -
     curves: dict[str, Curves] = {}
     for part, labels in enumerate(groups):
         seed = derive_seed("progressive-gan fit", context.seed, part)
-        report = context.report if together else part_of(context.report, part, len(groups), label=float(part))
+        report = context.report if together else part_report(context.report, part, len(groups), label=float(part))
         with torch_session(seed, context.device):
             chosen = images.take(np.isin(images.labels, labels))
             pair = Pair(settings, plan, chosen.images, chosen.labels - labels[0], seed, context)
@@ -69,7 +67,7 @@ def _train(
     pair: Pair, images: LabelledImages, labels: list[int], seed: int, report: Report, context: RunContext
 ) -> Curves:
     """The losses; draws the same latents as each of the labels at the end of every phase, a picture a class."""
-    fixed = latents(COLUMNS, pair.plan.latent, torch.Generator().manual_seed(derive_seed("sketch", seed)))
+    fixed = latents(IMAGES_PER_ROW, pair.plan.latent, torch.Generator().manual_seed(derive_seed("sketch", seed)))
     sketches: dict[str, list[Images]] = {}
 
     def sketch(step: int) -> None:

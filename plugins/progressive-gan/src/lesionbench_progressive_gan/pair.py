@@ -17,8 +17,7 @@ from lesionbench_progressive_gan.networks import Discriminator, Generator
 from lesionbench_progressive_gan.schedule import Moment, Schedule, resolution
 
 if TYPE_CHECKING:
-    from lesionbench.pipeline.context import RunContext
-    from lesionbench.pipeline.images import Images, Labels
+    from lesionbench import Images, Labels, RunContext
     from lesionbench.torchkit.sampling import State
     from lesionbench_progressive_gan import ProgressiveGan
     from lesionbench_progressive_gan.networks import Blueprint
@@ -46,7 +45,7 @@ class Pair:
         self.average = deepcopy(self.generator).requires_grad_(False)  # what draws the images in the end
 
     def _meet(self) -> None:
-        """New optimisers: Adam's moments are forgotten at every new level."""
+        """New optimizers: Adam's moments are forgotten at every new level."""
         betas = (self.settings.beta1, self.settings.beta2)
         rate, device = self.settings.learning_rate, self.context.device
         self.players = Players.with_adam(self.generator, self.discriminator, rate, betas, device)

@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from lesionbench.errors import ContractError
-from lesionbench.pipeline.context import derive_seed
-from lesionbench.torchkit.sampling import draw_nested, load_networks, revived, save_networks
+from lesionbench import ContractError, derive_seed
+from lesionbench.torchkit.sampling import draw_nested, load_networks, restored_network, save_networks
 from lesionbench_progressive_gan.codes import codes, latents
 from lesionbench_progressive_gan.networks import Blueprint, Generator
 from lesionbench_progressive_gan.schedule import Moment
@@ -19,7 +18,7 @@ if TYPE_CHECKING:
 
     from torch import nn
 
-    from lesionbench.pipeline.images import Images
+    from lesionbench import Images
     from lesionbench.torchkit.sampling import State
 
 
@@ -38,7 +37,7 @@ class ProgressiveSampler:
     @classmethod
     def of(cls, plan: Blueprint, shape: tuple[int, int, int], states: list[State]) -> ProgressiveSampler:
         """The sampler with these weights; the one way to make it, so that a loaded one is the same."""
-        return cls(plan, shape, tuple(revived(lambda: Generator(plan), state) for state in states))
+        return cls(plan, shape, tuple(restored_network(lambda: Generator(plan), state) for state in states))
 
     def sample(self, label: int, count: int, seed: int) -> Images:
         """`count` synthetic images of one class: uint8 (count, H, W, C)."""

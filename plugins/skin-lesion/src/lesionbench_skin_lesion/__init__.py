@@ -6,13 +6,12 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 from pydantic import Field
 
-from lesionbench.hookspecs import hookimpl
-from lesionbench.pipeline.dataset import Dataset
+from lesionbench import Dataset, hookimpl
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from lesionbench.pipeline.dataset import LoadedDataset
+    from lesionbench import LoadedDataset
 
 
 class SkinLesion(Dataset):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 from typing import TYPE_CHECKING, NamedTuple
 
-from lesionbench.errors import DatasetError
+from lesionbench import DatasetError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -7,10 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from lesionbench.errors import DatasetError
-from lesionbench.pipeline.dataset import LoadedDataset
-from lesionbench.pipeline.image_files import read_images, unreadable
-from lesionbench.pipeline.images import LabelledImages
+from lesionbench import DatasetError, LabelledImages, LoadedDataset
+from lesionbench.image_files import read_images, unreadable
 from lesionbench_skin_lesion.groups import Lesion, read_groups, shared_lesions
 from lesionbench_skin_lesion.tree import CLASSES, GROUPS_FILE, find_tree
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from lesionbench.errors import DatasetError
-from lesionbench.pipeline.image_files import image_paths
+from lesionbench import DatasetError
+from lesionbench.image_files import image_paths
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -19,7 +19,7 @@ SMALL_BELOW = 64  # pixels; the standard stem takes a quarter of the side before
 class TorchvisionClassifier(Classifier):
     """What the three networks have in common: their training, and where their weights start."""
 
-    steps: int = Field(600, ge=1, description="optimiser steps")
+    steps: int = Field(600, ge=1, description="optimizer steps")
     batch_size: int = Field(32, ge=2, description="images a step")
     learning_rate: float = Field(1e-3, gt=0, description="Adam's learning rate")
     size: int = Field(64, ge=32, description="side of the network's input in pixels; other images are resized")

@@ -17,8 +17,7 @@ if TYPE_CHECKING:
 
     from torch import nn
 
-    from lesionbench.pipeline.context import RunContext
-    from lesionbench.pipeline.training_set import TrainingSet
+    from lesionbench import RunContext, TrainingSet
     from lesionbench_torchvision_models import TorchvisionClassifier
 
 log = logging.getLogger("lesionbench")

@@ -14,7 +14,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from lesionbench.errors import SettingsError
+from lesionbench import SettingsError
 from lesionbench_torchvision_models.networks import head_of, make_network
 
 if TYPE_CHECKING:

@@ -6,8 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from lesionbench.errors import DatasetError
-from lesionbench.spelling import did_you_mean
+from lesionbench import DatasetError, did_you_mean
 from lesionbench.tables import read_rows
 from lesionbench_liver_lesion.cut_rois.lesion import Lesion
 

@@ -6,8 +6,7 @@ from collections import defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from lesionbench.errors import DatasetError, SettingsError
-from lesionbench.spelling import did_you_mean
+from lesionbench import DatasetError, SettingsError, did_you_mean
 from lesionbench.tables import read_rows
 from lesionbench_liver_lesion.cut_rois import nifti
 from lesionbench_liver_lesion.cut_rois.annotation import Annotation, read_annotations

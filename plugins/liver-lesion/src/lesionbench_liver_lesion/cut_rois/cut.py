@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from lesionbench.errors import DatasetError
+from lesionbench import DatasetError
 from lesionbench_liver_lesion.cut_rois.lesion import Lesion, lesions_in
 from lesionbench_liver_lesion.cut_rois.mask import read_mask
 from lesionbench_liver_lesion.cut_rois.output import Cut, check_output, write_output

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lesionbench.errors import DatasetError, UnreadableImage
+from lesionbench import DatasetError, UnreadableImage
 from lesionbench_liver_lesion.cut_rois import nifti
 from lesionbench_liver_lesion.cut_rois.mask_nrrd import read_nrrd
 from lesionbench_liver_lesion.cut_rois.mask_png import read_pngs

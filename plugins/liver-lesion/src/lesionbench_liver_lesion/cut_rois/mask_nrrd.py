@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lesionbench.errors import UnreadableImage
+from lesionbench import UnreadableImage
 from lesionbench_liver_lesion.cut_rois.volume import Grid
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from PIL import Image
 
-from lesionbench.errors import DatasetError, UnreadableImage
+from lesionbench import DatasetError, UnreadableImage
 from lesionbench_liver_lesion.cut_rois import nifti
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lesionbench.errors import DatasetError, InputError, UnreadableImage
+from lesionbench import DatasetError, InputError, UnreadableImage
 from lesionbench_liver_lesion.cut_rois.slice_file import check_codec, modality_of, quiet, read_dataset
 from lesionbench_liver_lesion.cut_rois.volume import GRID_TOLERANCE
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from PIL import Image
 
-from lesionbench.errors import DatasetError, OutputError
+from lesionbench import DatasetError, OutputError
 from lesionbench_liver_lesion.cut_rois.settings import AIR
 
 if TYPE_CHECKING:

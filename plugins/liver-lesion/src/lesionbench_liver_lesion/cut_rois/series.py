@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from lesionbench.errors import DatasetError, UnreadableImage
+from lesionbench import DatasetError, UnreadableImage
 from lesionbench_liver_lesion.cut_rois.slice_file import SliceFile, is_dicom, modality_of, read_dataset, slice_of
 from lesionbench_liver_lesion.cut_rois.volume import Grid, SliceName, Volume, make_volume
 

@@ -6,8 +6,7 @@ import math
 import re
 from dataclasses import dataclass, field
 
-from lesionbench.errors import SettingsError
-from lesionbench.spelling import did_you_mean
+from lesionbench import SettingsError, did_you_mean
 
 SAFE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9 _.-]*")  # a class becomes a folder
 SHORTEST_SALT = 8

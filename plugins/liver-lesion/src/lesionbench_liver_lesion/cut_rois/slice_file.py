@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lesionbench.errors import UnreadableImage
+from lesionbench import UnreadableImage
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image, ImageDraw, ImageFile
 
 from lesionbench.errors import DatasetError, UnreadableImage
-from lesionbench.pipeline.image_files import image_paths, read_image, read_images, unreadable
+from lesionbench.image_files import image_paths, read_image, read_images, unreadable
 
 RED = (255, 0, 0)
 WHITE = (255, 255, 255)
