@@ -19,7 +19,7 @@ from lesionbench.evidence.images.without_copies import WITHOUT_COPIES_COLUMNS, C
 from lesionbench.evidence.statistics.scores import arm_name
 from lesionbench.experiment.chain import drawing
 from lesionbench.experiment.grid import arms
-from lesionbench.experiment.output import SETTINGS, refuse_inside
+from lesionbench.experiment.output import SETTINGS, refuse_inside, store_folder
 from lesionbench.experiment.results import read_results
 from lesionbench.experiment.store import write_whole
 from lesionbench.pictures.closest import Pair, save_closest
@@ -174,7 +174,7 @@ def _remarks(kept: list[Row], left_out: list[Row], run: Path, results: Results) 
     lines = [f"left out, since all its images are copies: {arm_name(row)} ({row['classifier']})" for row in left_out]
     if not left_out and not any(row["copies_per_class"] for row in kept):
         return ["no synthetic image is a copy by this rule, so the leaderboard stands as it is"]
-    store = results.resolved.get("store", run / "store")
+    store = store_folder(run, results.resolved)
     typed = ["lesionbench", "run", run / SETTINGS, "--controls", "--out", f"{run}-controls", "--store", store]
     lines.append(
         "the metrics were measured with the copies in: nothing was trained again. A copy is a training image once "

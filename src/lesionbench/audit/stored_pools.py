@@ -9,7 +9,7 @@ from lesionbench.errors import DatasetError, OutputError
 from lesionbench.experiment import keys
 from lesionbench.experiment.cell import find_pool, load_split
 from lesionbench.experiment.chain import held_back
-from lesionbench.experiment.output import SETTINGS
+from lesionbench.experiment.output import SETTINGS, store_folder
 from lesionbench.experiment.prepare import prepare
 from lesionbench.experiment.results import read_results
 from lesionbench.experiment.store import Store
@@ -71,7 +71,7 @@ def _drawn_on(out: Path, results: Results) -> list[PoolJob]:
 def prepared_as_run(out: Path, results: Results, plugins: Plugins) -> Prepared:
     """The experiment as it was run, on whatever device that was: a key is looked up, nothing is fitted."""
     resolved: Any = results.resolved
-    store = type(out)(resolved.get("store", out / "store"))
+    store = store_folder(out, resolved)
     experiment = results.experiment
     try:
         prepared = prepare(

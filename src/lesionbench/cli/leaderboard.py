@@ -23,13 +23,10 @@ def leaderboard(
     An option judges the same predictions in another way, which the run's folder then keeps.
     """
     given = locals()
-    from lesionbench.experiment.output import judge_otherwise
+    from lesionbench.experiment.session import judge_again
     from lesionbench.experiment.settings import JUDGING
-    from lesionbench.experiment.tables import write_tables
     from lesionbench.report.terminal import print_tables
 
     changes = {name: given[name] for name in JUDGING if given[name] is not None}
-    if changes:
-        judge_otherwise(folder, changes)
-    print_tables(write_tables(folder))
+    print_tables(judge_again(folder, changes))
     sys.stdout.write(f"{folder}/leaderboard.csv\n")

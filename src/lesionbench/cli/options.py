@@ -91,25 +91,22 @@ def experiment_from(file: Path | None, plugins: Plugins, options: Mapping[str, A
 
     options: a command's arguments by name; those that are no settings, or not given, are passed over.
     """
-    from lesionbench.experiment.settings import CONTROLS, RESOLVED, Experiment, make_experiment, read_toml
+    from lesionbench.experiment.settings import CONTROLS, Experiment, load_experiment
 
-    given = read_toml(file) if file is not None else {}
-    given.pop(RESOLVED, None)
     named = {SETTING.get(name, name): value for name, value in options.items() if value not in (None, [])}
-    given |= {name: value for name, value in named.items() if name in Experiment.model_fields}
+    given = {name: value for name, value in named.items() if name in Experiment.model_fields}
     if options.get(CONTROLS):
         given[CONTROLS] = True
-    return make_experiment(given, plugins)
+    return load_experiment(file, given, plugins)
 
 
 def output_folder(out: Path | None, file: Path | None, experiment: Experiment) -> Path:
     """`--out`; else the folder of an experiment.toml that a run wrote; else one named after the settings."""
-    from lesionbench.experiment.settings import JUDGING, RESOLVED, read_toml
-    from lesionbench.experiment.store import key_of
+    from lesionbench.experiment.session import default_folder
+    from lesionbench.experiment.settings import RESOLVED, read_toml
 
     if out is not None:
         return out
     if file is not None and RESOLVED in read_toml(file):
         return file.parent
-    settings = experiment.model_dump(mode="json", exclude=set(JUDGING))
-    return Path("runs") / f"{experiment.dataset.partition('[')[0]}-{key_of(settings)[:8]}"
+    return default_folder(experiment)

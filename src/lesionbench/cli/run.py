@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+import sys
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
 from lesionbench.cli import options
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+INTERRUPTED = 130
 
 
 def run(
@@ -40,14 +46,37 @@ def run(
     """Run every combination on the same splits and write leaderboard.csv; what is finished is skipped."""
     given = locals()  # before anything else is bound: the options as they were typed
     file = options.experiment_file(file)
-    from lesionbench.cli.running import Request, run_experiment
-    from lesionbench.evidence.papers.published import published_beside
+    from lesionbench.experiment.session import Place, run_experiment
     from lesionbench.plugins import Plugins
+    from lesionbench.report.progress import choose_view
+    from lesionbench.report.terminal import print_tables
 
     plugins = Plugins.load()
     experiment = options.experiment_from(file, plugins, given)
-    named = dataset is not None or file is not None
     folder = options.output_folder(out, file, experiment)
-    request = Request(folder, store, jobs, executor, scheduler, quiet, named, published_beside(file) if file else None)
-    status = run_experiment(plugins, experiment, request)
-    raise typer.Exit(status)
+    view = choose_view(quiet)
+    if dataset is None and file is None:
+        view.say(f"no --dataset was named, so the built-in {experiment.dataset} is used")
+    try:
+        finished = run_experiment(plugins, experiment, Place(folder, store, jobs, executor, scheduler, file), view)
+    except KeyboardInterrupt:
+        _stopped(folder)
+    print_tables(finished.tables)
+    if finished.failed_cells:
+        sys.stdout.write(
+            f"{finished.failed_cells} cells failed; the reasons are in {folder}/cells.csv and {folder}/logs\n"
+        )
+    sys.stdout.write(f"{folder}/leaderboard.csv\n")
+    raise typer.Exit(1 if finished.failed_cells else 0)
+
+
+def _stopped(folder: Path) -> NoReturn:
+    """Say how to go on with a run that was stopped; a run that has not begun leaves nothing to go on with."""
+    from lesionbench.experiment.output import SETTINGS
+
+    if not (folder / SETTINGS).exists():
+        raise KeyboardInterrupt
+    sys.stderr.write(
+        f"\nlesionbench: stopped; what is finished is kept. To go on: lesionbench run {folder}/{SETTINGS}\n"
+    )
+    raise typer.Exit(INTERRUPTED)

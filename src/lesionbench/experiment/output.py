@@ -6,6 +6,7 @@ import os
 import shutil
 import tomllib
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import tomli_w
@@ -23,7 +24,6 @@ except ImportError:  # Windows
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
-    from pathlib import Path
 
     from lesionbench.experiment.grid import Cell
     from lesionbench.experiment.prepare import Prepared
@@ -61,6 +61,11 @@ def check_output(out: Path, experiment: Experiment) -> dict[str, Any]:
             f"(with --store {out / 'store'} what was fitted there is not fitted again)"
         )
     return resolved
+
+
+def store_folder(out: Path, resolved: Mapping[str, Any], given: Path | None = None) -> Path:
+    """The store of the run in `out`: the folder that was given, else the one its run noted, else `out`/store."""
+    return given or Path(resolved.get("store", out / "store"))
 
 
 def refuse_inside(root: Path | None, *folders: Path) -> None:

@@ -17,7 +17,7 @@ from lesionbench.experiment.cell import read_record
 from lesionbench.experiment.chain import BASELINE, drawing, held_back
 from lesionbench.experiment.executors import default_jobs
 from lesionbench.experiment.grid import Cell, arms, cells
-from lesionbench.experiment.output import check_output
+from lesionbench.experiment.output import check_output, store_folder
 from lesionbench.experiment.plan_power import ask, power_lines
 from lesionbench.experiment.prepare import prepare
 from lesionbench.experiment.progress_log import make_context
@@ -89,7 +89,7 @@ def print_plan(
     """Print the plan of a run into `out`; runs nothing but, with `measure`, a few steps of each plugin."""
     asked = ask(discordance, like)  # before the images are read, which may take long
     noted = check_output(out, experiment)
-    store = store or Path(noted.get("store", out / "store"))
+    store = store_folder(out, noted, store)
     prepared = prepare(experiment, plugins, store, noted.get("sources"), keep=False)
     plan = make_plan(prepared, plugins)
     jobs = jobs or default_jobs(prepared.device)

@@ -145,6 +145,13 @@ def make_experiment(given: Mapping[str, Any], plugins: Plugins) -> Experiment:
     return experiment
 
 
+def load_experiment(file: Path | None, given: Mapping[str, Any], plugins: Plugins) -> Experiment:
+    """The experiment in the file, with the settings that were given over it; raises SettingsError."""
+    from_file = read_toml(file) if file is not None else {}
+    from_file.pop(RESOLVED, None)
+    return make_experiment({**from_file, **given}, plugins)
+
+
 def check_baseline(experiment: Experiment) -> None:
     """Raise SettingsError unless the baseline is one of the experiment's arms."""
     names = list(dict.fromkeys(arm_name(vars(arm)) for arm in arms(experiment)))

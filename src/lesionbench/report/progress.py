@@ -17,6 +17,7 @@ from lesionbench.experiment.grid import Cell
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from lesionbench.experiment.prepare import Prepared
     from lesionbench.experiment.runner import Running, View
     from lesionbench.experiment.tasks import Outcome, Task
 
@@ -56,14 +57,33 @@ def _clock(seconds: float) -> str:
     return f"{minutes // 60}:{minutes % 60:02}:{rest:02}" if minutes >= 60 else f"{minutes}:{rest:02}"
 
 
+def describe_data(prepared: Prepared) -> list[str]:
+    """Which images are used, how they are divided, and what must be known about them: a line each."""
+    about = prepared.about
+    sizes = ", ".join(f"{count} {part}" for part, count in about.sizes.items())
+    height, width, channels = about.shape
+    of_folds = f"{about.folds} group-wise folds (the first: {sizes})"
+    divided = f"official split: {sizes}" if about.split == "official" else of_folds
+    images = f"{height}x{width}x{channels}, classes {', '.join(about.classes)}"
+    return [
+        f"dataset {prepared.experiment.dataset}: {images}; {divided}",
+        *(f"note: {note}" for note in about.notes),
+    ]
+
+
 class QuietView:
-    """Says nothing but what must be known."""
+    """Shows nothing."""
 
     def __enter__(self) -> View:
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, *exception: object) -> None:
         return
+
+    def prepared(self, prepared: Prepared) -> None:
+        """Nothing, or for the views below: the images and what must be known about them."""
+        for line in describe_data(prepared):
+            self.say(line)
 
     def begin(self, total: int, finished: int, folder: Path) -> None:
         """Nothing."""
@@ -118,7 +138,7 @@ class LiveView(QuietView):
         self._live.start()
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, *exception: object) -> None:
         self._live.stop()
 
     def begin(self, total: int, finished: int, folder: Path) -> None:

@@ -1,0 +1,104 @@
+"""One session with an experiment: run it into a folder, or judge a finished run in another way."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast, get_args
+
+from lesionbench.errors import SettingsError
+from lesionbench.evidence.papers.published import published_beside, read_published
+from lesionbench.experiment.data_folder import find_data
+from lesionbench.experiment.executors import ExecutorKind, default_jobs, open_workers
+from lesionbench.experiment.output import check_output, held, judge_otherwise, refuse_inside, store_folder
+from lesionbench.experiment.prepare import prepare
+from lesionbench.experiment.runner import Run
+from lesionbench.experiment.settings import JUDGING
+from lesionbench.experiment.store import Store, key_of
+from lesionbench.experiment.tables import keep_published, write_tables
+from lesionbench.spelling import did_you_mean
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from lesionbench.experiment.runner import View
+    from lesionbench.experiment.settings import Experiment
+    from lesionbench.experiment.tables import Tables
+    from lesionbench.plugins import Plugins
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where an experiment is written and what runs it; nothing here changes a result."""
+
+    out: Path
+    store: Path | None = None  # None: the store of an earlier run in `out`, else a folder in `out`
+    jobs: int | None = None  # processes at a time; None: the cores, or one on a GPU
+    executor: str = "local"
+    scheduler: str | None = None  # the address of the dask scheduler
+    file: Path | None = None  # the experiment file; published values are looked for beside it
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A run that came to its end, and the tables it wrote."""
+
+    out: Path
+    tables: Tables
+
+    @property
+    def failed_cells(self) -> int:
+        """How many cells failed."""
+        return sum(cast("int", row["failed_cells"]) for row in self.tables.leaderboard)
+
+
+def default_folder(experiment: Experiment) -> Path:
+    """The output folder of an experiment when none is named: other settings, another folder."""
+    settings = experiment.model_dump(mode="json", exclude=set(JUDGING))
+    return Path("runs") / f"{experiment.dataset.partition('[')[0]}-{key_of(settings)[:8]}"
+
+
+def run_experiment(plugins: Plugins, experiment: Experiment, place: Place, view: View) -> Finished:
+    """Run every cell that is not finished, write every table, and return what the leaderboard says.
+
+    Raises InputError before anything is written; KeyboardInterrupt passes through, and what is finished is kept.
+    """
+    kind = _executor(place)
+    workers = partial(open_workers, kind, scheduler=place.scheduler)
+    if kind == "dask":
+        with workers(jobs=1):  # raises SettingsError before anything is written
+            pass
+    noted = check_output(place.out, experiment)
+    store = store_folder(place.out, noted, place.store)
+    refuse_inside(find_data(plugins.dataset(experiment.dataset), experiment.data), place.out, store)
+    published = published_beside(place.file) if place.file is not None else None
+    if published is not None:
+        read_published(published)  # raises SettingsError before anything is written
+    prepared = prepare(experiment, plugins, store, noted.get("sources"))
+    view.prepared(prepared)
+    with held(place.out), view:
+        Store(store).sweep()
+        keep_published(place.out, published)
+        jobs = place.jobs or default_jobs(prepared.device)
+        tables = Run(prepared, plugins, place.out, view)(partial(workers, jobs=jobs))
+    return Finished(place.out, tables)
+
+
+def _executor(place: Place) -> ExecutorKind:
+    kinds = get_args(ExecutorKind)
+    if place.executor not in kinds:
+        hint = did_you_mean(place.executor, kinds)
+        raise SettingsError(f"an executor is one of {', '.join(kinds)}, not {place.executor!r}{hint}")
+    return cast("ExecutorKind", place.executor)
+
+
+def judge_again(out: Path, changes: Mapping[str, Any]) -> Tables:
+    """Make every table of the run in `out` again from its predictions, byte for byte.
+
+    changes: judging settings (baseline, margin, judged_by, operating_point) that differ; the folder keeps them.
+    Raises OutputError when `out` holds no run, SettingsError when a change is wrong.
+    """
+    if changes:
+        judge_otherwise(out, changes)
+    return write_tables(out)
