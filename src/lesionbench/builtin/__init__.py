@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from lesionbench.builtin.arrays import Arrays
 from lesionbench.builtin.controls import NoAugmenter, Noise, Oversample, RealHoldout
 from lesionbench.builtin.folder import Folder
 from lesionbench.builtin.linear import Linear
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
 @hookimpl
 def register_datasets() -> list[type[Dataset]]:
-    return [Folder, LiverPhantom, SkinPhantom]
+    return [Arrays, Folder, LiverPhantom, SkinPhantom]
 
 
 @hookimpl

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from lesionbench.pipeline.dataset import Dataset, LoadedDataset
 
 VARIABLE = "LESIONBENCH_DATA"
-GIVEN_ONLY = ("folder",)  # reads anybody's images, so it has no usual place
+GIVEN_ONLY = ("arrays", "folder")  # they read anybody's images, so they have no usual place
 
 
 def find_data(dataset: Dataset, given: Path | None) -> Path | None:

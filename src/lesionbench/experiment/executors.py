@@ -5,9 +5,12 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
+import sys
 from concurrent.futures import Executor, ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
+from multiprocessing.context import SpawnContext, SpawnProcess
+from types import ModuleType
 from typing import TYPE_CHECKING, Any, Literal
 
 from lesionbench.errors import SettingsError
@@ -34,11 +37,31 @@ def default_jobs(device: Device) -> int:
     return os.cpu_count() or 1 if device == "cpu" else 1
 
 
+class _WorkerProcess(SpawnProcess):
+    """A fresh process that does not run the main script again, as other spawned processes do.
+
+    A script, or a notebook, that calls lesionbench.run thus needs no `if __name__ == "__main__":`.
+    """
+
+    @staticmethod
+    def _Popen(process_obj: Any) -> Any:  # noqa: N802  # multiprocessing calls it so
+        main = sys.modules["__main__"]
+        sys.modules["__main__"] = ModuleType("__main__")  # what the new process is told to run: nothing
+        try:
+            return SpawnProcess._Popen(process_obj)
+        finally:
+            sys.modules["__main__"] = main
+
+
+class _Workers(SpawnContext):
+    Process = _WorkerProcess
+
+
 @contextmanager
 def local_workers(jobs: int) -> Iterator[Workers]:
     """A pool of `jobs` fresh processes with one thread each; on an exception they are stopped at once."""
     with _environment(ONE_THREAD):  # read by numpy and torch when a new process imports them
-        executor = ProcessPoolExecutor(jobs, multiprocessing.get_context("spawn"), _obey_parent)
+        executor = ProcessPoolExecutor(jobs, _Workers(), _obey_parent)
         try:
             yield Workers(executor, jobs)
         except BaseException:

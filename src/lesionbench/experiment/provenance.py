@@ -18,8 +18,9 @@ from lesionbench.pipeline.plugin import Plugin
 CORE = Path(__file__).parent.parent
 
 
-# What only starts, shows, describes or judges cannot change a result.
-NO_EFFECT = {"matplotlib", "packaging", "platformdirs", "pluggy", "rich", "statsmodels", "tomli-w", "typer"}
+# What only starts, sends, shows, describes or judges cannot change a result.
+NO_EFFECT = {"cloudpickle", "matplotlib", "packaging", "platformdirs", "pluggy", "rich", "statsmodels", "tomli-w"}
+NO_EFFECT |= {"typer"}
 
 
 def provenance(plugin: Plugin, package: str) -> dict[str, Any]:

@@ -1,0 +1,22 @@
+"""Where tasks run."""
+
+import subprocess
+import sys
+
+SCRIPT = """
+from lesionbench.experiment.executors import local_workers
+
+print("the script runs")
+with local_workers(2) as workers:
+    print(sorted(workers.executor.map(abs, [-2, -1])))
+"""
+
+
+def test_a_script_without_a_main_guard_is_not_run_again_by_its_workers(tmp_path):
+    script = tmp_path / "script.py"
+    script.write_text(SCRIPT)
+
+    done = subprocess.run([sys.executable, script], capture_output=True, text=True, timeout=60)
+
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines() == ["the script runs", "[1, 2]"]
