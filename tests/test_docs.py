@@ -1,5 +1,7 @@
 """Every command, option, setting, error, hook and column is in the docs, or this fails."""
 
+import re
+import shlex
 import tomllib
 from pathlib import Path
 
@@ -20,11 +22,16 @@ from lesionbench.pipeline.leaderboard import COLUMNS, PER_CLASS_COLUMNS
 from lesionbench.plugins import KINDS, Plugins
 
 ROOT = Path(__file__).parent.parent
-REFERENCE = "".join((ROOT / "docs" / name).read_text() for name in ("reference.md", "reference-evidence.md"))
+REFERENCE = "".join(page.read_text() for page in sorted((ROOT / "docs").glob("reference*.md")))
 GUIDE = (ROOT / "docs" / "writing-a-plugin.md").read_text()
 README = (ROOT / "README.md").read_text()
 ARCHITECTURE = (ROOT / "docs" / "architecture.md").read_text()
-
+PAGES = {
+    page.relative_to(ROOT).as_posix(): page.read_text()
+    for pattern in ("*.md", "docs/*.md", "benchmarks/**/*.md", "plugins/*/*.md")
+    for page in sorted(ROOT.glob(pattern))
+}
+CODE_BLOCK = re.compile(r"^```[^\n]*\n(.*?)^```", re.DOTALL | re.MULTILINE)
 
 TABLES = (COLUMNS, PER_CLASS_COLUMNS, CELL_COLUMNS, COMPARISON_COLUMNS, PUBLISHED_COLUMNS, *EVIDENCE.values())
 TABLES += (PAIRS_COLUMNS, TWINS_COLUMNS, WITHOUT_TWINS_COLUMNS)
@@ -143,3 +150,68 @@ def test_the_architecture_page_prints_every_folder_and_file_of_the_source():
     for path in (ROOT / "src" / "lesionbench").rglob("*.py"):
         if path.name not in ("__init__.py", "__main__.py"):
             assert path.name in tree, path
+
+
+def _headings(page):
+    """The anchors that a page's headings have on a code host, in order."""
+    titles = re.findall(r"^#+ (.+)$", CODE_BLOCK.sub("", page), re.MULTILINE)
+    return [re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles]
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_every_link_leads_to_a_file_and_a_heading_that_exist(name):
+    for link in re.findall(r"\]\(([^)\s]+)\)", CODE_BLOCK.sub("", PAGES[name])):
+        if "://" in link:
+            continue
+        path, _, anchor = link.partition("#")
+        target = ((ROOT / name).parent / path).resolve() if path else ROOT / name
+        assert target.is_relative_to(ROOT) and target.exists(), f"{name}: {link}"
+        assert not anchor or anchor in _headings(target.read_text()), f"{name}: {link}"
+
+
+def _command_lines(page):
+    """The `lesionbench` lines of a page's code blocks, as lists of arguments, without comments."""
+    text = "".join(CODE_BLOCK.findall(page)).replace("\\\n", " ")
+    lines = [line.removeprefix("$ ").strip() for line in text.splitlines()]
+    return [shlex.split(line, comments=True)[1:] for line in lines if line.startswith("lesionbench ")]
+
+
+COMMAND_LINES = [(name, arguments) for name, page in PAGES.items() for arguments in _command_lines(page)]
+
+
+@pytest.mark.parametrize(("name", "arguments"), COMMAND_LINES, ids=[" ".join(one) for _, one in COMMAND_LINES])
+def test_every_command_line_of_the_pages_is_understood(name, arguments):
+    """The command and its options exist and their values have the right type; nothing is run."""
+    import typer
+
+    from lesionbench.cli.main import app
+
+    command, arguments = typer.main.get_command(app), list(arguments)
+    while hasattr(command, "get_command"):
+        word = arguments.pop(0)
+        command = command.get_command(None, word)
+        assert command is not None, f"{name}: there is no command {word!r}"
+    if "--help" not in arguments:
+        command.make_context(command.name, arguments)
+
+
+def test_the_command_lines_of_the_pages_are_found():
+    assert ["run", "--augmenter", "dcgan", "--synthetic", "480"] in _command_lines(README)
+
+
+def test_the_citation_file_names_what_citing_needs():
+    import yaml
+
+    from lesionbench import __version__
+
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text())
+
+    assert {"cff-version", "message", "title", "type", "version", "license", "authors"} <= set(citation)
+    assert (citation["title"], str(citation["version"]), citation["license"]) == (
+        "lesionbench",
+        __version__,
+        "Apache-2.0",
+    )
+    assert citation["authors"] == [{"name": "The lesionbench authors"}]
+    for reference in citation["references"]:
+        assert {"type", "title", "authors"} <= set(reference)
