@@ -102,7 +102,7 @@ def test_check_of_an_unknown_dataset_suggests_the_nearest():
 
 
 def test_the_given_folder_comes_before_the_usual_places(monkeypatch, tmp_path):
-    lesion = type("Lesion", (Folder,), {"name": "lesion"})()
+    lesion = type("Lesion", (Folder,), {"name": "lesion", "reads_any_images": False})()
     (tmp_path / "lesion").mkdir()
     monkeypatch.setenv("LESIONBENCH_DATA", str(tmp_path))
     assert find_data(lesion, None) == tmp_path / "lesion"
@@ -110,7 +110,7 @@ def test_the_given_folder_comes_before_the_usual_places(monkeypatch, tmp_path):
 
 
 def test_a_dataset_that_is_nowhere_names_the_places_looked_at(monkeypatch, tmp_path):
-    lesion = type("Lesion", (Folder,), {"name": "lesion"})()
+    lesion = type("Lesion", (Folder,), {"name": "lesion", "reads_any_images": False})()
     monkeypatch.setenv("LESIONBENCH_DATA", str(tmp_path))
     with pytest.raises(DatasetError, match="--data DIR") as error:
         find_data(lesion, None)
@@ -133,3 +133,12 @@ def test_a_made_dataset_takes_no_folder(tmp_path):
     assert find_data(SkinPhantom(), None) is None
     with pytest.raises(DatasetError, match="leave out --data"):
         find_data(SkinPhantom(), tmp_path)
+
+
+def test_check_says_in_one_line_that_a_loader_failed_unexpectedly(monkeypatch, images):
+    monkeypatch.setattr(Folder, "load", lambda self, root: 1 / 0)
+    monkeypatch.setattr(Folder, "problems", lambda self, root: 1 / 0)
+    lines = data("check", "folder", "--data", images, status=2)
+    assert lines[0] == (
+        "the dataset 'folder' cannot be loaded (ZeroDivisionError: division by zero); see: lesionbench check folder"
+    )

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-from pydantic import ValidationError
 
 from lesionbench.audit.split_table import read_split_table
 from lesionbench.errors import DatasetError, OutputError, SettingsError, SplitError
@@ -16,7 +15,7 @@ from lesionbench.evidence.images.leakage import PAIRS_COLUMNS, TWINS_COLUMNS, Di
 from lesionbench.evidence.images.leakage import pixel_digest as digest_of
 from lesionbench.evidence.images.near_duplicates import LARGEST_SIDE
 from lesionbench.evidence.images.without_twins import WITHOUT_TWINS_COLUMNS, without_twins
-from lesionbench.experiment.data_folder import find_data, load_dataset
+from lesionbench.experiment.data_folder import find_data
 from lesionbench.experiment.output import refuse_inside
 from lesionbench.experiment.prepare import DEFAULT_FOLDS
 from lesionbench.experiment.results import read_results
@@ -24,6 +23,7 @@ from lesionbench.experiment.settings import Experiment, make_experiment
 from lesionbench.experiment.store import write_whole
 from lesionbench.pictures.pairs import save_pairs
 from lesionbench.pipeline.context import derive_seed
+from lesionbench.pipeline.dataset import load_dataset
 from lesionbench.pipeline.leaderboard import as_csv
 from lesionbench.pipeline.split import divide
 from lesionbench.plugins import Plugins
@@ -148,13 +148,9 @@ def _run_split(results: Results) -> str | int:
 
 def _large(dataset: Dataset, spec: str) -> Dataset:
     """The dataset with images large enough to see detail in, where it reads files and its size was not given."""
-    size = getattr(dataset, "size", None)
-    if not dataset.needs_data or not isinstance(size, int) or size >= LARGEST_SIDE or "size" in parse_spec(spec)[1]:
+    if not dataset.needs_data or "size" in parse_spec(spec)[1]:
         return dataset
-    try:
-        return type(dataset).model_validate({**dataset.model_dump(), "size": LARGEST_SIDE})
-    except ValidationError:  # it makes no images as large as that
-        return dataset
+    return dataset.enlarged(LARGEST_SIDE)
 
 
 def _parts(data: LoadedDataset, experiment: Experiment, mode: str | int) -> np.ndarray[tuple[int], np.dtype[np.str_]]:

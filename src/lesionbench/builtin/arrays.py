@@ -23,6 +23,7 @@ class Arrays(Dataset):
     """
 
     name: ClassVar[str] = "arrays"
+    reads_any_images: ClassVar[bool] = True
 
     def load(self, root: Path | None) -> LoadedDataset:
         return read_arrays(root)

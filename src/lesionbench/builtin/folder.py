@@ -24,6 +24,7 @@ class Folder(Dataset):
     """
 
     name: ClassVar[str] = "folder"
+    reads_any_images: ClassVar[bool] = True
 
     size: int = Field(64, ge=8, le=1024, description="Height and width of the images, in pixels.")
     channels: Annotated[Literal["auto", "1", "3"], BeforeValidator(str)] = Field(

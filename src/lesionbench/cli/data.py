@@ -68,15 +68,16 @@ def check(
     """Load a dataset and describe it, or list everything that is wrong with it (exit status 2)."""
     from lesionbench.errors import DatasetError
     from lesionbench.experiment.data_folder import find_data
+    from lesionbench.pipeline.dataset import find_problems, load_dataset
     from lesionbench.plugins import Plugins
     from lesionbench.spelling import spec_of
 
     dataset = Plugins.load().dataset(spec)
     root = find_data(dataset, data)
     try:
-        loaded = dataset.load(root)
+        loaded = load_dataset(dataset, root)
     except DatasetError as error:
-        problems = dataset.problems(root) or [str(error)]
+        problems = find_problems(dataset, root) or [str(error)]
         _say(problems)
         _say([f"{spec_of(dataset)}: {len(problems)} problem{'s' if len(problems) > 1 else ''}"])
         raise typer.Exit(2) from None
@@ -84,11 +85,13 @@ def check(
 
 
 def _place(found: Found) -> str:
-    from lesionbench.experiment.data_folder import GIVEN_ONLY, VARIABLE, usual_places
+    from lesionbench.experiment.data_folder import VARIABLE, usual_places
+    from lesionbench.pipeline.dataset import Dataset
 
-    if not getattr(found.cls, "needs_data", True):
+    assert issubclass(found.cls, Dataset)
+    if not found.cls.needs_data:
         return "made, needs no data"
-    if found.name in GIVEN_ONLY:
+    if found.cls.reads_any_images:
         return "your own images: name their folder with --data DIR"
     places = usual_places(found.name)
     there = next((place for place in places if place.is_dir()), None)

@@ -1,4 +1,4 @@
-"""Where a dataset's files lie, and loading them."""
+"""Where a dataset's files lie."""
 
 from __future__ import annotations
 
@@ -6,13 +6,12 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lesionbench.errors import DatasetError, InputError
+from lesionbench.errors import DatasetError
 
 if TYPE_CHECKING:
-    from lesionbench.pipeline.dataset import Dataset, LoadedDataset
+    from lesionbench.pipeline.dataset import Dataset
 
 VARIABLE = "LESIONBENCH_DATA"
-GIVEN_ONLY = ("arrays", "folder")  # they read anybody's images, so they have no usual place
 
 
 def find_data(dataset: Dataset, given: Path | None) -> Path | None:
@@ -28,7 +27,7 @@ def find_data(dataset: Dataset, given: Path | None) -> Path | None:
         if not given.is_dir():
             raise DatasetError(f"--data must be an existing folder, not {given}")
         return given
-    if dataset.name in GIVEN_ONLY:
+    if dataset.reads_any_images:
         raise DatasetError(f"the dataset {dataset.name!r} reads your own images; name their folder with --data DIR")
     places = usual_places(dataset.name)
     for place in places:
@@ -47,16 +46,3 @@ def usual_places(name: str) -> list[Path]:
     variable = os.environ.get(VARIABLE)
     places = [Path(variable) / name] if variable else []
     return [*places, Path(platformdirs.user_data_dir("lesionbench")) / name]
-
-
-def load_dataset(dataset: Dataset, root: Path | None) -> LoadedDataset:
-    """The images of a dataset; whatever its plugin raises becomes a DatasetError that says what to type."""
-    try:
-        return dataset.load(root)
-    except InputError:
-        raise
-    except Exception as error:  # whatever a plugin raises
-        raise DatasetError(
-            f"the dataset {dataset.name!r} cannot be loaded ({type(error).__name__}: {error}); "
-            f"see: lesionbench check {dataset.name}"
-        ) from error

@@ -14,13 +14,13 @@ import numpy as np
 
 from lesionbench.errors import DatasetError, OutputError, SettingsError
 from lesionbench.experiment.chain import held_back, parse_chain
-from lesionbench.experiment.data_folder import find_data, load_dataset
+from lesionbench.experiment.data_folder import find_data
 from lesionbench.experiment.grid import arms
 from lesionbench.experiment.provenance import provenance
 from lesionbench.experiment.store import Store, files_digest, key_of
 from lesionbench.experiment.tested import Count, tested
 from lesionbench.pipeline.context import derive_seed
-from lesionbench.pipeline.dataset import LoadedDataset
+from lesionbench.pipeline.dataset import LoadedDataset, load_dataset
 from lesionbench.pipeline.images import LabelledImages
 from lesionbench.pipeline.split import divide, group_status, hold_back, splits
 from lesionbench.spelling import did_you_mean

@@ -6,7 +6,9 @@ from abc import abstractmethod
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-from lesionbench.errors import DatasetError
+from pydantic import ValidationError
+
+from lesionbench.errors import DatasetError, InputError
 from lesionbench.pipeline.plugin import Plugin
 
 if TYPE_CHECKING:
@@ -40,6 +42,7 @@ class Dataset(Plugin):
     """Settings that load labelled images."""
 
     needs_data: ClassVar[bool] = True  # False: the images are made, not read, and `root` is None
+    reads_any_images: ClassVar[bool] = False  # True: reads whatever images a user has, so the folder is always named
     positive_class: ClassVar[str | None] = None  # of two classes, the one whose recall is the sensitivity
 
     @abstractmethod
@@ -56,7 +59,47 @@ class Dataset(Plugin):
     def problems(self, root: Path | None) -> list[str]:
         """Everything wrong with the data, a line each; empty when `load` would succeed."""
         try:
-            self.load(root)
-        except DatasetError as error:
+            load_dataset(self, root)
+        except InputError as error:
             return str(error).splitlines()
         return []
+
+    def enlarged(self, size: int) -> Dataset:
+        """A copy of the dataset with images of at least `size` x `size` pixels, for looking at details.
+
+        The dataset itself if it has no setting `size`, or if that setting does not allow this value.
+        """
+        settings = self.model_dump()
+        if not isinstance(settings.get("size"), int) or settings["size"] >= size:
+            return self
+        try:
+            return self.model_validate({**settings, "size": size})
+        except ValidationError:
+            return self
+
+
+def load_dataset(dataset: Dataset, root: Path | None) -> LoadedDataset:
+    """The images of a dataset; any unexpected exception of its plugin becomes a DatasetError."""
+    try:
+        return dataset.load(root)
+    except InputError:
+        raise
+    except Exception as error:  # a plugin may raise anything
+        raise DatasetError(_unexpected(dataset, error)) from error
+
+
+def find_problems(dataset: Dataset, root: Path | None) -> list[str]:
+    """Everything wrong with a dataset's files, a line each; an exception of the plugin is one line as well."""
+    try:
+        return dataset.problems(root)
+    except InputError as error:
+        return str(error).splitlines()
+    except Exception as error:  # a plugin may raise anything
+        return [_unexpected(dataset, error)]
+
+
+def _unexpected(dataset: Dataset, error: Exception) -> str:
+    return (
+        f"the dataset {dataset.name!r} cannot be loaded ({type(error).__name__}: {error}); "
+        f"see: lesionbench check {dataset.name}"
+    )
