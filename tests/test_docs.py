@@ -1,11 +1,13 @@
 """Every command, option, setting, error, hook and column is in the docs, or this fails."""
 
+import ast
 import re
 import shlex
 import tomllib
 from pathlib import Path
 
 import pytest
+from test_layers import MAY_KNOW
 
 from lesionbench import errors, hookspecs
 from lesionbench.evidence.images.fidelity import FIDELITY_COLUMNS
@@ -145,11 +147,51 @@ def test_the_guides_package_file_is_valid():
     }
 
 
-def test_the_architecture_page_prints_every_folder_and_file_of_the_source():
-    tree = ARCHITECTURE.partition("src/lesionbench/\n")[2].partition("```")[0]
-    for path in (ROOT / "src" / "lesionbench").rglob("*.py"):
-        if path.name not in ("__init__.py", "__main__.py"):
-            assert path.name in tree, path
+def _tree_of_the_page():
+    """Every path that the tree of the architecture page has a line for, folders with a slash, in order."""
+    text = ARCHITECTURE.partition("```\nsrc/lesionbench/\n")[2].partition("```")[0]
+    folders, found = {}, []
+    for line in text.splitlines():
+        name, _, says = line.strip().partition(" ")
+        depth = (len(line) - len(line.lstrip())) // 2
+        assert says.strip(), f"a line of docs/architecture.md says nothing: {line!r}"
+        path = folders.get(depth - 1, "") + name
+        folders[depth] = path
+        found.append(path)
+    return found
+
+
+def _tree_of_the_source():
+    """The line that each folder and file of the source may have in the architecture page, by path."""
+    lines = {}
+    for file in sorted((ROOT / "src" / "lesionbench").rglob("*.py")):
+        path = file.relative_to(ROOT / "src" / "lesionbench")
+        if path.name == "__init__.py" and path.parent.name:
+            path, name = f"{path.parent.as_posix()}/", f"{path.parent.name}/"
+        elif path.name in ("__init__.py", "__main__.py"):
+            continue
+        else:
+            path, name = path.as_posix(), path.name
+        says = (ast.get_docstring(ast.parse(file.read_text())) or "").partition("\n")[0]
+        lines[path] = f"{'  ' * (path.rstrip('/').count('/') + 1) + name:<30} {says}"
+    return lines
+
+
+def test_the_architecture_page_has_one_line_for_every_folder_and_file_of_the_source():
+    listed, lines = _tree_of_the_page(), _tree_of_the_source()
+    missing = "\n".join(line for path, line in lines.items() if path not in listed)
+    assert not missing, f"add to the tree of docs/architecture.md, each under its folder:\n{missing}"
+
+    gone = [path for path in listed if path not in lines]
+    assert not gone, f"take out of the tree of docs/architecture.md: {', '.join(gone)}"
+    assert len(listed) == len(set(listed)), "a file stands twice in the tree of docs/architecture.md"
+
+
+@pytest.mark.parametrize("folder", MAY_KNOW)
+def test_the_architecture_page_says_what_a_folder_may_import(folder):
+    known = ", ".join(f"`{name}`" for name in sorted(MAY_KNOW[folder] - {folder, "__version__"}))
+
+    assert f"| `{folder}` | {known} |" in ARCHITECTURE
 
 
 def _headings(page):
@@ -215,3 +257,9 @@ def test_the_citation_file_names_what_citing_needs():
     assert citation["authors"] == [{"name": "The lesionbench authors"}]
     for reference in citation["references"]:
         assert {"type", "title", "authors"} <= set(reference)
+
+
+@pytest.mark.parametrize("name", ["docs/architecture.md", "CONTRIBUTING.md"])
+def test_every_file_that_a_page_about_the_source_names_exists(name):
+    for path in re.findall(r"`([\w./-]+/[\w.-]*)`", CODE_BLOCK.sub("", PAGES[name])):
+        assert (ROOT / path).exists() or (ROOT / "src" / "lesionbench" / path).exists() or "NAME" in path, path
