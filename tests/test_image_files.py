@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw, ImageFile
 
-from lesionbench.errors import DatasetError, UnreadableImage
+from lesionbench.cli.options import typed
+from lesionbench.errors import DatasetError, Try, UnreadableImage
 from lesionbench.image_files import image_paths, read_image, read_images, unreadable
 
 RED = (255, 0, 0)
@@ -322,8 +323,8 @@ def test_one_error_names_the_first_ten_bad_files_and_counts_the_rest(tmp_path):
     for path in bad:
         path.touch()
     with pytest.raises(DatasetError) as error:
-        read_images([good, *bad], 8, 3, "skin-lesion --data here")
-    message = str(error.value)
+        read_images([good, *bad], 8, 3, Try("list them: lesionbench data check skin-lesion {data}", data="here"))
+    message = error.value.written(typed)
     assert message.startswith("12 of 13 image files cannot be used:")
     assert [str(path) in message for path in bad] == [True] * 10 + [False] * 2
     assert "good.png" not in message

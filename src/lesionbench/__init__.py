@@ -17,6 +17,7 @@ if TYPE_CHECKING:
         OutputError,
         SettingsError,
         TrainingDiverged,
+        Try,
         UnreadableImage,
     )
     from lesionbench.hookspecs import hookimpl
@@ -54,6 +55,7 @@ _HOME = {
     "SettingsError": "errors",
     "TrainingDiverged": "errors",
     "TrainingSet": "pipeline.training_set",
+    "Try": "errors",
     "UnreadableImage": "errors",
     "derive_seed": "pipeline.context",
     "did_you_mean": "spelling",
@@ -84,6 +86,7 @@ __all__ = [
     "SettingsError",
     "TrainingDiverged",
     "TrainingSet",
+    "Try",
     "UnreadableImage",
     "derive_seed",
     "did_you_mean",

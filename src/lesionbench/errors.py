@@ -12,14 +12,63 @@ LesionbenchError
 ├── NotKnown                  a number that the predictions cannot tell: a table's row gives the reason
 └── TrainingDiverged          a loss that is not finite: its cell fails, the others go on
 
-A message says the rule, the value, and what to type next.
+A message says the rule, the value, and what to try next. What to try often is a setting, and a setting is written
+`split=5` in Python and otherwise on the command line, so advice is kept apart from the message: see `Try`.
 """
 
 from __future__ import annotations
 
+import re
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    Write = Callable[[str, object], str]  # a setting's name and its value, or None, as a person would type them
+
+
+class Try:
+    """What to do about an error: words in which {name} stands for a setting, with its value where one is given.
+
+    `Try("{split} keeps groups apart", split=5)` reads `split=5 keeps groups apart` in Python, and on the command line
+    the same with the option that sets the split.
+    """
+
+    def __init__(self, words: str, **values: object) -> None:
+        self.words = words
+        self.values = values
+
+    def written(self, write: Write) -> str:
+        """The words, with every setting written by `write`."""
+        return re.sub(r"\{(\w+)\}", lambda name: write(name[1], self.values.get(name[1])), self.words)
+
+
+ANOTHER_OUT = Try("choose another {out}")
+
+
+def in_python(name: str, value: object) -> str:
+    """A setting as an argument of a Python function: `split=5`, or `split` when it has no value."""
+    return name if value is None else f"{name}={value if isinstance(value, bool | int | float) else str(value)!r}"
+
 
 class LesionbenchError(Exception):
-    """The base of the tree above."""
+    """The base of the tree above: a message, and what to try.
+
+    `str` writes settings as Python arguments; `written` as the caller likes.
+    """
+
+    def __init__(self, message: str = "", *advice: Try) -> None:
+        super().__init__(message, *advice)
+        self.message = str(message)
+        self.advice = advice
+
+    def written(self, write: Write) -> str:
+        """The message and the advice, with every setting written by `write`."""
+        between = "\n" if "\n" in self.message else "; "
+        return between.join([self.message, *(advice.written(write) for advice in self.advice)])
+
+    def __str__(self) -> str:
+        return self.written(in_python)
 
 
 class InputError(LesionbenchError):

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from PIL import Image, ImageFile, ImageOps, UnidentifiedImageError
 
-from lesionbench.errors import DatasetError, UnreadableImage
+from lesionbench.errors import DatasetError, Try, UnreadableImage
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence, Set
@@ -83,10 +83,13 @@ def viewed_image(path: Path) -> Image.Image:
         return _as_viewed(path)
 
 
-def read_images(paths: Sequence[Path], size: int, channels: Channels, check: str = "NAME --data DIR") -> Images:
+CHECK = Try("list all of them: lesionbench data check NAME {data}", data="DIR")
+
+
+def read_images(paths: Sequence[Path], size: int, channels: Channels, check: Try = CHECK) -> Images:
     """`read_image` of every path: uint8 (N, size, size, channels), in the order of the paths.
 
-    check: what follows `lesionbench data check` to check these files.
+    check: how to list every bad file.
     Raises one DatasetError that names the first bad files and says how to list all of them.
     """
     images = np.empty((len(paths), size, size, channels), np.uint8)
@@ -96,10 +99,7 @@ def read_images(paths: Sequence[Path], size: int, channels: Channels, check: str
 
     bad = _all_complaints(read, len(paths))
     if bad:
-        raise DatasetError(
-            first_of(bad, f"{len(bad)} of {len(paths)} image files cannot be used")
-            + f"\nlist all of them: lesionbench data check {check}"
-        )
+        raise DatasetError(first_of(bad, f"{len(bad)} of {len(paths)} image files cannot be used"), check)
     return images
 
 

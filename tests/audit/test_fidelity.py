@@ -101,5 +101,5 @@ def test_the_command_writes_into_the_run_and_refuses_a_missing_network_in_one_li
 
     assert done.stdout.endswith("made/fidelity.csv\n")
     assert refused.stderr == (
-        "lesionbench: there is no file none.pt2 with a network; --features names an existing one\n"
+        "lesionbench: there is no file none.pt2 with a network; name an existing one with --features\n"
     )

@@ -12,6 +12,7 @@ from scipy.ndimage import gaussian_filter
 from typer.testing import CliRunner
 
 from lesionbench.cli.audit import app
+from lesionbench.cli.options import typed
 from lesionbench.errors import DatasetError, InputError, OutputError, SettingsError, SplitError
 
 PHANTOM = "skin-phantom[train=24,test=12,size=32]"
@@ -21,7 +22,8 @@ def audit(*arguments: object) -> list[str]:
     """The lines that `lesionbench audit split` prints; an error of ours is raised as it is."""
     result = CliRunner().invoke(app, ["split", *map(str, arguments)])
     if result.exception and not isinstance(result.exception, SystemExit):
-        raise result.exception
+        as_typed = result.exception.written(typed)
+        raise type(result.exception)(as_typed)
     assert result.exit_code == 0, result.output
     return result.output.splitlines()
 

@@ -85,7 +85,7 @@ def test_a_damaged_pool_is_told(run, plugins):
 def test_a_run_of_the_baseline_alone_has_no_pools(lesionbench, plugins):
     lesionbench(*RUN, "--out", "b")
 
-    with pytest.raises(OutputError, match="its only arm is the baseline; run it with --augmenter NAME first"):
+    with pytest.raises(OutputError, match="its only arm is the baseline; run it with augmenters='NAME' first"):
         stored_pools(lesionbench.cwd / "b", plugins)
 
 
@@ -109,7 +109,7 @@ def test_images_that_are_gone_are_told(lesionbench, plugins):
     lesionbench(*RUN, *mine, "--split", 2, "--synthetic", 3, "--out", "o")
     shutil.rmtree(lesionbench.cwd / "mine")
 
-    with pytest.raises(OutputError, match=r"the images that the run in .* used are not there .*--data DIR"):
+    with pytest.raises(OutputError, match=r"the images that the run in .* used are not there .*data='DIR'"):
         stored_pools(lesionbench.cwd / "o", plugins)
 
 

@@ -214,7 +214,7 @@ def test_a_text_beside_class_folders_is_no_source(classes):
 
 
 def test_no_folder_asks_for_data():
-    refused(Folder(), None, "--data DIR")
+    refused(Folder(), None, "data='DIR'")
 
 
 def test_a_missing_folder_is_named(tmp_path):
@@ -334,7 +334,7 @@ def test_problems_lists_the_rows_and_the_unreadable_files(flat):
 
 def test_an_unreadable_image_is_named(classes):
     (classes / "nevus" / "b.png").write_bytes(b"no image")
-    refused(Folder(), classes, str(classes / "nevus" / "b.png"), "lesionbench data check folder --data")
+    refused(Folder(), classes, str(classes / "nevus" / "b.png"), "lesionbench data check folder data=")
 
 
 def test_good_data_has_no_problems(classes):

@@ -31,7 +31,7 @@ RUN = ("run", "--dataset", "spy-dots", "--positive-class", "b", "--classifier", 
         (["--device", "gpu"], "device: Input should be 'auto', 'cpu' or 'cuda', not 'gpu'"),
         pytest.param(["--device", "cuda"], "device cuda needs a GPU", marks=WITHOUT_GPU),
         (["--executor", "slurm"], "an executor is one of local, dask, not 'slurm'"),
-        (["--executor", "dask"], "--executor dask needs --scheduler ADDRESS"),
+        (["--executor", "dask"], "add --scheduler tcp://127.0.0.1:8786"),
         (["--jobs", "0"], "Invalid value for '--jobs': Input should be greater than or equal to 1"),
     ],
 )

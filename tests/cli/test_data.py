@@ -112,7 +112,7 @@ def test_the_given_folder_comes_before_the_usual_places(monkeypatch, tmp_path):
 def test_a_dataset_that_is_nowhere_names_the_places_looked_at(monkeypatch, tmp_path):
     lesion = type("Lesion", (Folder,), {"name": "lesion", "reads_any_images": False})()
     monkeypatch.setenv("LESIONBENCH_DATA", str(tmp_path))
-    with pytest.raises(DatasetError, match="--data DIR") as error:
+    with pytest.raises(DatasetError, match="data='DIR'") as error:
         find_data(lesion, None)
     assert str(tmp_path / "lesion") in str(error.value)
 
@@ -125,13 +125,13 @@ def test_a_given_folder_must_exist(tmp_path):
 def test_the_folder_dataset_has_no_usual_place(monkeypatch, tmp_path):
     (tmp_path / "folder").mkdir()
     monkeypatch.setenv("LESIONBENCH_DATA", str(tmp_path))
-    with pytest.raises(DatasetError, match="--data DIR"):
+    with pytest.raises(DatasetError, match="data='DIR'"):
         find_data(Folder(), None)
 
 
 def test_a_made_dataset_takes_no_folder(tmp_path):
     assert find_data(SkinPhantom(), None) is None
-    with pytest.raises(DatasetError, match="leave out --data"):
+    with pytest.raises(DatasetError, match="leave out data="):
         find_data(SkinPhantom(), tmp_path)
 
 

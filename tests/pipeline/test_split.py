@@ -86,7 +86,7 @@ def test_unknown_groups_are_called_waived():
 def test_a_dataset_without_a_division_has_no_official_split():
     data = dataset(range(20), [0, 1] * 10)
 
-    with pytest.raises(SplitError, match="--split 5"):
+    with pytest.raises(SplitError, match="split=5"):
         divide(data, "official", 0.2, 0)
 
 
@@ -100,7 +100,7 @@ def test_too_few_groups_of_a_class_are_named():
 def test_too_few_groups_for_validation_ask_for_a_larger_share():
     data = dataset(range(8), [0, 1] * 4, [True] * 2 + [False] * 6)
 
-    with pytest.raises(SplitError, match="choose a larger --validation"):
+    with pytest.raises(SplitError, match="choose a larger validation"):
         divide(data, "official", 0.2, 0)
 
 

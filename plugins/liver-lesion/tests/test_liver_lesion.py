@@ -276,7 +276,7 @@ def test_images_of_one_patient_cannot_be_divided(tmp_path):
 
 
 def test_no_folder_asks_for_data():
-    refused(None, "--data DIR")
+    refused(None, "data='DIR'")
 
 
 def test_a_missing_folder_is_named(tmp_path):
@@ -386,7 +386,7 @@ def test_every_problem_is_listed(rois):
         assert text in line
     with pytest.raises(DatasetError, match="3 things are wrong") as error:
         LiverLesion().load(rois)
-    assert "lesionbench data check liver-lesion --data" in str(error.value)
+    assert "lesionbench data check liver-lesion data=" in str(error.value)
 
 
 def test_good_data_has_no_problems(rois):

@@ -205,7 +205,7 @@ def test_rows_that_contradict_each_other_are_refused(grouped):
 
 
 def test_no_folder_asks_for_data():
-    refused(SkinLesion(), None, "--data DIR")
+    refused(SkinLesion(), None, "data='DIR'")
 
 
 def test_a_missing_folder_is_named(tmp_path):

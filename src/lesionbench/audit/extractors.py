@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lesionbench.errors import SettingsError
+from lesionbench.errors import SettingsError, Try
 from lesionbench.evidence.images.fidelity_samples import Extractor
 from lesionbench.pipeline.classifier import Featuring
 
@@ -57,7 +57,9 @@ def _network(path: Path) -> Network:
         with zipfile.ZipFile(path) as archive:
             inside = {name.rpartition("/")[2] for name in archive.namelist()}
     except FileNotFoundError:
-        raise SettingsError(f"there is no file {path} with a network; --features names an existing one") from None
+        raise SettingsError(
+            f"there is no file {path} with a network", Try("name an existing one with {features}")
+        ) from None
     except (OSError, zipfile.BadZipFile):
         raise _no_network(path, "it is neither") from None
     exported = "archive_format" in inside
@@ -66,7 +68,7 @@ def _network(path: Path) -> Network:
     try:
         import torch
     except ImportError:
-        raise SettingsError("--features needs torch; install lesionbench[torch]") from None
+        raise SettingsError("a network in a file needs torch; install lesionbench[torch]") from None
     try:
         if exported:
             loaded: Network = torch.export.load(path).module()
@@ -81,7 +83,7 @@ def _network(path: Path) -> Network:
 
 def _no_network(path: Path, why: str) -> SettingsError:
     return SettingsError(
-        f"--features names a network saved with torch.export.save (.pt2) or torch.jit.save, but {path} is not: {why}"
+        f"features come from a network saved with torch.export.save (.pt2) or torch.jit.save, but {path} is not: {why}"
     )
 
 

@@ -8,7 +8,7 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from lesionbench.builtin.folder_listing import PARTS, VALIDATION
-from lesionbench.errors import DatasetError, UnreadableImage
+from lesionbench.errors import DatasetError, Try, UnreadableImage
 from lesionbench.evidence.images.leakage import Divided, pixel_digest
 from lesionbench.image_files import first_of, viewed_image
 from lesionbench.spelling import did_you_mean
@@ -74,10 +74,10 @@ def _paths(table: Path, rows: list[tuple[int, Row]], folder: Path) -> list[Path]
         problems += [f"{table.name} line {line}: {problem}"] if problem else []
         paths.append(path)
     if problems:
-        hint = "\nif the paths are relative to another folder, name it with --images DIR"
+        elsewhere = Try("if the paths are relative to another folder, name it with {images}", images="DIR")
         raise DatasetError(
-            first_of(problems, f"{len(problems)} of {len(rows)} rows of {table} cannot be used")
-            + (hint if any("there is no file" in problem for problem in problems) else "")
+            first_of(problems, f"{len(problems)} of {len(rows)} rows of {table} cannot be used"),
+            *([elsewhere] if any("there is no file" in problem for problem in problems) else []),
         )
     return paths
 

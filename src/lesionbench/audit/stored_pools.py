@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from lesionbench.errors import DatasetError, OutputError
+from lesionbench.errors import DatasetError, OutputError, Try
 from lesionbench.experiment import keys
 from lesionbench.experiment.cell import find_pool, load_split
 from lesionbench.experiment.chain import held_back
@@ -59,7 +59,8 @@ def _drawn_on(out: Path, results: Results) -> list[PoolJob]:
     """The pools of the cells that are done."""
     if not any(cell.pools for cell in results.grid):
         raise OutputError(
-            f"{out} holds no synthetic images: its only arm is the baseline; run it with --augmenter NAME first"
+            f"{out} holds no synthetic images: its only arm is the baseline",
+            Try("run it with {augmenters} first", augmenters="NAME"),
         )
     done = [cell for cell in results.grid if cell.name in results.found]
     jobs = list(dict.fromkeys(job for cell in done for job in cell.pools))
@@ -79,8 +80,8 @@ def prepared_as_run(out: Path, results: Results, plugins: Plugins) -> Prepared:
         )
     except DatasetError as error:
         raise OutputError(
-            f"the images that the run in {out} used are not there ({error}); "
-            f"name their folder: lesionbench run {out / SETTINGS} --data DIR"
+            f"the images that the run in {out} used are not there ({error.message})",
+            Try(f"name their folder: lesionbench run {out / SETTINGS} {{data}}", data="DIR"),
         ) from None
     return replace(
         prepared,

@@ -124,7 +124,7 @@ def _mention_tables(listing: Listing, root: Path) -> None:
 
 def _table_hint(root: Path) -> str:
     tables = sorted(path.name for path in root.glob("*.csv"))
-    return f"; to use the table instead: --dataset 'folder[table={tables[0]}]'" if tables else ""
+    return f"; to use the table instead, name the dataset 'folder[table={tables[0]}]'" if tables else ""
 
 
 def class_problems(images: Iterable[ListedImage]) -> list[str]:

@@ -9,7 +9,7 @@ import numpy as np
 
 from lesionbench.builtin.folder_listing import Listing, list_tree
 from lesionbench.builtin.folder_table import list_table
-from lesionbench.errors import DatasetError
+from lesionbench.errors import DatasetError, Try
 from lesionbench.image_files import first_of, read_images, unreadable
 from lesionbench.pipeline.dataset import LoadedDataset
 from lesionbench.pipeline.images import LabelledImages
@@ -57,23 +57,25 @@ def usable_listing(settings: Folder, root: Path | None) -> Listing:
         raise DatasetError(listing.problems[0])
     if listing.problems:
         heading = f"{root} cannot be used, {len(listing.problems)} things are wrong with it"
-        raise DatasetError(
-            first_of(listing.problems, heading) + f"\nlist all of them: lesionbench data check {_check(settings, root)}"
-        )
+        raise DatasetError(first_of(listing.problems, heading), _check(settings, root))
     return listing
 
 
 def list_files(settings: Folder, root: Path | None) -> Listing:
     """What the folder holds, with its problems; raises DatasetError when there is no folder or no such table."""
     if root is None:
-        raise DatasetError("the dataset 'folder' reads your own images; name their folder with --data DIR")
+        raise DatasetError(
+            "the dataset 'folder' reads your own images", Try("name their folder with {data}", data="DIR")
+        )
     if not root.is_dir():
-        raise DatasetError(f"{root}: the folder of images must exist, and it does not; name it with --data DIR")
+        raise DatasetError(
+            f"{root}: the folder of images must exist, and it does not", Try("name it with {data}", data="DIR")
+        )
     return list_table(settings, root) if settings.table else list_tree(root)
 
 
-def _check(settings: Folder, root: Path | None) -> str:
-    return f"{shlex.quote(spec_of(settings))} --data {shlex.quote(str(root))}"
+def _check(settings: Folder, root: Path | None) -> Try:
+    return Try(f"list all of them: lesionbench data check {shlex.quote(spec_of(settings))} {{data}}", data=root)
 
 
 def _read(settings: Folder, root: Path | None, listing: Listing) -> Images:

@@ -66,6 +66,7 @@ def check(
     data: Annotated[Path | None, typer.Option(metavar="DIR", help="The folder the dataset reads.")] = None,
 ) -> None:
     """Load a dataset and describe it, or list everything that is wrong with it (exit status 2)."""
+    from lesionbench.cli.options import typed
     from lesionbench.errors import DatasetError
     from lesionbench.experiment.data_folder import find_data
     from lesionbench.pipeline.dataset import find_problems, load_dataset
@@ -77,7 +78,8 @@ def check(
     try:
         loaded = load_dataset(dataset, root)
     except DatasetError as error:
-        problems = find_problems(dataset, root) or [str(error)]
+        listed = find_problems(dataset, root)
+        problems = listed if len(listed) > 1 else error.written(typed).splitlines()
         _say(problems)
         _say([f"{spec_of(dataset)}: {len(problems)} problem{'s' if len(problems) > 1 else ''}"])
         raise typer.Exit(2) from None

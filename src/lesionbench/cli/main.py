@@ -11,6 +11,7 @@ from lesionbench.cli.audit import app as audit
 from lesionbench.cli.check import check
 from lesionbench.cli.data import app as data
 from lesionbench.cli.leaderboard import leaderboard
+from lesionbench.cli.options import typed
 from lesionbench.cli.plan import plan
 from lesionbench.cli.plugins import plugins
 from lesionbench.cli.run import run
@@ -55,4 +56,4 @@ def main() -> None:
 
 
 def _say(error: LesionbenchError) -> None:
-    sys.stderr.write(f"lesionbench: {error}\n")
+    sys.stderr.write(f"lesionbench: {error.written(typed)}\n")

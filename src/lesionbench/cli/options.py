@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -79,6 +80,13 @@ StoreFolder = Annotated[
 
 
 SETTING = {"augmenter": "augmenters", "classifier": "classifiers"}  # options that repeat have a plural in the file
+OPTION = {setting: option for option, setting in SETTING.items()}
+
+
+def typed(setting: str, value: object) -> str:
+    """A setting as it is typed on the command line: `--split 5`, or `--out` when it has no value."""
+    option = f"--{OPTION.get(setting, setting).replace('_', '-')}"
+    return option if value is None or value is True else f"{option} {shlex.quote(str(value))}"
 
 
 def experiment_file(file: Path | None) -> Path | None:

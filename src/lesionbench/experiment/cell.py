@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from lesionbench.errors import ContractError
+from lesionbench.errors import ContractError, Try
 from lesionbench.experiment import keys
 from lesionbench.experiment.chain import drawing, held_back
 from lesionbench.experiment.grid import pool_jobs, pool_size
@@ -124,7 +124,8 @@ def _refuse_unused(on_the_fly: OnTheFly | None, cell: Cell) -> None:
     if on_the_fly is not None and not on_the_fly.used:
         raise ContractError(
             f"{cell.arm.classifier!r} learnt without {cell.arm.on_the_fly!r} on the fly: it never called "
-            f"`train.changed`; leave out --on-the-fly, or set `learns_in_batches = False` in the classifier"
+            f"`train.changed`",
+            Try("leave out {on_the_fly}, or set `learns_in_batches = False` in the classifier"),
         )
 
 

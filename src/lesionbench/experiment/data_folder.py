@@ -6,12 +6,13 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lesionbench.errors import DatasetError
+from lesionbench.errors import DatasetError, Try
 
 if TYPE_CHECKING:
     from lesionbench.pipeline.dataset import Dataset
 
 VARIABLE = "LESIONBENCH_DATA"
+NAME_FOLDER = Try("name their folder with {data}", data="DIR")
 
 
 def find_data(dataset: Dataset, given: Path | None) -> Path | None:
@@ -21,22 +22,20 @@ def find_data(dataset: Dataset, given: Path | None) -> Path | None:
     """
     if not dataset.needs_data:
         if given is not None:
-            raise DatasetError(f"{dataset.name!r} is made, not read; leave out --data {given}")
+            raise DatasetError(f"{dataset.name!r} is made, not read", Try("leave out {data}", data=given))
         return None
     if given is not None:
         if not given.is_dir():
-            raise DatasetError(f"--data must be an existing folder, not {given}")
+            raise DatasetError(f"the data must be in an existing folder, not {given}", NAME_FOLDER)
         return given
     if dataset.reads_any_images:
-        raise DatasetError(f"the dataset {dataset.name!r} reads your own images; name their folder with --data DIR")
+        raise DatasetError(f"the dataset {dataset.name!r} reads your own images", NAME_FOLDER)
     places = usual_places(dataset.name)
     for place in places:
         if place.is_dir():
             return place
     looked = " and ".join(str(place) for place in places)
-    raise DatasetError(
-        f"no images of {dataset.name!r} were found (looked in {looked}); name their folder with --data DIR"
-    )
+    raise DatasetError(f"no images of {dataset.name!r} were found (looked in {looked})", NAME_FOLDER)
 
 
 def usual_places(name: str) -> list[Path]:

@@ -13,7 +13,7 @@ from multiprocessing.context import SpawnContext, SpawnProcess
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, Literal
 
-from lesionbench.errors import SettingsError
+from lesionbench.errors import SettingsError, Try
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -83,11 +83,14 @@ def dask_workers(scheduler: str) -> Iterator[Workers]:
     try:
         from distributed import Client
     except ImportError:
-        raise SettingsError("--executor dask needs dask.distributed; type: pip install 'lesionbench[dask]'") from None
+        raise SettingsError("the executor dask needs dask.distributed; type: pip install 'lesionbench[dask]'") from None
     try:
         client: Any = Client(scheduler, timeout="10s")  # type: ignore[no-untyped-call]  # dask is not typed
     except (OSError, ValueError) as error:
-        raise SettingsError(f"no dask scheduler answers at {scheduler!r} ({error}); see --scheduler") from None
+        raise SettingsError(
+            f"no dask scheduler answers at {scheduler!r} ({error})",
+            Try("give the address of one that runs: {scheduler}"),
+        ) from None
     with client:
         slots = sum(client.nthreads().values())
         if not slots:
@@ -102,7 +105,10 @@ def open_workers(kind: ExecutorKind, jobs: int, scheduler: str | None) -> Iterat
     """The workers that the command line asks for."""
     if kind == "dask":
         if scheduler is None:
-            raise SettingsError("--executor dask needs --scheduler ADDRESS, such as --scheduler tcp://127.0.0.1:8786")
+            raise SettingsError(
+                "the executor dask needs the address of a scheduler",
+                Try("add {scheduler}", scheduler="tcp://127.0.0.1:8786"),
+            )
         with dask_workers(scheduler) as workers:
             yield workers
     else:

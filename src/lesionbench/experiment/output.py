@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import tomli_w
 
 from lesionbench import __version__
-from lesionbench.errors import OutputError
+from lesionbench.errors import ANOTHER_OUT, OutputError, Try
 from lesionbench.experiment import keys
 from lesionbench.experiment.settings import JUDGING, RESOLVED, Experiment, check_baseline, validated
 from lesionbench.experiment.store import Store, write_whole
@@ -39,15 +39,16 @@ def check_output(out: Path, experiment: Experiment) -> dict[str, Any]:
     Raises OutputError when the folder holds anything else, or cannot be written.
     """
     if out.exists() and not out.is_dir():
-        raise OutputError(f"the output must be a folder, but {out} is a file; choose another --out")
+        raise OutputError(f"the output must be a folder, but {out} is a file", ANOTHER_OUT)
     parent = next(folder for folder in (out, *out.absolute().parents) if folder.exists())
     if not os.access(parent, os.W_OK):
-        raise OutputError(f"the output folder must be writable, but {parent} is not; choose another --out")
+        raise OutputError(f"the output folder must be writable, but {parent} is not", ANOTHER_OUT)
     if not out.exists() or {entry.name for entry in out.iterdir()} <= {"store", LOCK}:
         return {}
     if not (out / SETTINGS).exists():
         raise OutputError(
-            f"the output folder must be new or hold this experiment, but {out} holds other files; choose another --out"
+            f"the output folder must be new or hold this experiment, but {out} holds other files",
+            ANOTHER_OUT,
         )
     there, resolved = read_settings(out)
     changed = [
@@ -57,8 +58,8 @@ def check_output(out: Path, experiment: Experiment) -> dict[str, Any]:
     ]
     if changed:
         raise OutputError(
-            f"{out} holds another experiment ({'; '.join(changed)}); choose another --out "
-            f"(with --store {out / 'store'} what was fitted there is not fitted again)"
+            f"{out} holds another experiment ({'; '.join(changed)})",
+            Try("choose another {out} (with {store} what was fitted there is not fitted again)", store=out / "store"),
         )
     return resolved
 
@@ -73,7 +74,8 @@ def refuse_inside(root: Path | None, *folders: Path) -> None:
     for folder in folders:
         if root is not None and folder.resolve().is_relative_to(root.resolve()):
             raise OutputError(
-                f"what is written may not lie inside the images in {root}, but {folder} does; choose another --out"
+                f"what is written may not lie inside the images in {root}, but {folder} does",
+                ANOTHER_OUT,
             )
 
 
@@ -86,7 +88,7 @@ def held(out: Path) -> Iterator[None]:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
-                raise OutputError(f"another run is writing into {out}; wait for it, or choose another --out") from None
+                raise OutputError(f"another run is writing into {out}; wait for it", ANOTHER_OUT) from None
         yield
 
 
@@ -103,10 +105,10 @@ def read_settings(out: Path) -> tuple[Experiment, dict[str, Any]]:
         return Experiment.model_validate(noted), resolved
     except FileNotFoundError:
         raise OutputError(
-            f"{out} holds no experiment: there is no {SETTINGS} in it; give the --out folder of a run"
+            f"{out} holds no experiment: there is no {SETTINGS} in it", Try("give the {out} folder of a run")
         ) from None
     except (OSError, ValueError, KeyError) as error:
-        raise OutputError(f"{path} is not what a run writes ({error}); choose another --out") from None
+        raise OutputError(f"{path} is not what a run writes ({error})", ANOTHER_OUT) from None
 
 
 def write_settings(out: Path, prepared: Prepared) -> None:

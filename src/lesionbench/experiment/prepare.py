@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lesionbench.errors import DatasetError, OutputError, SettingsError
+from lesionbench.errors import ANOTHER_OUT, DatasetError, OutputError, SettingsError, Try
 from lesionbench.experiment.chain import held_back, parse_chain
 from lesionbench.experiment.data_folder import find_data
 from lesionbench.experiment.grid import arms
@@ -107,7 +107,7 @@ def prepare(
     made_from = provenance(dataset, plugins.get("dataset", dataset.name).package)
     digest = _digest(dataset, root)
     if sources is not None and sources != digest:
-        raise OutputError(f"the images in {root} are not those that the run in this folder used; choose another --out")
+        raise OutputError(f"the images in {root} are not those that the run in this folder used", ANOTHER_OUT)
     dataset_key = key_of({"dataset": made_from, "sources": digest})
 
     entry = store.find("datasets", dataset_key)
@@ -180,8 +180,8 @@ def _digest(dataset: Dataset, root: Path | None) -> str:
     files = dataset.sources(root)
     if not files:
         raise DatasetError(
-            f"{root} must hold the images of {dataset.name!r}, but none was found there; "
-            f"see: lesionbench data check {dataset.name} --data {root}"
+            f"{root} must hold the images of {dataset.name!r}, but none was found there",
+            Try(f"see: lesionbench data check {dataset.name} {{data}}", data=root),
         )
     return files_digest(files, root)
 
@@ -228,14 +228,15 @@ def _positive_class(experiment: Experiment, dataset: Dataset, classes: tuple[str
     if len(classes) > 2:
         if wanted is not None:
             raise SettingsError(
-                f"a positive class is named for two classes, but {dataset.name!r} has {len(classes)}; "
-                f"leave out --positive-class {wanted}: each class is measured against the rest"
+                f"a positive class is named for two classes, but {dataset.name!r} has {len(classes)}",
+                Try("leave out {positive_class}: each class is measured against the rest", positive_class=wanted),
             )
         return "each"
     wanted = dataset.positive_class if wanted is None else wanted
     if wanted is None:
         raise SettingsError(
-            f"with two classes the positive one must be named; add --positive-class {classes[1]} or {classes[0]}"
+            "with two classes the positive one must be named",
+            Try(f"add {{positive_class}} or {classes[0]}", positive_class=classes[1]),
         )
     if wanted not in classes:
         raise SettingsError(
@@ -288,5 +289,7 @@ def _device(experiment: Experiment) -> Device:
         if torch.cuda.is_available():
             return "cuda"
     if experiment.device == "cuda":
-        raise SettingsError("device cuda needs a GPU that torch can use, and none was found; use --device cpu")
+        raise SettingsError(
+            "device cuda needs a GPU that torch can use, and none was found", Try("use {device}", device="cpu")
+        )
     return "cpu"

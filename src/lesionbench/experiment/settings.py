@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
-from lesionbench.errors import SettingsError
+from lesionbench.errors import SettingsError, Try
 from lesionbench.evidence.statistics.scores import arm_name
 from lesionbench.experiment.chain import BASELINE, canonical, controls, parse_chain
 from lesionbench.experiment.grid import arms
@@ -40,9 +40,7 @@ def _doses(value: object) -> object:
 
 def _dose(value: object) -> int:
     if isinstance(value, bool) or not re.fullmatch(r"\d{1,7}", str(value).strip()):
-        raise ValueError(
-            "a dose is a whole number of synthetic images per class, 0 or more, such as --synthetic 120,480"
-        )
+        raise ValueError("a dose is a whole number of synthetic images per class, 0 or more, such as 120 or 480")
     return int(str(value))
 
 
@@ -56,7 +54,7 @@ def _split(value: object) -> object:
     if value in (None, "official"):
         return value
     if isinstance(value, bool) or not re.fullmatch(r"\d{1,4}", str(value)) or int(str(value)) < 2:
-        raise ValueError("a split is `official` or a number of folds, 2 or more, such as --split 5")
+        raise ValueError("a split is `official` or a number of folds, 2 or more, such as 5")
     return int(str(value))
 
 
@@ -176,21 +174,22 @@ def _refuse_on_the_fly(experiment: Experiment, plugins: Plugins) -> None:
     for spec in experiment.on_the_fly:
         if len(parse_chain(spec)) > 1 or parse_chain(spec)[0].per_class is not None:
             raise SettingsError(
-                f"on the fly one augmenter changes batches, without + and @, not {spec!r}; repeat --on-the-fly for more"
+                f"on the fly one augmenter changes batches, without + and @, not {spec!r}",
+                Try("give several with {on_the_fly}, one by one"),
             )
     changing = [spec for spec in experiment.on_the_fly if plugins.augmenter(spec).name != BASELINE]
     for spec in changing:
         if not plugins.augmenter(spec).changes_images:
             able = [found.name for found in plugins.of_kind("augmenter") if getattr(found.cls, "changes_images", False)]
             raise SettingsError(
-                f"on the fly an augmenter changes given images, but {spec!r} can only draw new ones; "
-                f"use --augmenter {spec}, or --on-the-fly with one of: {', '.join(able) or 'none'}"
+                f"on the fly an augmenter changes given images, but {spec!r} can only draw new ones",
+                Try(f"use {{augmenters}}, or {{on_the_fly}} with one of: {', '.join(able) or 'none'}", augmenters=spec),
             )
     for spec in experiment.classifiers if changing else ():
         if not plugins.classifier(spec).learns_in_batches:
             raise SettingsError(
-                f"--on-the-fly changes every training batch, but {spec!r} learns from all images at once; "
-                f"leave out --on-the-fly {changing[0]} or --classifier {spec}"
+                f"an augmenter on the fly changes every training batch, but {spec!r} learns from all images at once",
+                Try("leave out {on_the_fly} or {classifiers}", on_the_fly=changing[0], classifiers=spec),
             )
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from lesionbench.errors import SplitError
+from lesionbench.errors import SplitError, Try
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -44,7 +44,8 @@ def _refuse(shared: frozenset[int], where: str) -> None:
     if shared:
         raise SplitError(
             f"a group may not stand on both sides of a split, but {len(shared)} stand in both {where} "
-            f"(such as group {min(shared)}); --split 5 makes folds that keep groups apart"
+            f"(such as group {min(shared)})",
+            Try("{split} makes folds that keep groups apart", split=5),
         )
 
 
@@ -59,7 +60,8 @@ def hold_back(images: LabelledImages, per_class: int, seed: int) -> LabelledImag
         if len(own) <= per_class:
             raise SplitError(
                 f"a class keeps at least one training image, but {name!r} has {len(own)} and real-holdout holds "
-                f"{per_class} back; write --augmenter real-holdout@{max(1, len(own) // 2)} or fewer"
+                f"{per_class} back",
+                Try("write {augmenters} or fewer", augmenters=f"real-holdout@{max(1, len(own) // 2)}"),
             )
         kept[np.random.default_rng([seed, label]).permutation(own)[:per_class]] = False
     return images.take(kept)
@@ -90,7 +92,7 @@ def divide(data: LoadedDataset, mode: SplitMode, validation: float, seed: int) -
     images = data.images
     if mode == "official":
         if data.is_test is None:
-            raise SplitError("this dataset brings no official split; --split 5 makes five group-wise folds")
+            raise no_official_split()
         _every_class(images, np.flatnonzero(data.is_test), "test")
         _every_class(images, np.flatnonzero(~data.is_test), "train")
         tests = [np.flatnonzero(data.is_test)]
@@ -106,43 +108,48 @@ def divide(data: LoadedDataset, mode: SplitMode, validation: float, seed: int) -
     return parts
 
 
+def no_official_split() -> SplitError:
+    """What to raise when the official split of a dataset that has none is asked for."""
+    return SplitError("this dataset has no official split", Try("{split} makes five group-wise folds", split=5))
+
+
 def _every_class(images: LabelledImages, chosen: NDArray[np.int64], part: str) -> None:
     for label, name in enumerate(images.classes):
         if not (images.labels[chosen] == label).any():
             raise SplitError(
-                f"the {part} part of the official split must hold every class, but it has no image of class {name!r}; "
-                f"--split 5 makes folds that do"
+                f"the {part} part of the official split must hold every class, but it has no image of class {name!r}",
+                Try("{split} makes folds that do", split=5),
             )
 
 
 def _held_out(images: LabelledImages, among: NDArray[np.int64], share: float, seed: int) -> NDArray[np.int64]:
     """Positions of the validation images: the part in K whose size is nearest to `share`."""
     parts = min(range(2, 21), key=lambda number: abs(1 / number - share))
-    _enough_groups(images, among, parts, "a larger --validation")
+    _enough_groups(images, among, parts, Try("choose a larger {validation}"))
     return _folds(images, among, parts, seed)[0]
 
 
 def _group_folds(images: LabelledImages, folds: int, seed: int) -> list[NDArray[np.int64]]:
     """Positions of the test images of every fold: disjoint, whole groups, each with every class."""
     everything = np.arange(len(images))
-    _enough_groups(images, everything, folds, "a smaller --split")
+    _enough_groups(images, everything, folds, Try("choose a smaller {split}"))
     chosen = _folds(images, everything, folds, seed)
     for fold in chosen:
         if len(np.unique(images.labels[fold])) < len(images.classes):
             raise SplitError(
-                f"no {folds} group-wise folds with every class in each were found; choose a smaller --split"
+                f"no {folds} group-wise folds with every class in each were found", Try("choose a smaller {split}")
             )
     return chosen
 
 
-def _enough_groups(images: LabelledImages, among: NDArray[np.int64], parts: int, instead: str) -> None:
+def _enough_groups(images: LabelledImages, among: NDArray[np.int64], parts: int, instead: Try) -> None:
     labels, groups = images.labels[among], images.groups[among]
     for label, name in enumerate(images.classes):
         count = len(np.unique(groups[labels == label]))
         if count < parts:
             raise SplitError(
-                f"{parts} group-wise parts need at least {parts} groups of every class, but {name!r} has {count}; "
-                f"choose {instead}"
+                f"{parts} group-wise parts need at least {parts} groups of every class, but {name!r} has {count}",
+                instead,
             )
 
 

@@ -6,7 +6,7 @@ import shlex
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from lesionbench import DatasetError, spec_of
+from lesionbench import DatasetError, Try, spec_of
 from lesionbench.image_files import SUFFIXES, first_of, image_paths
 from lesionbench_liver_lesion.patients import PATIENTS_FILE, patients_by_name, patients_by_table, spelling_problems
 
@@ -63,19 +63,22 @@ def refuse(problems: list[str], settings: LiverLesion, root: Path | None) -> Non
     if len(problems) == 1:
         raise DatasetError(problems[0])
     if problems:
-        check = f"{shlex.quote(spec_of(settings))} --data {shlex.quote(str(root))}"
         raise DatasetError(
-            first_of(problems, f"{root} cannot be used, {len(problems)} things are wrong with it")
-            + f"\nlist all of them: lesionbench data check {check}"
+            first_of(problems, f"{root} cannot be used, {len(problems)} things are wrong with it"),
+            Try(f"list all of them: lesionbench data check {shlex.quote(spec_of(settings))} {{data}}", data=root),
         )
 
 
 def list_rois(settings: LiverLesion, root: Path | None) -> Listing:
     """What the folder holds, with its problems; raises DatasetError when there is no folder or no such table."""
     if root is None:
-        raise DatasetError("the dataset 'liver-lesion' reads your own images; name their folder with --data DIR")
+        raise DatasetError(
+            "the dataset 'liver-lesion' reads your own images", Try("name their folder with {data}", data="DIR")
+        )
     if not root.is_dir():
-        raise DatasetError(f"{root}: the folder of images must exist, and it does not; name it with --data DIR")
+        raise DatasetError(
+            f"{root}: the folder of images must exist, and it does not", Try("name it with {data}", data="DIR")
+        )
     listing = _in_class_folders(root)
     if listing.rois:
         _name_patients(listing, settings, root)

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import shlex
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from lesionbench import DatasetError, LabelledImages, LoadedDataset
+from lesionbench import DatasetError, LabelledImages, LoadedDataset, Try
 from lesionbench.image_files import read_images, unreadable
 from lesionbench_skin_lesion.groups import Lesion, read_groups, shared_lesions
 from lesionbench_skin_lesion.tree import CLASSES, GROUPS_FILE, find_tree
@@ -28,8 +27,9 @@ def load(settings: SkinLesion, root: Path | None) -> LoadedDataset:
     if lesions is not None:
         chosen, lesions, notes = _with_lesions(settings, tree, lesions)
     names = [lesion.group for lesion in lesions] if lesions is not None else [image.id for image in chosen]
+    check = Try("list all of them: lesionbench data check skin-lesion {data}", data=root)
     images = LabelledImages(
-        read_images([image.path for image in chosen], settings.size, 3, f"skin-lesion --data {shlex.quote(str(root))}"),
+        read_images([image.path for image in chosen], settings.size, 3, check),
         np.array([CLASSES.index(image.label) for image in chosen], np.int64),
         np.searchsorted(known, names).astype(np.int64),  # numbered before any is left out: clean and official agree
         np.array([image.id for image in chosen]),

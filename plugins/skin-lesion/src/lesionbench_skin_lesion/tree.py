@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from lesionbench import DatasetError
+from lesionbench import DatasetError, Try
 from lesionbench.image_files import image_paths
 
 if TYPE_CHECKING:
@@ -46,12 +46,17 @@ class Tree:
         return [*([self.groups_file] if self.groups_file else []), *(image.path for image in self.images)]
 
 
+ELSEWHERE = Try("name it with {data}", data="DIR")
+
+
 def find_tree(given: Path | None) -> Tree:
     """The one tree of images in this folder; raises DatasetError when it is missing, incomplete or there are two."""
     if given is None:
-        raise DatasetError("the dataset 'skin-lesion' reads images; name their folder with --data DIR")
+        raise DatasetError("the dataset 'skin-lesion' reads images", Try("name their folder with {data}", data="DIR"))
     if not given.is_dir():
-        raise DatasetError(f"{given}: the folder of the skin-lesion images must exist; name it with --data DIR")
+        raise DatasetError(
+            f"{given}: the folder of the skin-lesion images must exist", Try("name it with {data}", data="DIR")
+        )
     root = _root(given)
     missing = [f"{side}/{label}" for side in SIDES for label in CLASSES if not (root / side / label).is_dir()]
     if missing:
@@ -70,16 +75,16 @@ def _root(given: Path) -> Path:
     for _ in range(DEEPEST + 1):
         whole = [folder for folder in level if all((folder / side).is_dir() for side in SIDES)]
         if len(whole) > 1:
-            raise DatasetError(f"{given} must hold one tree {LAYOUT}, but {_and(whole)} are two; name one with --data")
+            raise DatasetError(
+                f"{given} must hold one tree {LAYOUT}, but {_and(whole)} are two", Try("name one with {data}")
+            )
         if whole:
             return whole[0]
         partial += [folder for folder in level if any((folder / side).is_dir() for side in SIDES)]
         level = [below for folder in level for below in _subfolders(folder)]
     if partial:
         return partial[0]
-    raise DatasetError(
-        f"{given} must hold {LAYOUT}, but there is neither train nor test in it; name it with --data DIR"
-    )
+    raise DatasetError(f"{given} must hold {LAYOUT}, but there is neither train nor test in it", ELSEWHERE)
 
 
 def _subfolders(folder: Path) -> list[Path]:
