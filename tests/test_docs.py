@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from test_layers import MAY_KNOW
 
+import lesionbench
 from lesionbench import errors, hookspecs
 from lesionbench.evidence.images.fidelity import FIDELITY_COLUMNS
 from lesionbench.evidence.images.leakage import PAIRS_COLUMNS, TWINS_COLUMNS
@@ -145,6 +146,28 @@ def test_the_guides_package_file_is_valid():
     assert tomllib.loads(block)["project"]["entry-points"]["lesionbench"] == {
         "lesionbench-mirror": "lesionbench_mirror"
     }
+
+
+@pytest.mark.parametrize("name", ["LabelledImages", "TrainingSet", "RunContext", "LoadedDataset"])
+def test_the_guide_lists_what_a_plugin_is_given(name):
+    given = getattr(lesionbench, name)
+    public = [
+        one for one, value in vars(given).items() if not one.startswith("_") and not isinstance(value, classmethod)
+    ]
+    table = GUIDE.partition(f"**`{name}`**")[2].partition("\n**`")[0]
+
+    for attribute in {*given.__dataclass_fields__, *public}:
+        assert re.search(rf"`{attribute}\b", table), f"docs/writing-a-plugin.md: {name} has {attribute}"
+
+
+@pytest.mark.parametrize("kind", ["Augmenter", "Classifier", "Dataset"])
+def test_the_guide_lists_what_a_plugin_may_declare_and_define(kind):
+    section = GUIDE.partition(f"## {kind}s\n")[2].partition("\n## ")[0]
+    plugin = getattr(lesionbench, kind)
+    methods = [name for name, value in vars(plugin).items() if callable(value) and not name.startswith(("_", "model_"))]
+
+    for name in [*plugin.__class_vars__ - {"name", "model_config"}, *methods]:
+        assert re.search(rf"\b{name}\b", section), f"docs/writing-a-plugin.md: {kind} has {name}"
 
 
 def _tree_of_the_page():
