@@ -1,4 +1,4 @@
-"""The hooks a plugin package may implement; each returns the classes, or the commands, it brings.
+"""The hooks that a plugin package may implement; each returns classes or commands to register.
 
 Hooks only register: no data passes through them.
 """
@@ -22,22 +22,22 @@ hookimpl = HookimplMarker("lesionbench")
 
 @hookspec
 def register_datasets() -> list[type[Dataset]]:  # type: ignore[empty-body]  # a hook has no body
-    """The dataset classes this package brings."""
+    """The dataset classes of this package."""
 
 
 @hookspec
 def register_augmenters() -> list[type[Augmenter]]:  # type: ignore[empty-body]  # a hook has no body
-    """The augmenter classes this package brings."""
+    """The augmenter classes of this package."""
 
 
 @hookspec
 def register_classifiers() -> list[type[Classifier]]:  # type: ignore[empty-body]  # a hook has no body
-    """The classifier classes this package brings."""
+    """The classifier classes of this package."""
 
 
 @hookspec
 def register_data_commands() -> list[Callable[..., None]]:  # type: ignore[empty-body]  # a hook has no body
-    """The commands this package adds to `lesionbench data`, for preparing images.
+    """Commands to add to `lesionbench data`, for preparing images.
 
-    Each is a function with typer's annotations; `cut_rois` becomes `lesionbench data cut-rois`.
+    Each is a function with typer's annotations: `cut_rois` becomes `lesionbench data cut-rois`.
     """

@@ -1,6 +1,6 @@
-"""Image files read the way a viewer shows them, or refused by name: nothing is guessed, nothing leaks out.
+"""Reading image files the way a viewer shows them; files that cannot be read are refused by name.
 
-An image file is one with a suffix of SUFFIXES, in any case; what it is follows from its bytes.
+An image file has one of the SUFFIXES, upper or lower case; its format is detected from its bytes.
 """
 
 from __future__ import annotations
@@ -30,16 +30,16 @@ PLAIN_MODES = frozenset({"1", "L", "LA", "La", "P", "PA", "RGB", "RGBA", "RGBa",
 MOST_PIXELS = 89_478_485  # Pillow's own limit against decompression bombs, 256 MiB of RGB
 NAMED = 10  # how many bad files one message names
 TIFF_BITS_PER_SAMPLE = 258
-PNG_BIT_DEPTH = 24  # the byte of the header that holds it
+PNG_BIT_DEPTH = 24  # the position in the header of the byte that holds it
 
 
 def image_paths(folder: Path, suffixes: Set[str] = SUFFIXES) -> list[Path]:
-    """Every file below `folder` with such a suffix, sorted; hidden files and folders and `__MACOSX` are passed over."""
+    """Every file below `folder` with one of the suffixes, sorted; skips hidden files, hidden folders and `__MACOSX`."""
     found: list[Path] = []
     seen: set[str] = set()
     for parent, folders, files in os.walk(folder, followlinks=True):
         real = os.path.realpath(parent)
-        # A link that leads back up would be followed for ever.
+        # A link to a parent folder would be followed forever.
         folders[:] = [] if real in seen else [name for name in folders if _is_content(name)]
         if real not in seen:
             found += [_named(parent, name) for name in files if _is_content(name) and _ends_in(name, suffixes)]
@@ -56,7 +56,7 @@ def _named(parent: str, name: str) -> Path:
 
 
 def _ends_in(name: str, suffixes: Set[str]) -> bool:
-    return os.path.splitext(name)[1].lower() in suffixes  # noqa: PTH122  # a Path a name makes a large folder slow
+    return os.path.splitext(name)[1].lower() in suffixes  # noqa: PTH122  # a Path for every name is slow in large folders
 
 
 def _is_content(name: str) -> bool:
@@ -66,19 +66,19 @@ def _is_content(name: str) -> bool:
 def read_image(path: Path, size: int, channels: Channels) -> Images:
     """The image as a viewer shows it, as a square: uint8 (size, size, channels).
 
-    Turned upright as its EXIF data say, transparency laid over white, CMYK and palettes made RGB (colour
-    profiles are not applied), grey made three equal channels, colour made grey (ITU-R 601 luma) only when
-    `channels` is 1. An image that is not square is cut to its central square before it is resized (Lanczos),
-    so that the shape of a lesion is not distorted.
-    Raises UnreadableImage when the file is damaged, empty, no image, deeper than 8 bits a channel, has
-    several frames, or is too large.
+    Rotated as its EXIF data say, transparency blended with white, CMYK and palettes converted to RGB (colour profiles
+    are not applied). Grey becomes three equal channels if `channels` is 3, colour becomes grey (ITU-R 601 luma) if it
+    is 1. An image that is not square is cropped to its central square and then resized (Lanczos), so that the shape of
+    a lesion is not distorted.
+    Raises UnreadableImage if the file is damaged, empty or no image, has more than 8 bits per channel or several
+    frames, or is too large.
     """
     with _strict_pillow():
         return _read(path, size, channels)
 
 
 def viewed_image(path: Path) -> Image.Image:
-    """The whole image as a viewer shows it, in RGB and as large as it is; raises UnreadableImage as `read_image`."""
+    """The whole image as a viewer shows it, in RGB at its own size; raises UnreadableImage like `read_image`."""
     with _strict_pillow():
         return _as_viewed(path)
 
@@ -89,49 +89,50 @@ CHECK = Try("list all of them: lesionbench data check NAME {data}", data="DIR")
 def read_images(paths: Sequence[Path], size: int, channels: Channels, check: Try = CHECK) -> Images:
     """`read_image` of every path: uint8 (N, size, size, channels), in the order of the paths.
 
-    check: how to list every bad file.
-    Raises one DatasetError that names the first bad files and says how to list all of them.
+    check: the advice that says how to list all bad files.
+    Raises one DatasetError that names the first bad files.
     """
     images = np.empty((len(paths), size, size, channels), np.uint8)
 
-    def read(position: int) -> str | None:
-        return _complaint(lambda: images.__setitem__(position, _read(paths[position], size, channels)))
+    def read(position: int) -> None:
+        images[position] = _read(paths[position], size, channels)
 
-    bad = _all_complaints(read, len(paths))
+    bad = _complaints(read, len(paths))
     if bad:
         raise DatasetError(first_of(bad, f"{len(bad)} of {len(paths)} image files cannot be used"), check)
     return images
 
 
 def unreadable(paths: Sequence[Path]) -> list[str]:
-    """What is wrong with the files that `read_image` refuses, a line each; every file is read in full."""
-    return _all_complaints(lambda position: _complaint(lambda: _as_viewed(paths[position])), len(paths))
+    """A line for each file that `read_image` refuses, saying what is wrong; reads every file in full."""
+    return _complaints(lambda position: _as_viewed(paths[position]), len(paths))
 
 
 def first_of(problems: Sequence[str], heading: str) -> str:
-    """The heading and the first problems, a line each; the last line says how many more there are."""
+    """The heading and the first problems, one on each line; the last line says how many more there are."""
     more = len(problems) - NAMED
     lines = [f"{heading}:", *problems[:NAMED], *([f"and {more} more"] if more > 0 else [])]
     return "\n  ".join(lines)
 
 
-def _complaint(attempt: Callable[[], object]) -> str | None:
-    try:
-        attempt()
-    except UnreadableImage as error:
-        return str(error)
-    return None
+def _complaints(attempt: Callable[[int], object], count: int) -> list[str]:
+    """The messages of the UnreadableImage errors that `attempt` raises for positions 0..count-1, in their order."""
 
+    def complaint_of(position: int) -> str | None:
+        try:
+            attempt(position)
+        except UnreadableImage as error:
+            return str(error)
+        return None
 
-def _all_complaints(complaint_of: Callable[[int], str | None], count: int) -> list[str]:
-    # Pillow lets other threads run while it decodes and resizes.
+    # Threads help because Pillow releases the interpreter lock while it decodes and resizes.
     with _strict_pillow(), ThreadPoolExecutor(max_workers=min(8, os.cpu_count() or 1)) as pool:
         return [complaint for complaint in pool.map(complaint_of, range(count)) if complaint is not None]
 
 
 @contextmanager
 def _strict_pillow() -> Iterator[None]:
-    """Pillow refuses truncated files and keeps its warnings to itself; entered once, outside any threads."""
+    """Make Pillow refuse truncated files and silence its warnings; enter once, outside any thread."""
     before = ImageFile.LOAD_TRUNCATED_IMAGES
     ImageFile.LOAD_TRUNCATED_IMAGES = False
     try:
@@ -154,12 +155,12 @@ def _central_square(image: Image.Image) -> Image.Image:
     width, height = image.size
     side = min(width, height)
     left, top = (width - side) // 2, (height - side) // 2
-    # Cut first: with `box` instead, resizing would also see what lies beyond the edge.
+    # Crop first: resizing with `box` would also use pixels outside the square.
     return image if width == height else image.crop((left, top, left + side, top + side))
 
 
 def _as_viewed(path: Path) -> Image.Image:
-    """The whole image in RGB, upright and over white; raises UnreadableImage."""
+    """The whole image in RGB, upright and blended with white; raises UnreadableImage."""
     try:
         with path.open("rb") as file:
             header = file.read(PNG_BIT_DEPTH + 1)
@@ -177,7 +178,7 @@ def _as_viewed(path: Path) -> Image.Image:
             f"{path}: an image file must be {', '.join(FORMATS[:-1])} or {FORMATS[-1]}, but this is none of them "
             "or its beginning is damaged; remove it or put the image in its place"
         ) from None
-    except Exception as error:  # on damaged files Pillow raises nearly anything
+    except Exception as error:  # Pillow raises all kinds of exceptions on damaged files
         raise UnreadableImage(
             f"{path}: an image file must be whole, but this one is damaged or cut short ({error}); "
             "copy it again from where it came, or remove it"
@@ -211,7 +212,7 @@ def _refuse_unusable(path: Path, image: Image.Image, header: bytes) -> None:
     if image.mode not in PLAIN_MODES:
         raise UnreadableImage(f"{path}: an image must be grey, RGB, CMYK or palette, not {image.mode}; save it as RGB")
     frames = getattr(image, "n_frames", 1)
-    # MPO is how phones write a JPEG with a preview behind it; viewers show the first.
+    # Phones write MPO: a JPEG followed by a preview. Viewers show the first image.
     if frames != 1 and image.format != "MPO":
         raise UnreadableImage(
             f"{path}: an image file must hold one image, not {frames} frames; save each as its own file"
@@ -219,7 +220,7 @@ def _refuse_unusable(path: Path, image: Image.Image, header: bytes) -> None:
 
 
 def _bits_per_channel(image: Image.Image, header: bytes) -> int:
-    """Bits a channel as the file says: Pillow opens 16-bit RGB as 8-bit RGB without a word."""
+    """Bits per channel according to the file: Pillow silently opens 16-bit RGB as 8-bit RGB."""
     if image.format == "PNG":
         return header[PNG_BIT_DEPTH]
     if image.format == "TIFF":

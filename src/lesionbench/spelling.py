@@ -1,4 +1,4 @@
-"""How plugins are written, `dcgan[steps=500]`, and the nearest known word to one that is not known."""
+"""Plugins written as text, such as `dcgan[steps=500]`, and suggestions for misspelt words."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def parse_spec(spec: str) -> tuple[str, dict[str, str]]:
-    """`name[key=value,...]` as the name and the settings, still text."""
+    """The name and the settings (still text) that `name[key=value,...]` stands for; raises SettingsError."""
     match = re.fullmatch(r"\s*([^\[\]\s]+)\s*(?:\[(.*)\])?\s*", spec)
     if match is None:
         raise SettingsError(f"a plugin is written NAME or NAME[key=value,...], not {spec!r}")
@@ -31,7 +31,7 @@ def parse_spec(spec: str) -> tuple[str, dict[str, str]]:
 
 
 def spec_of(plugin: Plugin) -> str:
-    """The one way to write a plugin: its name and, in brackets, the settings that differ from the defaults."""
+    """The plugin as text: its name, and in brackets the settings that differ from their defaults."""
     values = plugin.model_dump(mode="json")
     defaults = type(plugin)().model_dump(mode="json")
     changed = [f"{key}={values[key]}" for key in values if values[key] != defaults[key]]
@@ -39,6 +39,6 @@ def spec_of(plugin: Plugin) -> str:
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """`; did you mean 'dcgan'?` when one of the known words is near, else nothing."""
+    """`; did you mean 'dcgan'?` if a known word is similar, else an empty text."""
     near = difflib.get_close_matches(word, list(known), n=1)
     return f"; did you mean {near[0]!r}?" if near else ""

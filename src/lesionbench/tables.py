@@ -1,4 +1,4 @@
-"""Reading the CSV tables that people bring: any of the usual delimiters, every row with its line number."""
+"""Reading users' CSV tables: with any of the usual delimiters, and with the line number of every row."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from lesionbench.errors import DatasetError
 if TYPE_CHECKING:
     from pathlib import Path
 
-Row = dict[str, str]  # a value for each column
+Row = dict[str, str]  # column name to value
 DELIMITERS = (",", ";", "\t")  # spreadsheets write semicolons where the comma is the decimal mark
 
 
 def read_rows(table: Path) -> tuple[list[str], list[tuple[int, Row]]]:
-    """The names of the columns, and every row with the line it ends on; values without surrounding space.
+    """The names of the columns, and every row with the number of its last line; values are stripped of white space.
 
-    The delimiter is the one of DELIMITERS that the header holds most of. Raises DatasetError when the file
-    cannot be opened or is no CSV in UTF-8.
+    The delimiter is the one of DELIMITERS that occurs most often in the header. Raises DatasetError if the file
+    cannot be opened, or is not a CSV table in UTF-8.
     """
     try:
         text = table.read_bytes().decode("utf-8-sig")

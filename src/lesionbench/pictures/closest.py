@@ -1,27 +1,29 @@
-"""The contact sheet of the closest pairs: synthetic images above, the real images they are nearest to below."""
+"""The contact sheet of the closest pairs: synthetic images above, their nearest real images below."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import numpy as np
 from PIL import Image, ImageDraw, ImageFont
+
+from lesionbench.pictures.drawing import as_tile
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
+    import numpy as np
     from numpy.typing import NDArray
 
-COLUMNS = 8  # pairs beside each other
+COLUMNS = 8  # pairs in a row
 TILE, GAP, LINE = 104, 6, 18  # pixels: an image, between images, a line of text
 BLOCK = 2 * (TILE + GAP) + LINE  # a pair with its distance
 
 
 @dataclass(frozen=True, eq=False)
 class Pair:
-    """Two images, uint8 (H, W, C), their distance in grey levels, and whether one counts as a copy of the other."""
+    """Two images, uint8 (H, W, C), their distance in grey levels, and whether the synthetic one counts as a copy."""
 
     synthetic: NDArray[np.uint8]
     real: NDArray[np.uint8]
@@ -30,7 +32,7 @@ class Pair:
 
 
 def save_closest(path: Path, pairs: Sequence[Pair], title: Sequence[str]) -> None:
-    """Write a PNG with these pairs in their order, the distance below each, in red when it is a copy."""
+    """Write a PNG with these pairs in the given order, the distance below each pair, in red for a copy."""
     rows = -(-len(pairs) // COLUMNS)
     width = COLUMNS * (TILE + GAP) + GAP
     top = GAP + LINE * len(title)
@@ -40,16 +42,9 @@ def save_closest(path: Path, pairs: Sequence[Pair], title: Sequence[str]) -> Non
         draw.text((GAP, GAP // 2 + line * LINE), text, "black", font)
     for number, pair in enumerate(pairs):
         left, upper = GAP + number % COLUMNS * (TILE + GAP), top + number // COLUMNS * (BLOCK + GAP)
-        picture.paste(_tile(pair.synthetic), (left, upper))
-        picture.paste(_tile(pair.real), (left, upper + TILE + 2))
+        picture.paste(as_tile(pair.synthetic, TILE), (left, upper))
+        picture.paste(as_tile(pair.real, TILE), (left, upper + TILE + 2))
         below = (left + TILE // 2, upper + 2 * TILE + 4)
         draw.text(below, f"{pair.distance:.1f}", "red" if pair.copy else "black", font, anchor="ma")
     path.parent.mkdir(parents=True, exist_ok=True)
     picture.save(path)
-
-
-def _tile(image: NDArray[np.uint8]) -> Image.Image:
-    """The image as a square of TILE pixels, enlarged without smoothing."""
-    colour = Image.fromarray(np.ascontiguousarray(np.broadcast_to(image, (*image.shape[:2], 3))))
-    smaller = min(image.shape[:2]) <= TILE
-    return colour.resize((TILE, TILE), Image.Resampling.NEAREST if smaller else Image.Resampling.BOX)

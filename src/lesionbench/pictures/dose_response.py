@@ -1,4 +1,4 @@
-"""The dose-response figure: a panel for each augmenter."""
+"""The dose-response figure, with a panel for each augmenter."""
 
 from __future__ import annotations
 
@@ -14,27 +14,27 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class DosePlot:
-    """One augmenter's metric over its doses, and the fitted curve with its band at many doses between them."""
+    """One augmenter's metric at its doses, and the fitted curve with its confidence band at many doses in between."""
 
     name: str
     metric: str
     doses: Sequence[int]
     estimates: Sequence[float]
-    ends: Sequence[tuple[float, float]]  # of every estimate's interval
-    at: Sequence[float]
+    ends: Sequence[tuple[float, float]]  # of the interval of every estimate
+    at: Sequence[float]  # the doses of `fitted` and `band`
     fitted: Sequence[float]
     band: Sequence[tuple[float, float]]
 
 
 def save_dose_plots(path: Path, plots: Sequence[DosePlot]) -> None:
-    """Write a PNG with a panel for each plot, one above the other; doses on an axis that spreads the small ones.
+    """Write a PNG with a panel for each plot, one below the other; the dose axis is logarithmic but contains 0.
 
-    Without plots no file is written, and an old one is removed.
+    Without plots, writes no file and removes an old one.
     """
     path.unlink(missing_ok=True)
     if not plots:
         return
-    from matplotlib.figure import Figure  # slow to import, so only where curves are drawn
+    from matplotlib.figure import Figure  # slow to import, so imported only to draw curves
 
     figure = Figure(figsize=(8.0, 0.6 + 3.2 * len(plots)), dpi=100, layout="constrained")
     for axes, plot in zip(figure.subplots(len(plots), 1, squeeze=False)[:, 0], plots, strict=True):

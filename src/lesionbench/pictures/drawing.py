@@ -1,4 +1,4 @@
-"""Drawing rows of images and curves; without pyplot, so that no global state is touched."""
+"""Drawing rows of images and curves, without pyplot, which has global state."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from matplotlib.figure import Figure
     from matplotlib.text import Text
+    from numpy.typing import NDArray
 
     from lesionbench.pipeline.images import Images
 
@@ -24,11 +25,11 @@ Point = tuple[int, float]  # a step and a value
 
 LONGEST_STEM = 40
 GAP = 2  # white pixels between the images of a grid
-WIDTH, MARGIN = 900, 100  # of the written picture's images, about, and of the names beside them
+WIDTH, MARGIN = 900, 100  # pixels, about: of the images in the picture, and of the names to their left
 
 
 def file_stems(names: Sequence[str]) -> tuple[str, ...]:
-    """A part of a file name for each of these names: letters, digits, dots and dashes, no two alike on any disk."""
+    """A file name part for each name: letters, digits, dots and dashes; unique even where case does not count."""
     stems: list[str] = []
     for index, name in enumerate(names):
         stem = re.sub(r"[^\w.-]+", "_", name)[:LONGEST_STEM]
@@ -40,8 +41,16 @@ def file_stems(names: Sequence[str]) -> tuple[str, ...]:
     return tuple(stems)
 
 
+def as_tile(image: NDArray[np.uint8], side: int) -> Image.Image:
+    """The image, uint8 (H, W, C), as an RGB square of `side` pixels; enlarged as blocks, reduced by averaging."""
+    rgb = Image.fromarray(np.ascontiguousarray(np.broadcast_to(image, (*image.shape[:2], 3))))
+    # Averaging as soon as one side shrinks: picking pixels instead would drop whole rows or columns.
+    shrinks = max(image.shape[:2]) > side
+    return rgb.resize((side, side), Image.Resampling.BOX if shrinks else Image.Resampling.NEAREST)
+
+
 def save_rows(path: Path, rows: Sequence[Images], names: Sequence[str]) -> None:
-    """Write a PNG with a row of images for each entry, its name to the left; every pixel is drawn as a square."""
+    """Write a PNG with a row of images for each entry and its name to the left; every pixel is drawn as a square."""
     grid = image_grid(list(rows), gap=GAP)[0]  # (H', W', C)
     height, width = grid.shape[:2]
     zoom = max(1, round(WIDTH / width))
@@ -56,8 +65,8 @@ def save_rows(path: Path, rows: Sequence[Images], names: Sequence[str]) -> None:
 
 
 def save_curves(path: Path, panels: Mapping[str, Mapping[str, Sequence[Point]]]) -> None:
-    """Write a PNG with a panel for each entry, one above the other: its curves, by name, over the steps."""
-    from matplotlib.figure import Figure  # slow to import, so only where curves are drawn
+    """Write a PNG with a panel for each entry, one below the other, of its named curves over the steps."""
+    from matplotlib.figure import Figure  # slow to import, so imported only to draw curves
 
     inches = 0.5 + 2.6 * len(panels)
     figure = Figure(figsize=(8.0, inches), dpi=100)
@@ -74,14 +83,15 @@ def save_curves(path: Path, panels: Mapping[str, Mapping[str, Sequence[Point]]])
 
 
 def plain(texts: Sequence[Text]) -> None:
-    """A class name may hold a dollar sign, which would start a formula."""
+    """Show texts as they are: a dollar sign in a class name would otherwise start a formula."""
     for text in texts:
         text.set_parse_math(False)
 
 
 def save_figure(figure: Figure, path: Path) -> None:
+    """Write the figure as a PNG."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
 
     with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="Glyph .* missing")  # a box for a letter the font lacks will do
+        warnings.filterwarnings("ignore", message="Glyph .* missing")  # letters that the font lacks are drawn as boxes
         FigureCanvasAgg(figure).print_png(path)  # type: ignore[no-untyped-call]  # matplotlib's stubs

@@ -1,29 +1,31 @@
-"""The contact sheet of twins: the two images of each pair side by side, the words about them below."""
+"""The contact sheet of twins: the two images of each pair side by side, three lines of text below."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import numpy as np
 from PIL import Image, ImageDraw, ImageFont
+
+from lesionbench.pictures.drawing import as_tile
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
+    import numpy as np
     from numpy.typing import NDArray
 
-COLUMNS = 4  # pairs beside each other
+COLUMNS = 4  # pairs in a row
 TILE, GAP, LINE = 136, 12, 16  # pixels: an image, between pairs, a line of text
 LINES = 3
-LONGEST = 42  # letters in a line of text
+LONGEST = 42  # characters in a line of text
 BLOCK_WIDTH, BLOCK_HEIGHT = 2 * TILE + GAP, TILE + LINES * LINE + GAP
 
 
 @dataclass(frozen=True, eq=False)
 class PicturedPair:
-    """Two images, uint8 (H, W, C), already turned alike, and three lines about them; a warning is written in red."""
+    """Two images, uint8 (H, W, C), already turned the same way, and three lines about them, in red for a warning."""
 
     left: NDArray[np.uint8]
     right: NDArray[np.uint8]
@@ -32,7 +34,7 @@ class PicturedPair:
 
 
 def save_pairs(path: Path, sections: Mapping[str, Sequence[PicturedPair]]) -> None:
-    """Write a PNG with the pairs of every section, in their order, below its heading; empty sections are left out."""
+    """Write a PNG with the pairs of every section below its heading, in the given order; empty sections are omitted."""
     filled = {heading: pairs for heading, pairs in sections.items() if pairs}
     height = GAP + sum(2 * LINE + -(-len(pairs) // COLUMNS) * BLOCK_HEIGHT for pairs in filled.values())
     picture = Image.new("RGB", (GAP + COLUMNS * BLOCK_WIDTH, height), "white")
@@ -48,16 +50,9 @@ def save_pairs(path: Path, sections: Mapping[str, Sequence[PicturedPair]]) -> No
 
 
 def _put(picture: Image.Image, draw: ImageDraw.ImageDraw, pair: PicturedPair, left: int, top: int) -> None:
-    picture.paste(_tile(pair.left), (left, top))
-    picture.paste(_tile(pair.right), (left + TILE, top))
+    picture.paste(as_tile(pair.left, TILE), (left, top))
+    picture.paste(as_tile(pair.right, TILE), (left + TILE, top))
     font = ImageFont.load_default(12)
     for number, line in enumerate(pair.lines):
-        text = line if len(line) <= LONGEST else f"…{line[-LONGEST:]}"  # the end of a path tells images apart
+        text = line if len(line) <= LONGEST else f"…{line[-LONGEST:]}"  # the end of a path identifies the image
         draw.text((left, top + TILE + 2 + number * LINE), text, "red" if pair.warning else "black", font)
-
-
-def _tile(image: NDArray[np.uint8]) -> Image.Image:
-    """The image as a square of TILE pixels, enlarged without smoothing."""
-    colour = Image.fromarray(np.ascontiguousarray(np.broadcast_to(image, (*image.shape[:2], 3))))
-    smaller = max(image.shape[:2]) <= TILE
-    return colour.resize((TILE, TILE), Image.Resampling.NEAREST if smaller else Image.Resampling.BOX)

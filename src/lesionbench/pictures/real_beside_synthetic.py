@@ -15,11 +15,11 @@ if TYPE_CHECKING:
     from lesionbench.pipeline.images import Images, LabelledImages
 
 IMAGES_PER_ROW = 8  # images in a row
-COMPARED = 24  # real images, and as many synthetic ones
+COMPARED = 24  # real images, and the same number of synthetic ones
 
 
 def save_comparisons(folder: Path, images: LabelledImages, sampler: Sampler, seed: int) -> None:
-    """Write real_and_synthetic_CLASS.png for every class: at most 24 real images, as many synthetic ones below."""
+    """Write real_and_synthetic_CLASS.png for every class: up to 24 real images, and below as many synthetic ones."""
     for label, stem in enumerate(file_stems(images.classes)):
         real = images.of_class(label)
         some = real[np.linspace(0, len(real) - 1, min(len(real), COMPARED)).round().astype(int)]

@@ -22,13 +22,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class LoadedDataset:
-    """What `Dataset.load` returns: the images and what is known about dividing them.
+    """What `Dataset.load` returns: the images, and what is known about how to divide them.
 
-    is_test: bool (N,), the division that the dataset brings, or None when it brings none.
-    groups_known: False when the dataset cannot say which images belong together (then each is its own group).
-    keep_shared_groups: True when the dataset's own division is to be used as published although
-        groups stand on both sides; the leaderboard then says `shared`.
-    notes: what the user must be told, a sentence each.
+    is_test: bool (N,), the dataset's own division, or None if it has none.
+    groups_known: False if it is unknown which images show one patient or lesion (each image is then its own group).
+    keep_shared_groups: True if the dataset's own division is to be used as published although some groups are on both
+        sides; the leaderboard then says `shared`.
+    notes: sentences that the user must see.
     """
 
     images: LabelledImages

@@ -1,6 +1,6 @@
-"""Labelled images: the one form in which images travel between the parts.
+"""Labelled images: the one form in which images are passed between the parts.
 
-uint8 NHWC settles the range once, is what PNG and the eye use, and can be hashed and compared exactly.
+uint8 NHWC fixes the value range once and for all, is what PNG files store, and can be hashed and compared exactly.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ Scores = NDArray[np.float64]  # (N, K), rows sum to 1
 
 @dataclass(frozen=True, eq=False)
 class LabelledImages:
-    """N images with a label, a group and an id each; checked once, here, and read-only from then on.
+    """N images, each with a label, a group and an id; checked when constructed, read-only afterwards.
 
     images: uint8 (N, H, W, C), C = 1 or 3.  labels: int64 (N,), an index into `classes`.
-    groups: int64 (N,), who may not stand on both sides of a split.  ids: (N,), unique names.
-    Raises ContractError when a shape, dtype or range is off.
+    groups: int64 (N,), patients or lesions: images of one group stay on one side of a split.  ids: (N,), unique.
+    Raises ContractError if a shape, a dtype or a value range is wrong.
     """
 
     images: Images
@@ -44,7 +44,7 @@ class LabelledImages:
         if self.ids.dtype.kind != "U" or self.ids.shape != (count,):
             raise ContractError(f"ids must be text ({count},), not {self.ids.dtype} {self.ids.shape}")
         if len(np.unique(self.ids)) != count:
-            raise ContractError("ids must be unique; some stand twice")
+            raise ContractError("ids must be unique, but some occur twice")
         if count and not (self.labels.min() >= 0 and self.labels.max() < len(self.classes)):
             raise ContractError(
                 f"labels must lie in 0..{len(self.classes) - 1}, not {sorted(set(self.labels.tolist()))}"
@@ -76,7 +76,7 @@ class LabelledImages:
 
 
 def check_images(images: Images) -> None:
-    """Raise ContractError unless this is uint8 (N, H, W, C) with C = 1 or 3."""
+    """Raise ContractError unless the images are uint8 (N, H, W, C) with C = 1 or 3."""
     if (
         not isinstance(images, np.ndarray)
         or images.dtype != np.uint8
@@ -88,7 +88,7 @@ def check_images(images: Images) -> None:
 
 
 def image_grid(rows: list[Images], gap: int = 2) -> Images:
-    """One picture with a row of images for each entry of `rows`: uint8 (1, H', W', C), white between."""
+    """One picture with a row of images for each entry of `rows`: uint8 (1, H', W', C), white gaps between."""
     height, width, channels = rows[0].shape[1:]
     columns = max(len(row) for row in rows)
     shape = (1, len(rows) * (height + gap) + gap, columns * (width + gap) + gap, channels)

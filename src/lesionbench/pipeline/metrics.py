@@ -1,4 +1,4 @@
-"""Metrics: rates in [0, 1] from labels and scores; None where the data cannot say.
+"""Metrics: rates in [0, 1] from labels and scores; None where they are undefined.
 
 Two classes: sensitivity is the recall of the named positive class, specificity the recall of the other.
 Three or more: one-versus-rest per class, averaged with the class sizes as weights (Frid-Adar et al. 2018,
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Metrics:
-    """One set of predictions in six numbers, each a fraction in [0, 1] or None."""
+    """Six metrics of one set of predictions, each a fraction in [0, 1], or None where it is undefined."""
 
     sensitivity: float | None
     specificity: float | None
@@ -45,19 +45,19 @@ class ClassMetrics:
 
 
 def confusion_matrix(labels: Labels, predicted: Labels, classes: int) -> NDArray[np.int64]:
-    """Counts (K, K): rows the true class, columns the predicted one."""
+    """Counts, int64 (K, K): row = true class, column = predicted class."""
     matrix = np.zeros((classes, classes), dtype=np.int64)
     np.add.at(matrix, (labels, predicted), 1)
     return matrix
 
 
 def predicted_labels(scores: Scores) -> Labels:
-    """The class of the highest score, the first one on a tie: int64 (N,)."""
+    """The class with the highest score of every image, int64 (N,); the first one on a tie."""
     return np.asarray(scores.argmax(axis=1), dtype=np.int64)
 
 
 def auc(positive: NDArray[np.bool_], score: NDArray[np.float64]) -> float | None:
-    """The area under the ROC curve: the chance that a positive scores above a negative, ties counted half."""
+    """The area under the ROC curve: the probability that a positive scores above a negative; ties count half."""
     negatives = np.sort(score[~positive])
     positives = score[positive]
     if not len(negatives) or not len(positives):
@@ -95,7 +95,7 @@ def per_class(labels: Labels, scores: Scores) -> list[ClassMetrics]:
 
 
 def measure(labels: Labels, scores: Scores, positive: int | None) -> Metrics:
-    """The six numbers; `positive` is the label of the positive class of two, None with three or more classes."""
+    """The six metrics; `positive` is the label of the positive class for two classes, None for three or more."""
     matrix = confusion_matrix(labels, predicted_labels(scores), scores.shape[1])
     rows = per_class(labels, scores)
     recalls = [row.sensitivity for row in rows]

@@ -12,15 +12,15 @@ if TYPE_CHECKING:
 
 
 class Plugin(BaseModel, ABC):
-    """Settings that validate themselves: frozen, every one with a default, unknown keys refused."""
+    """Settings that validate themselves: frozen, each with a default; unknown keys are refused."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
 
     name: ClassVar[str]
 
     def input_files(self) -> list[Path]:
-        """The files a fit reads beside its images, such as pretrained weights: results depend on their content.
+        """The files that a fit reads in addition to its images, such as pretrained weights: results depend on them.
 
-        Asked before anything runs; raises SettingsError when one of them cannot be used.
+        Called before anything runs; raises SettingsError if a file cannot be used.
         """
         return []

@@ -1,4 +1,4 @@
-"""Predictions: what a classifier said of every validation and test image; every number comes from these."""
+"""Predictions: a classifier's scores of every validation and test image; all results are computed from these."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ if TYPE_CHECKING:
     from lesionbench.pipeline.images import Groups, LabelledImages, Labels, Scores
 
 PARTS = ("validation", "test")
-COLUMNS = ("part", "id", "group", "label", "fold")  # then one `score_<class>` a class
+COLUMNS = ("part", "id", "group", "label", "fold")  # followed by one `score_<class>` for each class
 
 
 @dataclass(frozen=True, eq=False)
 class Predictions:
-    """N scored images: ids (N,), groups (N,), labels (N,), scores float64 (N, K), fold, and which part they are of."""
+    """N scored images of one part and fold: ids (N,), groups (N,), labels (N,), scores float64 (N, K)."""
 
     part: str  # validation or test
     fold: int
@@ -35,7 +35,7 @@ class Predictions:
 
     @classmethod
     def of(cls, part: str, fold: int, images: LabelledImages, scores: Scores) -> Predictions:
-        """The scores of these images; raises ContractError unless they are probabilities, a row an image."""
+        """The scores of these images; raises ContractError unless they hold one row of probabilities for each image."""
         shape = (len(images), len(images.classes))
         if not isinstance(scores, np.ndarray) or scores.dtype != np.float64 or scores.shape != shape:
             found = f"{scores.dtype} {scores.shape}" if isinstance(scores, np.ndarray) else type(scores).__name__
@@ -48,7 +48,7 @@ class Predictions:
 
 
 def write_predictions(path: Path, parts: list[Predictions]) -> None:
-    """Write one cell's predictions, a row an image; floats in full, so that reading gives the same bits."""
+    """Write one cell's predictions, one row for each image; floats in full, so that reading gives the same bits."""
     classes = parts[0].classes
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")
@@ -61,7 +61,7 @@ def write_predictions(path: Path, parts: list[Predictions]) -> None:
 
 
 def read_predictions(path: Path) -> dict[str, Predictions]:
-    """One cell's predictions, by part; raises OutputError when the file is not what `write_predictions` wrote."""
+    """One cell's predictions by part; raises OutputError if the file is not what `write_predictions` wrote."""
     try:
         with path.open(newline="", encoding="utf-8") as file:
             header, *rows = csv.reader(file)
@@ -92,11 +92,11 @@ def _of_part(part: str, rows: list[list[str]], classes: tuple[str, ...]) -> Pred
 
 
 def pooled(folds: list[Predictions]) -> Predictions:
-    """The predictions of all folds of one seed as one, out of fold: every image stands in it once."""
+    """The out-of-fold predictions of all folds of one seed, joined: every image occurs once."""
     first = folds[0]
     ids = np.concatenate([fold.ids for fold in folds])
     if len(np.unique(ids)) != len(ids):
-        raise OutputError("an image may be tested in one fold only, but some stand in two")
+        raise OutputError("an image may be tested in one fold only, but some are tested in two")
     return Predictions(
         first.part,
         first.fold,

@@ -20,10 +20,10 @@ SplitMode = Literal["official"] | int
 
 @dataclass(frozen=True, eq=False)
 class Split:
-    """One train / validation / test division; a group on two sides cannot be constructed.
+    """One division into train, validation and test; refuses to be constructed with a group on two sides.
 
-    declared_shared: the groups that a published division is known to have in both train or validation
-    and test. A shared group that is not declared, and any shared by train and validation, is a SplitError.
+    declared_shared: the groups that a published division is known to have in test as well as in train or validation.
+    Raises SplitError if any other group is shared with test, or if train and validation share a group.
     """
 
     train: LabelledImages
@@ -50,9 +50,9 @@ def _refuse(shared: frozenset[int], where: str) -> None:
 
 
 def hold_back(images: LabelledImages, per_class: int, seed: int) -> LabelledImages:
-    """The images without `per_class` of every class; what a smaller number holds back, a larger one does too.
+    """The images without `per_class` images of every class; larger hold-outs contain the smaller ones.
 
-    Raises SplitError when a class would have none left.
+    Raises SplitError if a class would have no image left.
     """
     kept = np.ones(len(images), dtype=bool)
     for label, name in enumerate(images.classes):
@@ -68,7 +68,7 @@ def hold_back(images: LabelledImages, per_class: int, seed: int) -> LabelledImag
 
 
 def shared_groups(one: Groups, other: Groups) -> frozenset[int]:
-    """The groups that stand in both."""
+    """The groups that occur in both arrays."""
     return frozenset(np.intersect1d(one, other).tolist())
 
 
@@ -83,11 +83,11 @@ def group_status(data: LoadedDataset, mode: SplitMode) -> str:
 
 
 def divide(data: LoadedDataset, mode: SplitMode, validation: float, seed: int) -> list[NDArray[np.str_]]:
-    """For every fold, the part of every image: `train`, `validation` or `test`, shape (N,).
+    """The part of every image in every fold: `train`, `validation` or `test`, shape (N,) for each fold.
 
-    `official` takes the dataset's own test images; K makes K group-wise, class-balanced folds.
-    Validation images are a `validation` share of what is not test, whole groups, class-balanced.
-    Raises SplitError when the dataset has no such division or too few groups for it.
+    mode: `official` uses the dataset's own test images; a number K makes K group-wise, class-balanced folds.
+    validation: the share of the images outside test that become validation images; whole groups, class-balanced.
+    Raises SplitError if the dataset has no official division, or too few groups.
     """
     images = data.images
     if mode == "official":
@@ -103,7 +103,7 @@ def divide(data: LoadedDataset, mode: SplitMode, validation: float, seed: int) -
         part = np.full(len(images), "train", dtype="<U10")
         part[test] = "test"
         rest = np.flatnonzero(part == "train")
-        part[_held_out(images, rest, validation, seed)] = "validation"
+        part[_validation_positions(images, rest, validation, seed)] = "validation"
         parts.append(part)
     return parts
 
@@ -122,15 +122,17 @@ def _every_class(images: LabelledImages, chosen: NDArray[np.int64], part: str) -
             )
 
 
-def _held_out(images: LabelledImages, among: NDArray[np.int64], share: float, seed: int) -> NDArray[np.int64]:
-    """Positions of the validation images: the part in K whose size is nearest to `share`."""
+def _validation_positions(
+    images: LabelledImages, among: NDArray[np.int64], share: float, seed: int
+) -> NDArray[np.int64]:
+    """Positions of the validation images: one of K equal parts, with 1 / K as near to `share` as possible."""
     parts = min(range(2, 21), key=lambda number: abs(1 / number - share))
     _enough_groups(images, among, parts, Try("choose a larger {validation}"))
     return _folds(images, among, parts, seed)[0]
 
 
 def _group_folds(images: LabelledImages, folds: int, seed: int) -> list[NDArray[np.int64]]:
-    """Positions of the test images of every fold: disjoint, whole groups, each with every class."""
+    """Positions of the test images of every fold: disjoint, whole groups, every class in each fold."""
     everything = np.arange(len(images))
     _enough_groups(images, everything, folds, Try("choose a smaller {split}"))
     chosen = _folds(images, everything, folds, seed)
@@ -162,7 +164,7 @@ def _folds(images: LabelledImages, among: NDArray[np.int64], parts: int, seed: i
 
 
 def splits(data: LoadedDataset, parts: list[NDArray[np.str_]]) -> list[Split]:
-    """The split of every fold, from the parts that `divide` gave."""
+    """The split of every fold, from the parts that `divide` returned."""
     images = data.images
     made = []
     for part in parts:

@@ -1,4 +1,4 @@
-"""The training set: real and synthetic images kept apart, and real images to validate on."""
+"""The training set: real images, synthetic images, and real images to validate on, all kept apart."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ Drawn = tuple[Images, Labels]  # synthetic images, uint8 (M, H, W, C), and their
 
 @dataclass(frozen=True, eq=False)
 class Pool:
-    """An augmenter's synthetic images, by class; a smaller dose is the beginning of a larger one."""
+    """An augmenter's synthetic images by class; a smaller dose is the first part of a larger one."""
 
-    images: tuple[Images, ...]  # one (count, H, W, C) a class, in the order of the classes
+    images: tuple[Images, ...]  # (count, H, W, C) for each class, in the order of the classes
 
     def first(self, per_class: int) -> Drawn:
         """The first `per_class` images of every class and their labels, class after class."""
@@ -33,36 +33,36 @@ class Pool:
         return np.concatenate([images[:per_class] for images in self.images]), labels
 
     def shuffled(self, seed: int) -> Pool:
-        """The same images with the labels of the first of every class changed about, those of the second, and so on.
+        """The same images with labels that mean nothing: the first images of all classes swap labels, then the second.
 
-        Every dose thus holds the images that it held before, as many a class, and their labels mean nothing.
+        Every dose therefore contains the same images as before, and the same number for each class.
         """
         count = min(map(len, self.images))
         order = np.random.default_rng(seed).random((count, len(self.images))).argsort(axis=1)  # (count, K)
-        together = np.stack([images[:count] for images in self.images])  # (K, count, H, W, C)
+        stacked = np.stack([images[:count] for images in self.images])  # (K, count, H, W, C)
         rows = np.arange(count)
-        return Pool(tuple(together[order[:, label], rows] for label in range(len(self.images))))
+        return Pool(tuple(stacked[order[:, label], rows] for label in range(len(self.images))))
 
 
 def draw_pool(sampler: Sampler, like: LabelledImages, per_class: int, seed_of: Callable[[str], int]) -> Pool:
-    """Draw `per_class` images of every class; raises ContractError when they have another shape or number."""
+    """A pool of `per_class` images of every class; raises ContractError if the shape or number is wrong."""
     if not per_class:
         return Pool((like.images[:0],) * len(like.classes))
-    drawn = []
+    by_class = []
     for label, name in enumerate(like.classes):
         images = sampler.sample(label, per_class, seed_of(name))
         check_images(images)
         if images.shape != (per_class, *like.shape):
             raise ContractError(f"asked for {(per_class, *like.shape)} images of class {name!r}, got {images.shape}")
-        drawn.append(images)
-    return Pool(tuple(drawn))
+        by_class.append(images)
+    return Pool(tuple(by_class))
 
 
-def with_synthetic(real: LabelledImages, drawn: Sequence[Drawn]) -> LabelledImages:
-    """The real images and after them the synthetic ones, each synthetic image in a group of its own."""
-    if not drawn:
+def with_synthetic(real: LabelledImages, draws: Sequence[Drawn]) -> LabelledImages:
+    """The real images followed by the synthetic ones; each synthetic image is a group of its own."""
+    if not draws:
         return real
-    images, labels = together(real, drawn)
+    images, labels = joined(real, draws)
     first = int(real.groups.max()) + 1 if len(real) else 0
     return LabelledImages(
         np.concatenate([real.images, images]),
@@ -73,21 +73,21 @@ def with_synthetic(real: LabelledImages, drawn: Sequence[Drawn]) -> LabelledImag
     )
 
 
-def together(like: LabelledImages, drawn: Sequence[Drawn]) -> Drawn:
-    """Several draws as one; none of them, and the shape of the given images, when there is none."""
-    images = np.concatenate([like.images[:0], *(images for images, _ in drawn)])
-    return images, np.concatenate([like.labels[:0], *(labels for _, labels in drawn)])
+def joined(like: LabelledImages, draws: Sequence[Drawn]) -> Drawn:
+    """Several draws as one; with no draws, no images of the same shape as those in `like`."""
+    images = np.concatenate([like.images[:0], *(images for images, _ in draws)])
+    return images, np.concatenate([like.labels[:0], *(labels for _, labels in draws)])
 
 
 class OnTheFly:
-    """A sampler's `transform`, checked, and whether anyone used it."""
+    """A sampler's `transform` with checks; remembers whether it was called."""
 
     def __init__(self, sampler: Transformer) -> None:
         self.sampler = sampler
         self.used = False
 
     def transform(self, images: Images, seed: int) -> Images:
-        """The same images, each changed at random; raises ContractError when they come back in another shape."""
+        """The same images, each changed at random; raises ContractError if the sampler returns another shape."""
         self.used = True
         changed = self.sampler.transform(images, seed)
         check_images(changed)
@@ -100,9 +100,9 @@ class OnTheFly:
 class TrainingSet:
     """What a classifier learns from.
 
-    real: the split's training images.  synthetic: uint8 (M, H, W, C), and synthetic_labels int64 (M,).
-    validation: real images, in no group of `real`, that no augmenter has seen: for early stopping,
-    checkpoints and thresholds.  on_the_fly: what changes every training batch; see `changed`.
+    real: the split's training images.  synthetic: uint8 (M, H, W, C).  synthetic_labels: int64 (M,).
+    validation: real images of other groups than `real`, which no augmenter has seen; for early stopping, choosing
+    checkpoints, and thresholds.  on_the_fly: changes every training batch, see `changed`; None: nothing does.
     """
 
     real: LabelledImages
@@ -112,9 +112,9 @@ class TrainingSet:
     on_the_fly: Transformer | None = None
 
     @classmethod
-    def of(cls, split: Split, drawn: Sequence[Drawn] = (), on_the_fly: Transformer | None = None) -> TrainingSet:
-        """The split's training images, and what was drawn for them in the order of the chain."""
-        return cls(split.train, *together(split.train, drawn), split.validation, on_the_fly)
+    def of(cls, split: Split, draws: Sequence[Drawn] = (), on_the_fly: Transformer | None = None) -> TrainingSet:
+        """The split's training images and the synthetic images of every link of a chain, in the order of the chain."""
+        return cls(split.train, *joined(split.train, draws), split.validation, on_the_fly)
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -122,13 +122,13 @@ class TrainingSet:
         return self.real.classes
 
     def all_images(self) -> tuple[Images, Labels]:
-        """Real, then synthetic: uint8 (N + M, H, W, C) and int64 (N + M,)."""
+        """The real images followed by the synthetic ones, uint8 (N + M, H, W, C), and their labels, int64 (N + M,)."""
         images = np.concatenate([self.real.images, self.synthetic])
         return images, np.concatenate([self.real.labels, self.synthetic_labels])
 
     def changed(self, batch: Images, seed: int) -> Images:
-        """A training batch as it is to be learnt from, uint8 (n, H, W, C): changed at random if so wished.
+        """The batch to learn from, uint8 (n, H, W, C): changed at random by `on_the_fly`, or as given without it.
 
-        Every batch of every step needs a seed of its own, derived from the context's.
+        Pass a different seed for every batch, derived from the context's seed.
         """
         return batch if self.on_the_fly is None else self.on_the_fly.transform(batch, seed)

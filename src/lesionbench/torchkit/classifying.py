@@ -1,6 +1,7 @@
 """Training a network to tell classes apart, and scoring images with it.
 
-A network gives K logits for K classes (softmax), or one for two classes (the sigmoid is the second's probability).
+A network returns K logits for K classes (softmax), or one logit for two classes (its sigmoid is the probability of the
+second class).
 """
 
 from __future__ import annotations
@@ -33,14 +34,14 @@ if TYPE_CHECKING:
     from lesionbench.pipeline.images import Images, Labels, Scores
     from lesionbench.pipeline.training_set import TrainingSet
 
-REPORT_EVERY = 25  # steps; the loss is fetched only then, because fetching makes a GPU wait
+REPORT_EVERY = 25  # steps; losses are fetched only then, because fetching stalls a GPU
 CHUNK = 64  # images in every forward pass that scores
-FEATURED_AT_ONCE = 16 * CHUNK  # images made into tensors at a time where features are asked for
+FEATURED_AT_ONCE = 16 * CHUNK  # images converted to tensors at a time when features are computed
 
 
 @dataclass(frozen=True)
 class Schedule:
-    """How a classifier trains: optimizer steps, images a step, and steps between two looks at the validation loss."""
+    """How a classifier trains: optimizer steps, images in a batch, and steps between two validations."""
 
     steps: int
     batch_size: int
@@ -60,14 +61,14 @@ class Examples:
         return cls(to_tensor(resized(images, size), device), torch.from_numpy(np.array(labels)).to(device))
 
     def take(self, chosen: Tensor, seed: int) -> Examples:
-        """The examples at these positions, int64 (n,), as they are: nothing here is random."""
+        """The examples at these positions, int64 (n,), unchanged; the seed is not used."""
         chosen = chosen.to(self.labels.device)
         return Examples(self.images[chosen], self.labels[chosen])
 
 
 @dataclass(frozen=True)
 class ChangingExamples:
-    """A training set whose batches are changed on the fly, at the images' own size and before they are resized."""
+    """A training set whose batches are changed on the fly: at the images' own size, before they are resized."""
 
     train: TrainingSet
     images: Images
@@ -76,7 +77,7 @@ class ChangingExamples:
     device: str
 
     def take(self, chosen: Tensor, seed: int) -> Examples:
-        """The examples at these positions, int64 (n,), changed at random by this seed."""
+        """The examples at these positions, int64 (n,), changed at random with this seed."""
         positions = chosen.numpy()
         changed = self.train.changed(self.images[positions], seed)
         return Examples.of(changed, self.labels[positions], self.size, self.device)
@@ -93,32 +94,32 @@ class TorchPredictor:
         self.device = device
 
     def predict(self, images: Images) -> Scores:
-        """Class probabilities, float64 (N, K), rows summing to 1; each image scored by itself."""
+        """Class probabilities, float64 (N, K), rows sum to 1; an image's scores do not depend on the other images."""
         if not len(images):
             return np.zeros((0, self.classes))
-        with torch_session(0, self.device):  # nothing here is random: the session brings one thread and determinism
+        with torch_session(0, self.device):  # nothing is random here: the session is for one thread and determinism
             tensor = to_tensor(resized(images, self.size), self.device)
             scores: Scores = probabilities(logits_of(self.network, tensor)).cpu().numpy()
         return scores
 
     def features(self, images: Images) -> NDArray[np.float64]:
-        """What the network's last dense layer is given, float64 (N, D), N > 0; each image by itself."""
+        """The input of the network's last dense layer, float64 (N, D), N > 0."""
         with torch_session(0, self.device), last_dense_inputs(self.network) as seen:
             for start in range(0, len(images), FEATURED_AT_ONCE):
                 some = resized(images[start : start + FEATURED_AT_ONCE], self.size)
                 logits_of(self.network, to_tensor(some, self.device))
-        found: NDArray[np.float64] = torch.cat(seen)[: len(images)].double().cpu().numpy()  # without the last blanks
+        found: NDArray[np.float64] = torch.cat(seen)[: len(images)].double().cpu().numpy()  # drops the padding
         return found
 
     def save(self, folder: Path) -> None:
-        """Write the weights as safetensors, and what the network was made for as JSON."""
+        """Write the weights as safetensors, and the numbers of classes and channels as JSON."""
         save_networks(folder, {"classes": self.classes, "channels": self.channels}, [self.network])
 
     @classmethod
     def load(cls, folder: Path, make_network: Callable[[int, int], nn.Module], size: int) -> TorchPredictor:
         """A predictor on the CPU with the weights that `save` wrote.
 
-        make_network: a network of the same layers, from the number of channels and that of classes.
+        make_network: builds the network from the number of channels and the number of classes.
         """
         made_for, (weights,) = load_networks(folder)
         channels, classes = made_for["channels"], made_for["classes"]
@@ -128,7 +129,7 @@ class TorchPredictor:
 
 @contextmanager
 def last_dense_inputs(network: nn.Module) -> Iterator[list[Tensor]]:
-    """What the last nn.Linear of a network is given in each forward pass until the block ends, (N, D) each."""
+    """The inputs of a network's last nn.Linear, (N, D) for every forward pass inside the block."""
     *_, dense = (layer for layer in network.modules() if isinstance(layer, nn.Linear))
     seen: list[Tensor] = []
     hook = dense.register_forward_pre_hook(lambda _, given: seen.append(given[0].flatten(1)))
@@ -146,15 +147,14 @@ def fit_classifier(
     schedule: Schedule,
     size: int,
 ) -> TorchPredictor:
-    """The network with the weights of its best step by validation loss, as a predictor.
+    """A predictor with the weights of the step that had the lowest validation loss.
 
-    Learns from real and synthetic images together, all at size x size, each batch changed on the fly when the
-    training set says so; validates on real ones alone.
-    The first weights and the order of the batches come from the context's seed.
-    Raises TrainingDiverged when the training or the validation loss stops being finite.
+    Learns from real and synthetic images at size x size, changed on the fly if the training set says so; validates on
+    real images only. The initial weights and the order of the batches derive from the context's seed.
+    Raises TrainingDiverged if the training loss or the validation loss stops being finite.
     """
     with torch_session(context.seed, context.device):
-        network = make_network()  # made on the CPU, so that every device starts from the same weights
+        network = make_network()  # built on the CPU, so that all devices start from the same weights
         network.to(device=context.device, memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch stub
         optimizer = make_optimizer(network.parameters())
         examples = _examples(train, size, context.device)
@@ -164,7 +164,7 @@ def fit_classifier(
 
 
 def _examples(train: TrainingSet, size: int, device: str) -> Examples | ChangingExamples:
-    """Real and synthetic images; made ready once, or batch by batch when something changes them."""
+    """Real and synthetic images as tensors: converted once, or batch by batch if they change on the fly."""
     images, labels = train.all_images()
     if train.on_the_fly is None:
         return Examples.of(images, labels, size, device)
@@ -179,7 +179,7 @@ def _train(
     context: RunContext,
     schedule: Schedule,
 ) -> None:
-    """Leave the best step's weights in the network."""
+    """Train the network, and leave the weights of the best step in it."""
     best = _Best()
     losses: list[Tensor] = []
     order = batches(len(examples.labels), schedule.batch_size, context.seed)
@@ -202,7 +202,7 @@ def _train(
 
 
 def _update(network: nn.Module, optimizer: Optimizer, batch: Examples, context: RunContext) -> Tensor:
-    """The loss of one batch, float32 (), after one optimizer step on it."""
+    """Take one optimizer step on a batch, and return the batch's loss before the step, float32 ()."""
     network.train()
     with autocast(context):
         logits = network(batch.images)
@@ -214,7 +214,7 @@ def _update(network: nn.Module, optimizer: Optimizer, batch: Examples, context: 
 
 
 class _Best:
-    """The weights of the step with the lowest validation loss so far; of equals, the earliest."""
+    """The weights of the step with the lowest validation loss so far, the earliest one on a tie."""
 
     def __init__(self) -> None:
         self.step = 0
@@ -222,26 +222,26 @@ class _Best:
         self.weights: dict[str, Tensor] = {}
 
     def offer(self, step: int, loss: float, network: nn.Module) -> None:
-        """Keep a copy of the network's weights when this loss is the lowest."""
+        """Copy the network's weights if this loss is the lowest so far."""
         if loss < self.loss:
             self.step, self.loss = step, loss
             self.weights = {name: value.clone() for name, value in network.state_dict().items()}
 
 
 def class_loss(logits: Tensor, labels: Tensor) -> Tensor:
-    """Mean cross-entropy, (): binary for logits (N, 1), over K classes for (N, K); labels int64 (N,)."""
+    """Mean cross-entropy in nats, (): binary for logits (N, 1), over K classes for (N, K); labels int64 (N,)."""
     if logits.shape[1] == 1:
         return functional.binary_cross_entropy_with_logits(logits[:, 0], labels.to(logits.dtype))
     return functional.cross_entropy(logits, labels)
 
 
 def validation_loss(network: nn.Module, examples: Examples) -> float:
-    """Mean cross-entropy of these examples with the network as it is used for scoring, in nats."""
+    """Mean cross-entropy in nats of these examples, with the network in evaluation mode."""
     return class_loss(logits_of(network, examples.images).double(), examples.labels).item()
 
 
 def probabilities(logits: Tensor) -> Tensor:
-    """Class probabilities, float64 (N, K), rows summing to 1: sigmoid for logits (N, 1), softmax for (N, K)."""
+    """Class probabilities, float64 (N, K), rows sum to 1: sigmoid for logits (N, 1), softmax for (N, K)."""
     logits = logits.double()
     if logits.shape[1] == 1:
         return torch.cat([torch.sigmoid(-logits), torch.sigmoid(logits)], dim=1)
@@ -252,8 +252,8 @@ def probabilities(logits: Tensor) -> Tensor:
 def logits_of(network: nn.Module, images: Tensor) -> Tensor:
     """The network's logits in evaluation mode, float32 (N, outputs), N > 0; images float32 (N, C, H, W).
 
-    Every forward pass has CHUNK images, the last one filled up with blanks: kernels are chosen by the
-    batch's size, so an image's logits could otherwise differ in the last bits with its number of neighbours.
+    Every forward pass has CHUNK images, the last one padded with blank images: torch chooses kernels by batch size, so
+    the last bits of an image's logits could otherwise depend on how many images are scored with it.
     """
     network.eval()
     chunks = []

@@ -1,7 +1,8 @@
-"""Adversarial training: what GANs share, whatever their networks and their losses are.
+"""Adversarial training: what all GANs share, whatever their networks and losses.
 
-A GAN brings its two networks (`Players`) and, for each step, how to draw a synthetic batch and a loss for each network
-(`adversarial_step`); `train` plays the steps, keeps the losses, reports them, and stops when one is not finite.
+A GAN provides its two networks (`Players`) and, for every step, a way to draw a synthetic batch and a loss for each
+network (`adversarial_step`); `train` runs the steps, collects and reports the losses, and stops at one that is not
+finite.
 """
 
 from __future__ import annotations
@@ -23,15 +24,15 @@ if TYPE_CHECKING:
 
     from lesionbench.pipeline.context import Report, RunContext
 
-REPORT_EVERY = 10  # steps; a loss that is not finite is noticed after at most so many
+REPORT_EVERY = 10  # steps; a loss that is not finite is noticed after at most this many
 CONVOLUTIONS = (nn.Conv2d, nn.ConvTranspose2d, nn.Linear)
 
-Losses = dict[str, torch.Tensor]  # by name, each a scalar
-Curves = dict[str, list[float]]  # by the loss's name, one number a step
+Losses = dict[str, torch.Tensor]  # name to scalar
+Curves = dict[str, list[float]]  # name of a loss to one number for each step
 
 
 def initialize(network: nn.Module, random: torch.Generator, std: float = 0.02) -> None:
-    """Draw weights from N(0, std), batch norm's from N(1, std), and set every bias to 0 (Radford et al. 2016)."""
+    """Draw weights from N(0, std), batch norm weights from N(1, std), set biases to 0 (Radford et al. 2016)."""
     for module in network.modules():
         if isinstance(module, (nn.BatchNorm2d, *CONVOLUTIONS)):
             mean = 1.0 if isinstance(module, nn.BatchNorm2d) else 0.0
@@ -41,21 +42,21 @@ def initialize(network: nn.Module, random: torch.Generator, std: float = 0.02) -
 
 
 def discriminator_bce(real: torch.Tensor, fake: torch.Tensor) -> torch.Tensor:
-    """Cross-entropy of logits (B,), real as 1, plus fake as 0: a scalar (Goodfellow et al. 2014, algorithm 1)."""
-    real, fake = real.float(), fake.float()  # bfloat16 logits lose the small losses
+    """Cross-entropy of logits (B,), real as 1 plus fake as 0: a scalar (Goodfellow et al. 2014, algorithm 1)."""
+    real, fake = real.float(), fake.float()  # small losses would be lost in bfloat16
     ones, zeros = torch.ones_like(real), torch.zeros_like(fake)
     return binary_cross_entropy_with_logits(real, ones) + binary_cross_entropy_with_logits(fake, zeros)
 
 
 def generator_bce(fake: torch.Tensor) -> torch.Tensor:
-    """Cross-entropy of logits (B,), fake as 1: the non-saturating loss, a scalar (Goodfellow et al. 2014, sec. 3)."""
+    """Cross-entropy of fake logits (B,) as 1: the non-saturating loss, a scalar (Goodfellow et al. 2014, sec. 3)."""
     fake = fake.float()
     return binary_cross_entropy_with_logits(fake, torch.ones_like(fake))
 
 
 @dataclass(frozen=True, eq=False)
 class Players:
-    """The two networks of one GAN, in training mode, with an optimizer each."""
+    """The two networks of one GAN in training mode, and an optimizer for each."""
 
     generator: nn.Module
     discriminator: nn.Module
@@ -71,7 +72,7 @@ class Players:
         betas: tuple[float, float],
         device: str = "cpu",
     ) -> Players:
-        """Both networks on the device, channels last (a quarter faster on the CPU), with the same Adam settings."""
+        """Both networks on the device, channels last (25% faster on the CPU), with the same Adam settings."""
         for network in (generator, discriminator):
             network.to(device, memory_format=torch.channels_last).train()  # type: ignore[call-overload]  # torch's stubs
 
@@ -90,9 +91,9 @@ def adversarial_step(
 ) -> Losses:
     """One optimizer step of the discriminator, then one of the generator on the same synthetic batch.
 
-    draw: makes a batch with the generator, float (B, C, H, W).  discriminator_loss: a scalar from that batch,
-    cut off from the generator.  generator_loss: a scalar from that batch, seen by the discriminator's new weights.
-    Returns `generator_loss` and `discriminator_loss`, as they were before each network's own update.
+    draw: returns a batch from the generator, float (B, C, H, W).  discriminator_loss: a scalar from that batch,
+    detached from the generator.  generator_loss: a scalar from that batch, using the updated discriminator.
+    Returns `generator_loss` and `discriminator_loss`, each computed before its network's own update.
     """
     with autocast(context):
         fake = draw()  # (B, C, H, W)
@@ -113,7 +114,7 @@ def _descend(optimizer: torch.optim.Optimizer, loss: torch.Tensor) -> None:
 
 @contextmanager
 def frozen(network: nn.Module) -> Iterator[None]:
-    """No gradients for the network's own weights inside the block: the generator's step has no use for them."""
+    """Switch off gradients for the network's own weights inside the block: the generator's step does not need them."""
     network.requires_grad_(False)
     try:
         yield
@@ -128,13 +129,13 @@ def train(
     at: Collection[int] = (),
     look: Callable[[int], None] | None = None,
 ) -> Curves:
-    """Play `steps` steps and return every loss of every step.
+    """Run `steps` steps and return every loss of every step.
 
-    look: called after each of the steps in `at`, for instance to draw a picture; step 0 is before the first.
-    Raises TrainingDiverged within REPORT_EVERY steps of a loss that is not finite.
+    look: called after each of the steps in `at`, for instance to save a picture; 0 means before the first step.
+    Raises TrainingDiverged at most REPORT_EVERY steps after a loss that is not finite.
     """
     curves: Curves = {}
-    waiting: list[Losses] = []  # left on the device: reading each loss at once would stall it
+    waiting: list[Losses] = []  # left on the device: reading a loss makes the CPU wait for it
     if look and 0 in at:
         look(0)
     for step in range(1, steps + 1):
@@ -148,7 +149,7 @@ def train(
 
 
 def _read(waiting: list[Losses], curves: Curves, step: int) -> dict[str, float]:
-    """Add the waiting losses to the curves and return the newest; raises TrainingDiverged at the first not finite."""
+    """Add the waiting losses to the curves and return the latest; raises TrainingDiverged if one is not finite."""
     for name in waiting[0]:
         values = torch.stack([losses[name] for losses in waiting]).tolist()
         for offset, value in enumerate(values):
@@ -158,7 +159,7 @@ def _read(waiting: list[Losses], curves: Curves, step: int) -> dict[str, float]:
 
 
 def check_weights(network: nn.Module, step: int) -> None:
-    """Raise TrainingDiverged when a weight or a running statistic is not finite: losses show it one step late."""
+    """Raise TrainingDiverged if a weight or a running statistic is not finite: the losses show it one step late."""
     for name, tensor in network.state_dict().items():
         if not torch.isfinite(tensor).all():
             raise TrainingDiverged(
@@ -167,7 +168,7 @@ def check_weights(network: nn.Module, step: int) -> None:
 
 
 def part_report(report: Report, part: int, parts: int, **scalars: float) -> Report:
-    """A report for one of several trainings of equal length, counted 0, 1, ...; `scalars` go with each of its lines."""
+    """The report of training number `part` (from 0) of `parts` equally long ones; adds `scalars` to every line."""
 
     def whole(step: int, total: int, **losses: float) -> None:
         report(part * total + step, parts * total, **losses, **scalars)
@@ -176,5 +177,5 @@ def part_report(report: Report, part: int, parts: int, **scalars: float) -> Repo
 
 
 def picture_steps(steps: int, count: int = 8) -> list[int]:
-    """At most `count` steps from 0 to the last, closer together at the beginning, where a GAN changes most."""
+    """At most `count` steps from 0 to `steps`, denser at the beginning, where a GAN changes most."""
     return sorted({round(steps * (index / (count - 1)) ** 2) for index in range(count)})

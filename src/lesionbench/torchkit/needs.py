@@ -1,4 +1,4 @@
-"""What a network asks of the images that it learns from."""
+"""What a network needs of the images that it learns from."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def refuse_empty_classes(plugin: str, images: LabelledImages) -> None:
 
 
 def log_resizing(plugin: str, shape: tuple[int, int, int], size: int) -> None:
-    """Tell the log, once a fit, that a sampler's network works at another size than the images have."""
+    """Log that a sampler's network works at another size than the training images have; call once in a fit."""
     height, width, _ = shape
     if (height, width) != (size, size):
         log.info(

@@ -1,4 +1,4 @@
-"""Running a forward pass in the precision that the experiment asks for."""
+"""Running a forward pass in the experiment's precision."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def autocast(context: RunContext) -> AbstractContextManager[object]:
-    """bfloat16 where torch thinks it safe when the experiment's precision is bf16, else plain float32."""
+    """A context manager for the forward pass: torch's autocast to bfloat16 for precision bf16, else plain float32."""
     if context.precision == "bf16":
         return torch.autocast(context.device, dtype=torch.bfloat16)
     return nullcontext()

@@ -1,4 +1,4 @@
-"""Samplers that draw with networks: how they draw, and how their weights are kept."""
+"""Samplers that draw with networks: drawing images, saving weights, loading them."""
 
 from __future__ import annotations
 
@@ -21,39 +21,39 @@ if TYPE_CHECKING:
 
     from lesionbench.pipeline.images import Images
 
-CHUNK = 16  # images in one pass; part of what a seed means, because a batch's size can change the last bit
+CHUNK = 16  # images in one pass; part of what a seed means, because the batch size can change the last bit
 SETTINGS, WEIGHTS = "sampler.json", "generators.safetensors"
 
 State = dict[str, torch.Tensor]
 
 
 def draw_nested(draw: Callable[[int], torch.Tensor], count: int, shape: tuple[int, int, int]) -> Images:
-    """`count` images of this shape, uint8 (count, H, W, C); the first ones are those of a smaller count.
+    """`count` images of this shape, uint8 (count, H, W, C); a smaller count gives the first of them.
 
-    draw: the next n images on the CPU, float (n, C, any height, any width) in [-1, 1]; it is asked for CHUNK at a time,
-    in a torch session of one thread and without gradients.
+    draw: returns the next n images on the CPU, float (n, C, any height, any width) in [-1, 1]; called with n = CHUNK
+    in a torch session of one thread, without gradients.
     """
-    with torch_session(0), torch.inference_mode():  # nothing here is random but `draw`, which brings its generator
+    with torch_session(0), torch.inference_mode():  # only `draw` is random, and it has its own generator
         chunks = [to_images(_scaled(draw(CHUNK), shape)) for _ in range(0, count, CHUNK)]
     return np.concatenate([np.zeros((0, *shape), np.uint8), *chunks])[:count]
 
 
-def _scaled(drawn: torch.Tensor, shape: tuple[int, int, int]) -> torch.Tensor:
-    if drawn.shape[2:] == shape[:2]:
-        return drawn
-    return interpolate(drawn, size=shape[:2], mode="bilinear", align_corners=False, antialias=True)
+def _scaled(images: torch.Tensor, shape: tuple[int, int, int]) -> torch.Tensor:
+    if images.shape[2:] == shape[:2]:
+        return images
+    return interpolate(images, size=shape[:2], mode="bilinear", align_corners=False, antialias=True)
 
 
 def restored_network(make: Callable[[], nn.Module], state: State) -> nn.Module:
-    """The network that `make` builds with these weights, in evaluation mode; one way for fitted and loaded samplers."""
-    with torch.device("meta"):  # without weights, so that none are drawn from torch's global random state
+    """The network that `make` builds, with these weights, in evaluation mode; for fitted and loaded samplers."""
+    with torch.device("meta"):  # allocates no weights, so none are drawn from torch's global random state
         network = make()
     network.load_state_dict({name: tensor.contiguous() for name, tensor in state.items()}, assign=True)
     return network.to(memory_format=torch.channels_last).eval()
 
 
 def save_networks(folder: Path, settings: dict[str, Any], networks: Sequence[nn.Module]) -> None:
-    """Write what `load_networks` reads: the weights as safetensors, the settings as JSON."""
+    """Write the weights as safetensors and the settings as JSON, for `load_networks` to read."""
     weights = {
         f"{number}.{name}": tensor.contiguous()
         for number, network in enumerate(networks)
@@ -64,7 +64,7 @@ def save_networks(folder: Path, settings: dict[str, Any], networks: Sequence[nn.
 
 
 def load_networks(folder: Path) -> tuple[dict[str, Any], list[State]]:
-    """The settings and the networks' weights, in order, that `save_networks` wrote."""
+    """The settings and the weights of every network, in order, that `save_networks` wrote."""
     states: dict[int, State] = {}
     for key, tensor in load_file(folder / WEIGHTS).items():
         number, _, name = key.partition(".")

@@ -18,13 +18,13 @@ def to_tensor(images: Images, device: str = "cpu") -> torch.Tensor:
 
 
 def to_images(tensor: torch.Tensor) -> Images:
-    """float (N, C, H, W) in [-1, 1] to uint8 (N, H, W, C), rounded; values outside are clipped."""
+    """float (N, C, H, W) in [-1, 1] to uint8 (N, H, W, C), rounded; values outside the range are clipped."""
     pixels = tensor.detach().float().add(1.0).mul(127.5).round().clamp(0, 255)
     return pixels.to(torch.uint8).permute(0, 2, 3, 1).contiguous().cpu().numpy()
 
 
 def resized(images: Images, size: int) -> Images:
-    """The same images at size x size: uint8 (N, size, size, C); bilinear, antialiased when shrinking."""
+    """The images resized to size x size, uint8 (N, size, size, C): bilinear, antialiased when shrinking."""
     if images.shape[1:3] == (size, size) or not len(images):
         return images if len(images) else np.zeros((0, size, size, images.shape[3]), np.uint8)
     scaled = torch.nn.functional.interpolate(

@@ -1,4 +1,4 @@
-"""What every training loop needs: a seeded session, batches, and a loss that may not be hidden when it diverges."""
+"""What every training loop needs: a seeded session, batches, and a check that losses are finite."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ if TYPE_CHECKING:
 
 @contextmanager
 def torch_session(seed: int, device: str = "cpu") -> Iterator[None]:
-    """Seed torch inside the block and leave its global state as it was found.
+    """Seed torch inside the block, and restore its global state afterwards.
 
-    One thread on the CPU, deterministic algorithms on a GPU: the result is the same however many
-    processes share the machine.
+    Inside, torch uses one thread on the CPU and deterministic algorithms on a GPU, so the result does not depend on
+    how many processes share the machine.
     """
     with torch.random.fork_rng(devices=range(torch.cuda.device_count()) if device == "cuda" else []):
         torch.manual_seed(seed % 2**63)
@@ -53,7 +53,7 @@ def _deterministic_cuda() -> Iterator[None]:
 
 
 def batches(count: int, batch_size: int, seed: int) -> Iterator[torch.Tensor]:
-    """Index batches for ever, int64 (batch_size,): every index once, in random order, before any comes again."""
+    """Endless index batches, int64 (batch_size,): each pass over 0..count-1 is in a new random order."""
     generator = torch.Generator().manual_seed(seed % 2**63)
     waiting = torch.empty(0, dtype=torch.int64)
     while True:
@@ -64,9 +64,9 @@ def batches(count: int, batch_size: int, seed: int) -> Iterator[torch.Tensor]:
 
 
 def balanced_batches(labels: Labels, batch_size: int, seed: int) -> Iterator[torch.Tensor]:
-    """Positions for ever, int64 (batch_size,): every class equally often, to within one, in any run of them.
+    """Endless batches of positions, int64 (batch_size,), in which all classes occur equally often, to within one.
 
-    Within a class every image comes once, in random order, before any comes again. Every class must have an image.
+    Within a class, each pass over its images is in a new random order. Every class must have an image.
     """
     counts = np.bincount(labels)
     members = [torch.from_numpy(np.flatnonzero(labels == label)) for label in range(len(counts))]
@@ -76,7 +76,7 @@ def balanced_batches(labels: Labels, batch_size: int, seed: int) -> Iterator[tor
 
 
 def check_finite(step: int, **losses: float) -> None:
-    """Raise TrainingDiverged when one of the losses is not a finite number."""
+    """Raise TrainingDiverged if one of the losses is not a finite number."""
     for name, value in losses.items():
         if not math.isfinite(value):
             raise TrainingDiverged(
