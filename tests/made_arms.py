@@ -6,6 +6,28 @@ import numpy as np
 from scipy.special import expit
 
 from lesionbench.evidence.statistics.scores import ArmScores
+from lesionbench.pipeline.arm import ArmKey, Role
+
+ROLES = {
+    "none": Role(makes_images=False),
+    "noise": Role(is_control=True),
+    "shuffled:dcgan": Role(is_control=True),
+    "real-holdout": Role(is_control=True, makes_images=False, holds_back=True),
+}
+
+
+def arm_key(augmenter="none", dose=0, positive_class="malignant"):
+    """An arm of the made dataset with the classifier `seen`."""
+    return ArmKey(
+        augmenter=augmenter,
+        synthetic_per_class=dose,
+        on_the_fly="none",
+        classifier="seen",
+        dataset="made",
+        split="official",
+        groups="apart",
+        positive_class=positive_class,
+    )
 
 
 def arm(labels, scores, groups=None, folds=None, name="none", dose=0, classes=("benign", "malignant"), seeds=None):
@@ -17,18 +39,9 @@ def arm(labels, scores, groups=None, folds=None, name="none", dose=0, classes=("
         scores = np.stack([1 - scores, scores], axis=2)
     count = len(labels)
     positive = 1 if len(classes) == 2 else None
-    described = {
-        "dataset": "made",
-        "split": "official",
-        "groups": "apart",
-        "augmenter": name,
-        "synthetic_per_class": dose,
-        "on_the_fly": "none",
-        "classifier": "seen",
-        "positive_class": classes[1] if positive else "each",
-    }
     return ArmScores(
-        described,
+        arm_key(name, dose, positive_class=classes[1] if positive else "each"),
+        ROLES.get(name, Role()),
         tuple((seed, 1) for seed in (seeds or range(1, len(scores) + 1))),
         np.array([f"image{number}" for number in range(count)]),
         np.arange(count) if groups is None else np.asarray(groups, np.int64),

@@ -9,7 +9,7 @@ import lesionbench
 
 SOURCE = Path(lesionbench.__file__).parent
 SENTENCE = ["images", "plugin", "context", "dataset", "split", "augmenter", "training_set", "classifier"]
-SENTENCE += ["predictions", "metrics", "leaderboard"]
+SENTENCE += ["predictions", "metrics", "arm", "leaderboard"]
 LOW = {"errors", "image_files", "spelling", "tables"}
 MAY_KNOW = {
     "pipeline": {"errors", "pipeline"},

@@ -2,10 +2,13 @@ import csv
 import hashlib
 import json
 import re
+from types import SimpleNamespace
+from typing import ClassVar
 
 import numpy as np
 import pytest
 
+from lesionbench.builtin.controls import NoAugmenter, Noise, RealHoldout
 from lesionbench.errors import SettingsError
 from lesionbench.experiment.chain import (
     Draw,
@@ -18,8 +21,10 @@ from lesionbench.experiment.chain import (
     held_back,
     parse_chain,
 )
-from lesionbench.experiment.grid import Arm, PoolJob, arms, cells, pool_jobs, pool_size, slug
+from lesionbench.experiment.grid import GridArm, PoolJob, arms, cells, pool_jobs, pool_size, slug
+from lesionbench.experiment.prepare import used_controls
 from lesionbench.experiment.settings import Experiment
+from lesionbench.pipeline.augmenter import Augmenter
 
 RUN = ("run", "--dataset", "spy-dots", "--classifier", "spy-centroids", "--positive-class", "b", "--seeds", 1)
 
@@ -69,6 +74,7 @@ def test_every_augmenter_of_a_chain_is_spelled_in_one_way():
 )
 def test_an_arm_is_named_after_its_chain_and_the_dose_of_its_last_link(text, dose, name, shown, drawn):
     assert (described(text, dose), draws(text, dose)) == ((name, shown), tuple(Draw(*one) for one in drawn))
+    assert draws(name, shown) == draws(text, dose)  # the arm's name and dose say what it draws
 
 
 def experiment(**settings):
@@ -107,11 +113,12 @@ def test_every_arm_is_run_with_every_augmenter_on_the_fly():
     found = arms(experiment(augmenters=["a"], synthetic=[3], classifiers=["c"], on_the_fly=["none", "f"]))
 
     assert found == [
-        Arm("none", 0, "c"),
-        Arm("a", 3, "c", "none", (Draw("a", 3),)),
-        Arm("none", 0, "c", "f"),
-        Arm("a", 3, "c", "f", (Draw("a", 3),)),
+        GridArm("none", 0, "none", "c"),
+        GridArm("a", 3, "none", "c"),
+        GridArm("none", 0, "f", "c"),
+        GridArm("a", 3, "f", "c"),
     ]
+    assert [arm.draws for arm in found] == [(), (Draw("a", 3),)] * 2
 
 
 def table(path):
@@ -261,14 +268,48 @@ def test_a_package_brings_a_data_command(with_spies):
 
 
 def test_controls_are_added_for_every_augmenter_that_is_none_itself():
-    added = controls(["a[x=1]", "a+b@5", "oversample"], [0, 60, 480])
+    def is_augmenter(name):
+        return name != "oversample"
+
+    added = controls(["a[x=1]", "a+b@5", "oversample"], [0, 60, 480], is_augmenter)
 
     assert added == ["oversample", "noise", "shuffled:a[x=1]", "a+shuffled:b@5", "real-holdout@20"]
-    assert "real-holdout@20" not in controls(["a", "real-holdout@7"], [60])
+    assert "real-holdout@20" not in controls(["a", "real-holdout@7"], [60], is_augmenter)
+
+
+class NoiseGan(Augmenter):
+    name: ClassVar[str] = "noise-gan"
+
+    def fit(self, train, context):
+        raise NotImplementedError
+
+
+@pytest.mark.parametrize(
+    ("text", "family"),
+    [
+        ("noise", "control"),
+        ("noise-gan", "augmenter"),
+        ("noise-gan+noise", "control"),
+        ("noise+noise-gan", "augmenter"),
+        ("shuffled:noise-gan", "control"),
+        ("noise-gan+shuffled:noise-gan", "control"),
+        ("real-holdout", "control"),
+        ("real-holdout@5+noise-gan", "augmenter"),
+        ("none", "augmenter"),
+    ],
+)
+def test_an_arm_is_a_control_when_the_last_link_of_its_chain_says_so_whatever_its_name(text, family):
+    installed = {"none": NoAugmenter(), "noise": Noise(), "noise-gan": NoiseGan(), "real-holdout": RealHoldout()}
+    controls = used_controls(experiment(augmenters=[text]), SimpleNamespace(augmenter=installed.__getitem__))
+    role = GridArm(text, 0 if text == "none" else 60, "none", "c").role(controls)
+
+    assert role.family == family
+    assert (role.is_baseline, role.holds_back) == (text == "none", text.startswith("real-holdout"))
+    assert role.makes_images == (text not in ("none", "real-holdout"))
 
 
 def test_a_shuffled_arm_draws_on_the_same_pool_as_the_arm_itself():
-    arm, control = (Arm(text, 60, "c", draws=draws(text, 60)) for text in ("a", "shuffled:a"))
+    arm, control = (GridArm(text, 60, "none", "c") for text in ("a", "shuffled:a"))
 
     assert pool_jobs(arm.draws, 0, 1) == pool_jobs(control.draws, 0, 1) == (PoolJob("a", 0, 1),)
 

@@ -1,11 +1,13 @@
 import numpy as np
 import pytest
+from made_arms import arm_key
 
 from lesionbench.errors import ContractError, OutputError
-from lesionbench.pipeline.leaderboard import ARM_COLUMNS, COLUMNS, ArmResult, as_csv, leaderboard, per_class_rows
+from lesionbench.pipeline.arm import Role
+from lesionbench.pipeline.leaderboard import COLUMNS, ArmResult, as_csv, leaderboard, per_class_rows
 from lesionbench.pipeline.predictions import Predictions, pooled, read_predictions, write_predictions
 
-ARM = dict.fromkeys(ARM_COLUMNS, "x") | {"positive_class": "b", "synthetic_per_class": 0}
+ARM = arm_key(positive_class="b"), Role()
 
 
 def predictions(ids, labels, score, fold=0, part="test"):
@@ -17,7 +19,7 @@ def predictions(ids, labels, score, fold=0, part="test"):
 def test_folds_are_pooled_before_measuring():
     folds = [predictions(["p", "q"], [1, 1], [0.9, 0.9], 0), predictions(["r", "s"], [0, 1], [0.1, 0.2], 1)]
 
-    row = leaderboard([ArmResult(ARM, 2, {(1, 1): folds}, 0)])[0]
+    row = leaderboard([ArmResult(*ARM, 2, {(1, 1): folds}, 0)])[0]
 
     assert row["n_test"] == 4
     assert row["sensitivity"] == pytest.approx(2 / 3)
@@ -26,7 +28,7 @@ def test_folds_are_pooled_before_measuring():
 def test_seeds_are_averaged_after_measuring():
     right, wrong = (predictions(["p", "q"], [0, 1], score) for score in ([0.1, 0.9], [0.1, 0.2]))
 
-    row = leaderboard([ArmResult(ARM, 1, {(1, 1): [right], (2, 1): [wrong]}, 0)])[0]
+    row = leaderboard([ArmResult(*ARM, 1, {(1, 1): [right], (2, 1): [wrong]}, 0)])[0]
 
     assert (row["seeds"], row["sensitivity"], row["n_test"]) == (2, 0.5, 2)
 
@@ -34,7 +36,7 @@ def test_seeds_are_averaged_after_measuring():
 def test_a_seed_that_lacks_a_fold_is_left_out():
     fold = predictions(["p", "q"], [0, 1], [0.1, 0.9])
 
-    row = leaderboard([ArmResult(ARM, 2, {(1, 1): [fold]}, 1)])[0]
+    row = leaderboard([ArmResult(*ARM, 2, {(1, 1): [fold]}, 1)])[0]
 
     assert (row["seeds"], row["n_test"], row["accuracy"], row["failed_cells"]) == (0, 0, None, 1)
 
@@ -60,7 +62,7 @@ def test_the_columns_are_those_promised():
 def test_each_class_has_a_row():
     fold = predictions(["p", "q", "r"], [0, 1, 1], [0.1, 0.9, 0.2])
 
-    rows = per_class_rows([ArmResult(ARM, 1, {(1, 1): [fold]}, 0)])
+    rows = per_class_rows([ArmResult(*ARM, 1, {(1, 1): [fold]}, 0)])
 
     assert [(row["class"], row["n_test"], row["sensitivity"]) for row in rows] == [("a", 1, 1.0), ("b", 2, 0.5)]
 

@@ -16,13 +16,13 @@ from lesionbench.errors import OutputError, SettingsError
 from lesionbench.evidence.images.memorisation import ALL, MEMORISATION_COLUMNS, PoolAudit, RealImages, audit_pool
 from lesionbench.evidence.images.thumbnails import symmetry
 from lesionbench.evidence.images.without_copies import WITHOUT_COPIES_COLUMNS, Counts, without_copies
-from lesionbench.evidence.statistics.scores import arm_name
 from lesionbench.experiment.chain import drawing
 from lesionbench.experiment.grid import arms
 from lesionbench.experiment.output import SETTINGS, refuse_inside, store_folder
 from lesionbench.experiment.results import read_results
 from lesionbench.experiment.store import write_whole
 from lesionbench.pictures.closest import Pair, save_closest
+from lesionbench.pipeline.arm import ArmKey
 from lesionbench.pipeline.leaderboard import as_csv, leaderboard
 
 if TYPE_CHECKING:
@@ -171,7 +171,9 @@ def _shown(name: str, value: object) -> str:
 
 def _remarks(kept: list[Row], left_out: list[Row], run: Path, results: Results) -> list[str]:
     """What the second leaderboard says, and what it does not."""
-    lines = [f"left out, since all its images are copies: {arm_name(row)} ({row['classifier']})" for row in left_out]
+    lines = [
+        f"left out, since all its images are copies: {ArmKey.of(row).name} ({row['classifier']})" for row in left_out
+    ]
     if not left_out and not any(row["copies_per_class"] for row in kept):
         return ["no synthetic image is a copy by this rule, so the leaderboard stands as it is"]
     store = store_folder(run, results.resolved)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar
 
-from lesionbench.pipeline.augmenter import Augmenter
+from lesionbench.pipeline.augmenter import BASELINE, HOLDOUT, Augmenter
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -17,8 +17,9 @@ if TYPE_CHECKING:
 class NoAugmenter(Augmenter):
     """No synthetic images: the baseline, always run. Its only dose is 0."""
 
-    name: ClassVar[str] = "none"
-    makes_images: ClassVar[bool] = False  # the contract's checks of samples are skipped
+    name: ClassVar[str] = BASELINE
+    is_baseline: ClassVar[bool] = True
+    makes_images: ClassVar[bool] = False
 
     def fit(self, train: LabelledImages, context: RunContext) -> NoImages:
         from lesionbench.builtin.control_samplers import NoImages
@@ -30,6 +31,7 @@ class Oversample(Augmenter):
     """The real images again: every image of a class once, in a random order, before any comes twice."""
 
     name: ClassVar[str] = "oversample"
+    is_control: ClassVar[bool] = True
 
     def fit(self, train: LabelledImages, context: RunContext) -> RealAgain:
         from lesionbench.builtin.control_samplers import RealAgain
@@ -49,6 +51,7 @@ class Noise(Augmenter):
     """
 
     name: ClassVar[str] = "noise"
+    is_control: ClassVar[bool] = True
 
     def fit(self, train: LabelledImages, context: RunContext) -> ClassBlindNoise:
         from lesionbench.builtin.control_samplers import ClassBlindNoise
@@ -68,7 +71,8 @@ class RealHoldout(Augmenter):
     chain: `real-holdout@120+dcgan` fits the GAN on what is left.
     """
 
-    name: ClassVar[str] = "real-holdout"
+    name: ClassVar[str] = HOLDOUT
+    is_control: ClassVar[bool] = True
     makes_images: ClassVar[bool] = False
 
     def fit(self, train: LabelledImages, context: RunContext) -> NoImages:

@@ -15,13 +15,14 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from lesionbench.errors import SettingsError
+from lesionbench.pipeline.augmenter import BASELINE, HOLDOUT
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-BASELINE = "none"
-HOLDOUT = "real-holdout"
 SHUFFLED = "shuffled:"
+REAL_AND_NOISE = ("oversample", "noise")  # the controls that every experiment with `--controls` has
+CONTROLS = (*REAL_AND_NOISE, HOLDOUT)
 MOST_HELD_BACK = 20  # by the control arms, so that small classes have as many; another number can be asked for
 
 
@@ -87,16 +88,19 @@ def canonical(text: str, spelled: Callable[[str], str]) -> str:
     return "+".join(replace(link, augmenter=spelled(link.augmenter)).text for link in parse_chain(text))
 
 
-def controls(texts: Sequence[str], doses: Sequence[int]) -> list[str]:
-    """The control arms of these augmenters: real images again, noise, shuffled labels, and real images held back."""
+def controls(texts: Sequence[str], doses: Sequence[int], is_augmenter: Callable[[str], bool]) -> list[str]:
+    """The control arms of these augmenters: real images again, noise, shuffled labels, and real images held back.
+
+    is_augmenter: whether a link is neither the baseline nor a control, so that its labels are worth shuffling.
+    """
     shuffled = []
     for *before, last in map(parse_chain, texts):
-        if last.augmenter not in (BASELINE, HOLDOUT, "oversample", "noise"):
+        if is_augmenter(last.augmenter):
             shuffled.append("+".join([*(link.text for link in before), replace(last, shuffled=True).text]))
     positive = [dose for dose in doses if dose]
     held = any(parse_chain(text)[0].augmenter == HOLDOUT for text in texts)
     holdout = [f"{HOLDOUT}@{min(MOST_HELD_BACK, *positive)}"] if positive and not held else []
-    return ["oversample", "noise", *shuffled, *holdout]
+    return [*REAL_AND_NOISE, *shuffled, *holdout]
 
 
 def draws(text: str, dose: int) -> tuple[Draw, ...]:

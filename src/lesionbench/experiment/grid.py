@@ -9,21 +9,33 @@ from functools import lru_cache
 from itertools import product
 from typing import TYPE_CHECKING
 
-from lesionbench.experiment.chain import BASELINE, Draw, Link, described, drawing, draws
+from lesionbench.experiment.chain import Draw, Link, described, drawing, draws, held_back, parse_chain
+from lesionbench.pipeline.arm import Arm, Role
+from lesionbench.pipeline.augmenter import BASELINE
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from lesionbench.experiment.settings import Experiment
 
 
 @dataclass(frozen=True)
-class Arm:
-    """One leaderboard row: a cell without fold and seed."""
+class GridArm(Arm):
+    """An arm of the grid, which knows what every link of its chain draws."""
 
-    augmenter: str  # as a chain is written; the dose of the last link is synthetic_per_class
-    synthetic_per_class: int
-    classifier: str
-    on_the_fly: str = BASELINE
-    draws: tuple[Draw, ...] = ()  # every link of the chain and what it draws; empty for the baseline
+    @property
+    def draws(self) -> tuple[Draw, ...]:
+        """Every link of the chain with its images per class; empty for the baseline."""
+        return draws(self.augmenter, self.synthetic_per_class)
+
+    def role(self, controls: Collection[str]) -> Role:
+        """What the arm is for; `controls` are the links that are controls, as they are written."""
+        last = parse_chain(self.augmenter)[-1]
+        return Role(
+            is_control=last.shuffled or last.augmenter in controls,
+            makes_images=bool(drawing(self.draws)),
+            holds_back=held_back(self.draws) > 0,
+        )
 
 
 @dataclass(frozen=True)
@@ -54,7 +66,7 @@ class PoolJob:
 class Cell:
     """One point of the grid."""
 
-    arm: Arm
+    arm: GridArm
     fold: int
     seed: int
     classifier_seed: int = 1  # of the same augmenter fits, several fits of the classifier
@@ -65,14 +77,14 @@ class Cell:
         arm = self.arm
         again = f"-{self.classifier_seed}" if self.classifier_seed > 1 else ""
         dose = f"-{arm.synthetic_per_class}" if arm.draws else ""
-        changed = f"_{slug(arm.on_the_fly)}-on-the-fly" if arm.on_the_fly != BASELINE else ""
+        changed = f"_{slug(arm.on_the_fly)}-on-the-fly" if arm.changes_batches else ""
         return f"{slug(arm.augmenter)}{dose}{changed}_{slug(arm.classifier)}_fold{self.fold}_seed{self.seed}{again}"
 
     @property
     def is_reference(self) -> bool:
         """Whether it is the first fit of the baseline on its fold, whose features images are compared in."""
         first = self.seed == 1 and self.classifier_seed == 1
-        return first and not self.arm.draws and self.arm.on_the_fly == BASELINE
+        return first and not self.arm.draws and not self.arm.changes_batches
 
     @property
     def pools(self) -> tuple[PoolJob, ...]:
@@ -82,8 +94,7 @@ class Cell:
     @property
     def on_the_fly(self) -> PoolJob | None:
         """The fit whose `transform` changes every training batch, or None."""
-        changing = self.arm.on_the_fly
-        return PoolJob(changing, self.fold, self.seed) if changing != BASELINE else None
+        return PoolJob(self.arm.on_the_fly, self.fold, self.seed) if self.arm.changes_batches else None
 
     @property
     def needs(self) -> tuple[PoolJob, ...]:
@@ -105,12 +116,12 @@ def slug(spec: str) -> str:
     return f"{without_settings}-{hashlib.sha256(spec.encode()).hexdigest()[:6]}"
 
 
-def arms(experiment: Experiment) -> list[Arm]:
+def arms(experiment: Experiment) -> list[GridArm]:
     """The baseline first, then every augmenter at every dose; dose 0 is the baseline itself."""
     chains = [(BASELINE, 0)]
     chains += [(augmenter, dose) for augmenter in experiment.augmenters for dose in experiment.synthetic]
     found = [
-        Arm(*described(augmenter, dose), classifier, on_the_fly, draws(augmenter, dose))
+        GridArm(*described(augmenter, dose), on_the_fly, classifier)
         for classifier in experiment.classifiers
         for on_the_fly in experiment.on_the_fly
         for augmenter, dose in chains

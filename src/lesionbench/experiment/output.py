@@ -130,6 +130,7 @@ def write_settings(out: Path, prepared: Prepared) -> None:
         "device": prepared.device,
         "precision": prepared.precision,
         "notes": list(about.notes),
+        "controls": list(prepared.controls),
     }
     if prepared.store != (out / "store").absolute():
         resolved["store"] = str(prepared.store)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from lesionbench.experiment import keys
 from lesionbench.experiment.cell import read_record
-from lesionbench.experiment.chain import BASELINE, drawing, held_back
+from lesionbench.experiment.chain import drawing, held_back
 from lesionbench.experiment.executors import default_jobs
 from lesionbench.experiment.grid import Cell, arms, cells
 from lesionbench.experiment.output import check_output, store_folder
@@ -22,12 +22,14 @@ from lesionbench.experiment.plan_power import ask, power_lines
 from lesionbench.experiment.prepare import prepare
 from lesionbench.experiment.progress_log import make_context
 from lesionbench.experiment.store import Store
+from lesionbench.pipeline.augmenter import BASELINE
 from lesionbench.pipeline.training_set import TrainingSet
 
 if TYPE_CHECKING:
-    from lesionbench.experiment.grid import Arm, PoolJob
+    from lesionbench.experiment.grid import PoolJob
     from lesionbench.experiment.prepare import Prepared
     from lesionbench.experiment.settings import Experiment
+    from lesionbench.pipeline.arm import Arm
     from lesionbench.pipeline.augmenter import Augmenter
     from lesionbench.pipeline.classifier import Classifier
     from lesionbench.pipeline.context import RunContext
@@ -124,7 +126,7 @@ def _lines(plan: Plan, prepared: Prepared, out: Path, jobs: int, measured: bool)
 
 
 def _described(arm: Arm) -> str:
-    changed = "" if arm.on_the_fly == BASELINE else f", {arm.on_the_fly} on the fly"
+    changed = f", {arm.on_the_fly} on the fly" if arm.changes_batches else ""
     return f"{arm.augmenter} {arm.synthetic_per_class} per class{changed}, {arm.classifier}"
 
 

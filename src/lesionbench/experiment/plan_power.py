@@ -13,6 +13,7 @@ from lesionbench.evidence.statistics.power import (
     side_names,
     smallest_difference,
 )
+from lesionbench.pipeline.augmenter import BASELINE
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -78,7 +79,7 @@ def _observed(run: Path) -> Asked:
         baseline = _baseline(arm, done)
         sides = observed_discordance(arm, baseline) if baseline is not None else {}
         if sides:
-            found[f"{arm.name}, {arm.arm['classifier']}"] = sides
+            found[f"{arm.name}, {arm.arm.classifier}"] = sides
     if not found:
         raise SettingsError(
             f"--like needs a run in which the baseline and another arm are done on the same seeds, but {run} has none; "
@@ -89,9 +90,9 @@ def _observed(run: Path) -> Asked:
 
 def _baseline(arm: ArmScores, arms: list[ArmScores]) -> ArmScores | None:
     """The arm of the same classifier without synthetic images, with the same changes on the fly if it was run."""
-    plain = [one for one in arms if one.arm["augmenter"] == "none" and one.arm["classifier"] == arm.arm["classifier"]]
-    plain = [one for one in plain if one is not arm and one.arm["on_the_fly"] in ("none", arm.arm["on_the_fly"])]
-    return max(plain, key=lambda one: one.arm["on_the_fly"] == arm.arm["on_the_fly"], default=None)
+    plain = [one for one in arms if one.role.is_baseline and one.arm.classifier == arm.arm.classifier]
+    plain = [one for one in plain if one is not arm and one.arm.on_the_fly in (BASELINE, arm.arm.on_the_fly)]
+    return max(plain, key=lambda one: one.arm.on_the_fly == arm.arm.on_the_fly, default=None)
 
 
 def power_lines(prepared: Prepared, asked: Asked) -> list[str]:

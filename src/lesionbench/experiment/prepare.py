@@ -68,6 +68,7 @@ class Prepared:
     about: About
     device: Device
     precision: Precision
+    controls: tuple[str, ...]  # the augmenters that are controls, as the experiment's chains write them
 
     def load_data(self) -> LoadedDataset:
         """The images, from the store."""
@@ -132,14 +133,23 @@ def prepare(
         about=about,
         device=device,
         precision=_precision(experiment, device),
+        controls=used_controls(experiment, plugins),
     )
 
 
 def used_plugins(experiment: Experiment, plugins: Plugins) -> list[Plugin]:
     """Every augmenter and classifier that an experiment names."""
-    links = [link.augmenter for text in experiment.augmenters for link in parse_chain(text)]
-    augmenters = [plugins.augmenter(spec) for spec in (*links, *experiment.on_the_fly)]
+    augmenters = [plugins.augmenter(spec) for spec in (*_links(experiment), *experiment.on_the_fly)]
     return [*augmenters, *(plugins.classifier(spec) for spec in experiment.classifiers)]
+
+
+def used_controls(experiment: Experiment, plugins: Plugins) -> tuple[str, ...]:
+    """The links of the experiment's chains that are controls; noted, so that results are read without the plugins."""
+    return tuple(spec for spec in dict.fromkeys(_links(experiment)) if plugins.augmenter(spec).is_control)
+
+
+def _links(experiment: Experiment) -> list[str]:
+    return [link.augmenter for text in experiment.augmenters for link in parse_chain(text)]
 
 
 def _refuse_holding_back(experiment: Experiment, images: LabelledImages, parts: NDArray[np.str_]) -> None:

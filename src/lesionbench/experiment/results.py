@@ -8,16 +8,19 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from lesionbench.errors import OutputError
+from lesionbench.experiment.chain import CONTROLS
 from lesionbench.experiment.grid import Cell, arms, cells
 from lesionbench.experiment.output import predictions_path, read_settings
 from lesionbench.experiment.store import file_digest
-from lesionbench.pipeline.leaderboard import ArmResult, Repeat, Row
+from lesionbench.pipeline.arm import ArmKey
+from lesionbench.pipeline.leaderboard import ArmResult, Repeat
 from lesionbench.pipeline.predictions import PARTS, Predictions, read_predictions
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
+    from lesionbench.experiment.grid import GridArm
     from lesionbench.experiment.settings import Experiment
 
 
@@ -36,9 +39,15 @@ class Results:
         """How many folds there are."""
         return int(self.resolved["folds"])
 
+    @property
+    def controls(self) -> Sequence[str]:
+        """The augmenters that are controls, as the run noted them; runs of older versions knew the core's alone."""
+        noted: Sequence[str] = self.resolved.get("controls", CONTROLS)
+        return noted
+
     def arms(self) -> list[ArmResult]:
         """Every arm with its predictions, for the leaderboard."""
-        of_arm: dict[Any, list[Cell]] = {arm: [] for arm in arms(self.experiment)}
+        of_arm: dict[GridArm, list[Cell]] = {arm: [] for arm in arms(self.experiment)}
         for cell in self.grid:
             of_arm[cell.arm].append(cell)
         results = []
@@ -47,19 +56,17 @@ class Results:
             for cell in its_cells:
                 for part, predictions in self.found.get(cell.name, {}).items():
                     by_part[part].setdefault((cell.seed, cell.classifier_seed), []).append(predictions)
-            described: Row = {
-                "dataset": self.experiment.dataset,
-                "split": self.resolved["split"],
-                "groups": self.resolved["groups"],
-                "positive_class": self.resolved["positive_class"],
-                "augmenter": arm.augmenter,
-                "synthetic_per_class": arm.synthetic_per_class,
-                "on_the_fly": arm.on_the_fly,
-                "classifier": arm.classifier,
-            }
             failed = sum(cell.name in self.failed for cell in its_cells)
-            results.append(ArmResult(described, self.folds, by_part["test"], failed, by_part["validation"]))
+            key, role = self._key(arm), arm.role(self.controls)
+            results.append(ArmResult(key, role, self.folds, by_part["test"], failed, by_part["validation"]))
         return results
+
+    def _key(self, arm: GridArm) -> ArmKey:
+        return ArmKey(
+            **{name: getattr(arm, name) for name in ("augmenter", "synthetic_per_class", "on_the_fly", "classifier")},
+            dataset=self.experiment.dataset,
+            **{name: self.resolved[name] for name in ("split", "groups", "positive_class")},
+        )
 
 
 def read_results(out: Path) -> Results:

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from lesionbench.errors import SettingsError, Try
-from lesionbench.evidence.statistics.scores import arm_name
-from lesionbench.experiment.chain import BASELINE, canonical, controls, parse_chain
+from lesionbench.experiment.chain import canonical, controls, parse_chain
 from lesionbench.experiment.grid import arms
+from lesionbench.pipeline.augmenter import BASELINE
 from lesionbench.spelling import did_you_mean, spec_of
 
 if TYPE_CHECKING:
@@ -123,9 +123,13 @@ def make_experiment(given: Mapping[str, Any], plugins: Plugins) -> Experiment:
     def spelled(spec: str) -> str:
         return spec_of(plugins.augmenter(spec))
 
+    def compared(spec: str) -> bool:
+        augmenter = plugins.augmenter(spec)
+        return not (augmenter.is_baseline or augmenter.is_control)
+
     chosen = list(experiment.augmenters)
     if wants_controls:
-        chosen += controls(chosen, experiment.synthetic)
+        chosen += controls(chosen, experiment.synthetic, compared)
     augmenters = _unique(canonical(text, spelled) for text in chosen)
     experiment = experiment.model_copy(
         update={
@@ -136,7 +140,7 @@ def make_experiment(given: Mapping[str, Any], plugins: Plugins) -> Experiment:
             "synthetic": tuple(sorted(set(experiment.synthetic))),
         }
     )
-    first = arm_name(vars(arms(experiment)[0]))  # `none`; or, where every arm is changed on the fly, `none` so changed
+    first = arms(experiment)[0].name  # `none`; or, where every arm is changed on the fly, `none` so changed
     if experiment.baseline == BASELINE and experiment.on_the_fly[0] != BASELINE:
         experiment = experiment.model_copy(update={"baseline": first})
     check_baseline(experiment)
@@ -152,7 +156,7 @@ def load_experiment(file: Path | None, given: Mapping[str, Any], plugins: Plugin
 
 def check_baseline(experiment: Experiment) -> None:
     """Raise SettingsError unless the baseline is one of the experiment's arms."""
-    names = list(dict.fromkeys(arm_name(vars(arm)) for arm in arms(experiment)))
+    names = list(dict.fromkeys(arm.name for arm in arms(experiment)))
     if experiment.baseline not in names:
         raise SettingsError(
             f"the baseline must be an arm of the run, but {experiment.baseline!r} is none"
@@ -177,7 +181,7 @@ def _refuse_on_the_fly(experiment: Experiment, plugins: Plugins) -> None:
                 f"on the fly one augmenter changes batches, without + and @, not {spec!r}",
                 Try("give several with {on_the_fly}, one by one"),
             )
-    changing = [spec for spec in experiment.on_the_fly if plugins.augmenter(spec).name != BASELINE]
+    changing = [spec for spec in experiment.on_the_fly if not plugins.augmenter(spec).is_baseline]
     for spec in changing:
         if not plugins.augmenter(spec).changes_images:
             able = [found.name for found in plugins.of_kind("augmenter") if getattr(found.cls, "changes_images", False)]

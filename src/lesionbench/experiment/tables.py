@@ -125,7 +125,7 @@ class Tables:
 
     leaderboard: list[Row]
     verdicts: list[Row]
-    doses: list[Row]
+    doses: list[Row]  # of the augmenters that are no controls
     comparison: list[Row]
 
 
@@ -148,7 +148,9 @@ def write_tables(out: Path) -> Tables:
         write_whole(out / "comparison.csv", as_csv(compared, COMPARISON_COLUMNS))
     else:
         (out / "comparison.csv").unlink(missing_ok=True)
-    return Tables(rows, told.rows["comparisons"], told.rows["dose_choice"], compared)
+    choices = zip(told.rows["dose_choice"], told.curves, strict=True)
+    doses = [row for row, curve in choices if not curve.is_control]
+    return Tables(rows, told.rows["comparisons"], doses, compared)
 
 
 def _plot(curve: Curve) -> DosePlot:
@@ -156,9 +158,10 @@ def _plot(curve: Curve) -> DosePlot:
     at = np.linspace(0, np.log1p(curve.doses[-1]), 60)
     between = np.expm1(at).tolist()
     fits = [curve.combined(weights) for weights in curve.smoother(between)]
-    changed = "" if curve.key["on_the_fly"] == "none" else f", {curve.key['on_the_fly']} on the fly"
+    arm = curve.arm
+    changed = f", {arm.on_the_fly} on the fly" if arm.changes_batches else ""
     return DosePlot(
-        f"{curve.key['augmenter']}{changed}, {curve.key['classifier']}",
+        f"{arm.augmenter}{changed}, {arm.classifier}",
         curve.metric,
         curve.doses,
         [one.estimate for one in found],

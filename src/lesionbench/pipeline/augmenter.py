@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from lesionbench.pipeline.context import RunContext
     from lesionbench.pipeline.images import Images, LabelledImages
 
+BASELINE = "none"  # how no augmenter is written, whether it would draw images or change batches
+HOLDOUT = "real-holdout"  # how the link of a chain is written that holds real images back
+
 
 class Sampler(Protocol):
     """What `Augmenter.fit` returns."""
@@ -47,8 +50,14 @@ class Saveable(Protocol):
 
 
 class Augmenter(Plugin):
-    """Settings that learn from real images."""
+    """Settings that learn from real images.
 
+    The class variables are facts that other code asks for: no name of a plugin is compared anywhere.
+    """
+
+    is_baseline: ClassVar[bool] = False  # True when every other augmenter is compared with it
+    is_control: ClassVar[bool] = False  # True when it only shows what an augmenter must beat
+    makes_images: ClassVar[bool] = True  # False when its samplers draw no synthetic images
     changes_images: ClassVar[bool] = False  # True when its samplers have `transform`
 
     @abstractmethod

@@ -7,22 +7,13 @@ import io
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING
 
+from lesionbench.pipeline.arm import ARM_COLUMNS, ArmKey, Role
 from lesionbench.pipeline.metrics import METRICS, Metrics, measure, per_class
 from lesionbench.pipeline.predictions import Predictions, pooled
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-ARM_COLUMNS = (
-    "dataset",
-    "split",
-    "groups",
-    "augmenter",
-    "synthetic_per_class",
-    "on_the_fly",
-    "classifier",
-    "positive_class",
-)
 COLUMNS = (*ARM_COLUMNS, "seeds", "n_test", *METRICS, "failed_cells")
 PER_CLASS_COLUMNS = (*ARM_COLUMNS, "class", "seeds", "n_test", "sensitivity", "specificity", "auc", "f1")
 
@@ -32,9 +23,10 @@ Repeat = tuple[int, int]  # the seed of everything random, and which of the clas
 
 @dataclass(frozen=True)
 class ArmResult:
-    """One arm's description (the ARM_COLUMNS), its predictions a repeat (a list over folds), and what failed."""
+    """One arm: its predictions in every repeat (a list over folds), and how many of its cells failed."""
 
-    arm: Row
+    arm: ArmKey
+    role: Role
     folds: int
     test: dict[Repeat, list[Predictions]]
     failed_cells: int
@@ -60,7 +52,7 @@ def _row(result: ArmResult) -> Row:
     measured = [measure(one.labels, one.scores, _positive(result, one)) for one in seeds]
     means = {name: _mean([getattr(metrics, name) for metrics in measured]) for name in METRICS}
     return {
-        **result.arm,
+        **result.arm.row(),
         "seeds": len(seeds),
         "n_test": len(seeds[0].ids) if seeds else 0,
         **asdict(Metrics(**means)),
@@ -82,13 +74,12 @@ def per_class_rows(results: Iterable[ArmResult]) -> list[Row]:
                 key: _mean([getattr(rates, key) for rates in of_class])
                 for key in ("sensitivity", "specificity", "auc", "f1")
             }
-            rows.append({**result.arm, "class": name, "seeds": len(seeds), "n_test": of_class[0].n, **means})
+            rows.append({**result.arm.row(), "class": name, "seeds": len(seeds), "n_test": of_class[0].n, **means})
     return rows
 
 
 def _positive(result: ArmResult, predictions: Predictions) -> int | None:
-    name = result.arm["positive_class"]
-    return predictions.classes.index(str(name)) if len(predictions.classes) == 2 else None
+    return predictions.classes.index(result.arm.positive_class) if len(predictions.classes) == 2 else None
 
 
 def _mean(values: list[float | None]) -> float | None:

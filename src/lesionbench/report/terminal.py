@@ -8,9 +8,9 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from lesionbench.evidence.controls import is_control
 from lesionbench.evidence.papers.beside_published import comparison_table
-from lesionbench.evidence.statistics.scores import arm_name
+from lesionbench.pipeline.arm import ArmKey
+from lesionbench.pipeline.augmenter import BASELINE
 
 if TYPE_CHECKING:
     from lesionbench.experiment.tables import Tables
@@ -56,16 +56,14 @@ def print_verdicts(rows: list[Row]) -> None:
     for row in rows:
         interval = "-" if row["low"] is None else f"{_points(row['low'])} to {_points(row['high'])}"
         judged = (_points(row["difference"]), interval, str(row["verdict"]), str(row["reason"]))
-        table.add_row(arm_name(row), *([str(row["classifier"])] if several else []), *judged)
+        table.add_row(ArmKey.of(row).name, *([str(row["classifier"])] if several else []), *judged)
     _console(160).print(table, markup=False)
 
 
 def print_doses(rows: list[Row]) -> None:
-    """Print, for every augmenter with several doses that is no control, how much is enough."""
+    """Print how much is enough, for every row of dose_choice.csv that is given."""
     console = _console(160)
     for row in rows:
-        if is_control(str(row["augmenter"])):
-            continue
         enough = row["smallest_not_inferior_dose"]
         told = f"{row['augmenter']}: " + (
             f"dose {enough} is enough (not inferior to the best dose by {_points(row['margin'], sign=False)} points)"
@@ -140,7 +138,7 @@ def _tested(rows: list[Row]) -> str:
 
 def _left_out(name: str, rows: list[Row]) -> bool:
     if name == "on_the_fly":
-        return {row[name] for row in rows} == {"none"}
+        return {row[name] for row in rows} == {BASELINE}
     if name == "classifier":
         return len({row[name] for row in rows}) == 1
     return name == "failed_cells" and not any(row[name] for row in rows)

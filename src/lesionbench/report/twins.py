@@ -10,6 +10,7 @@ import numpy as np
 from lesionbench.evidence.images.leakage import ALL, TRAINED_ON, label_conflicts, twin_rows
 from lesionbench.evidence.images.thumbnails import SYMMETRY_NAMES, symmetry
 from lesionbench.pictures.pairs import PicturedPair
+from lesionbench.pipeline.augmenter import BASELINE
 from lesionbench.pipeline.metrics import METRICS
 
 if TYPE_CHECKING:
@@ -119,7 +120,7 @@ def without_twins_lines(rows: Sequence[Row]) -> list[str]:
     lines = ["the run on all test images, then on those without a twin (difference in points)"]
     for row in rows:
         arm = f"{row['augmenter']} {row['synthetic_per_class']}, {row['classifier']}"
-        arm += "" if row["on_the_fly"] == "none" else f", {row['on_the_fly']} on the fly"
+        arm += "" if row["on_the_fly"] == BASELINE else f", {row['on_the_fly']} on the fly"
         lines.append(f"  {arm}: {row['n_test']} images, {row['n_test_without_twins']} without a twin")
         lines += [f"    {metric:<17} {_change(row, metric)}" for metric in METRICS]
     return lines

@@ -65,13 +65,13 @@ def transforming(plugin_class: type[Augmenter]) -> Transformer:
 
 def needs_samples(plugin_class: type[Augmenter]) -> None:
     """Raise Skipped for an augmenter that says it makes no images (`makes_images = False`)."""
-    if not getattr(plugin_class, "makes_images", True):
+    if not plugin_class.makes_images:
         raise Skipped("it makes no images")
 
 
 def use(plugin_class: type[Augmenter], sampler: Sampler) -> None:
     """Everything a sampler is asked to do, once."""
-    if getattr(plugin_class, "makes_images", True):
+    if plugin_class.makes_images:
         for label in (0, 1):
             sampler.sample(label, FEW, SEED)
     if isinstance(sampler, Transformer):

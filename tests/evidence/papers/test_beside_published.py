@@ -6,12 +6,13 @@ import pytest
 
 from lesionbench.evidence.papers.beside_published import COMPARISON_COLUMNS, comparison, comparison_table
 from lesionbench.evidence.papers.grim import Printed
-from lesionbench.evidence.papers.published import Published, PublishedArm
+from lesionbench.evidence.papers.published import Published
+from lesionbench.pipeline.arm import Arm, ArmKey, Role
 from lesionbench.pipeline.leaderboard import ArmResult, as_csv, leaderboard, per_class_rows
 from lesionbench.pipeline.predictions import Predictions
 
 CLASSES = ("cyst", "metastasis", "hemangioma")
-CLASSIC = PublishedArm("classic", 480, "none", "kth-cnn")
+CLASSIC = Arm("classic", 480, "none", "kth-cnn")
 # Frid-Adar et al. 2018, Table I: rows the true class, columns the predicted one
 TABLE_I = np.array([[52, 1, 0], [2, 44, 18], [0, 18, 47]])
 
@@ -31,14 +32,9 @@ def predictions(matrix, classes):
 
 
 def rows_of(matrix=TABLE_I, classes=CLASSES, positive="each", failed=False):
-    arm = {"dataset": "liver-phantom", "split": "3", "groups": "apart", "augmenter": "classic"} | {
-        "synthetic_per_class": 480,
-        "on_the_fly": "none",
-        "classifier": "kth-cnn",
-        "positive_class": positive,
-    }
+    arm = ArmKey(**vars(CLASSIC), dataset="liver-phantom", split="3", groups="apart", positive_class=positive)
     by_seed = {} if failed else {(1, 1): [predictions(matrix, classes)]}
-    results = [ArmResult(arm, 1, by_seed, int(failed))]
+    results = [ArmResult(arm, Role(), 1, by_seed, int(failed))]
     return leaderboard(results), per_class_rows(results)
 
 
@@ -75,10 +71,10 @@ def test_the_difference_is_measured_minus_published():
 @pytest.mark.parametrize(
     "arm",
     [
-        PublishedArm("classic", 120, "none", "kth-cnn"),
-        PublishedArm("dcgan", 480, "none", "kth-cnn"),
-        PublishedArm("classic", 480, "classic", "kth-cnn"),
-        PublishedArm("classic", 480, "none", "linear"),
+        Arm("classic", 120, "none", "kth-cnn"),
+        Arm("dcgan", 480, "none", "kth-cnn"),
+        Arm("classic", 480, "classic", "kth-cnn"),
+        Arm("classic", 480, "none", "linear"),
     ],
 )
 def test_an_arm_that_differs_in_anything_was_not_run(arm):

@@ -1,7 +1,8 @@
 import pytest
 
 from lesionbench.errors import SettingsError
-from lesionbench.evidence.papers.published import PUBLISHED_COLUMNS, PublishedArm, published_beside, read_published
+from lesionbench.evidence.papers.published import PUBLISHED_COLUMNS, published_beside, read_published
+from lesionbench.pipeline.arm import Arm
 
 HEADER = ",".join(PUBLISHED_COLUMNS)
 GOOD = {"paper": "frid-adar-2018", "table": "Table I", "system": "CNN-AUG", "augmenter": "classic"} | {
@@ -34,7 +35,7 @@ def refusal(path):
 def test_a_row_is_read_with_its_arm_and_its_decimals(tmp_path):
     (value,) = read_published(written(tmp_path, line(note='"rounded, they say"')))
 
-    assert PublishedArm("classic", 480, "none", "kth-cnn") == value.arm
+    assert Arm("classic", 480, "none", "kth-cnn") == value.arm
     assert ("frid-adar-2018", "Table I", "CNN-AUG") == (value.paper, value.table, value.system)
     assert ("accuracy", "78.6%", 3, 182) == (value.metric, value.printed.text, value.printed.decimals, value.n)
     assert value.note == "rounded, they say"

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from made_arms import ROLES, arm_key
 from scipy.stats import binom, binomtest
 
 from lesionbench.errors import SettingsError
@@ -102,7 +103,8 @@ def arm(right, labels, repeats=None, positive=1, classes=("a", "b")):
     called = np.where(right, labels, (labels + 1) % len(classes))
     count = len(labels)
     return ArmScores(
-        {"augmenter": "none", "synthetic_per_class": 0, "on_the_fly": "none"},
+        arm_key(),
+        ROLES["none"],
         repeats or tuple((seed, 1) for seed in range(1, len(right) + 1)),
         np.array([f"i{n}" for n in range(count)]),
         np.arange(count),

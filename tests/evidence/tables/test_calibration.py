@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from made_arms import ROLES, arm_key
 from sklearn.metrics import brier_score_loss
 from sklearn.metrics import log_loss as sklearn_log_loss
 
@@ -23,22 +24,13 @@ from lesionbench.pipeline.leaderboard import as_csv
 LABELS = np.array([0, 0, 0, 1, 0, 1, 1, 0, 1, 1])
 SCORE = np.array([0.05, 0.15, 0.22, 0.28, 0.45, 0.55, 0.62, 0.72, 0.85, 0.95])
 BOTH = np.stack([1 - SCORE, SCORE], axis=1)[None]  # (1, 10, 2)
-ARM = {
-    "dataset": "d",
-    "split": "official",
-    "groups": "apart",
-    "augmenter": "none",
-    "synthetic_per_class": 0,
-    "on_the_fly": "none",
-    "classifier": "c",
-    "positive_class": "b",
-}
 
 
 def scored(scores, labels=LABELS, positive=1):
     repeats, count, classes = scores.shape
     return ArmScores(
-        ARM,
+        arm_key(positive_class="b"),
+        ROLES["none"],
         tuple((seed, 1) for seed in range(1, repeats + 1)),
         np.array([f"i{n}" for n in range(count)]),
         np.arange(count),

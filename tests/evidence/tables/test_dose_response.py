@@ -1,6 +1,7 @@
 """The curve over doses, the dose that is enough, the dose that validation chooses, and what a real image is worth."""
 
 import csv
+import tomllib
 
 import numpy as np
 import pytest
@@ -95,12 +96,12 @@ def test_one_dose_is_no_curve():
 
 
 def results(ids, name, dose):
-    described = {**arm([0, 1], [0.1, 0.9], name=name, dose=dose).arm}
+    described = arm([0, 1], [0.1, 0.9], name=name, dose=dose)
     images = np.array(ids)
     labels = np.arange(len(ids)) % 2
     scores = np.full((len(ids), 2), 0.5)
     one = Predictions("test", 0, images, np.arange(len(ids)), labels, scores, ("benign", "malignant"))
-    return ArmResult(described, 1, {(1, 1): [one]}, 0)
+    return ArmResult(described.arm, described.role, 1, {(1, 1): [one]}, 0)
 
 
 def test_doses_from_two_experiments_are_refused():
@@ -155,6 +156,8 @@ def test_a_run_with_doses_and_controls_writes_every_table(with_spies):
 
     arms = {row["augmenter"] for row in rows_in(out, "leaderboard")}
     assert {"none", "spy-copies", "oversample", "noise", "shuffled:spy-copies", "real-holdout"} == arms
+    noted = tomllib.loads((out / "experiment.toml").read_text())["resolved"]
+    assert noted["controls"] == ["oversample", "noise", "real-holdout"]
     assert {row["family"] for row in rows_in(out, "comparisons")} == {"augmenter", "control"}
     assert [row["synthetic_per_class"] for row in rows_in(out, "dose_response")][:3] == ["0", "5", "20"]
     assert rows_in(out, "dose_choice")[0]["augmenter"] == "spy-copies"

@@ -72,7 +72,7 @@ def leaderboard_row(one):
     means = {
         name: np.mean([getattr(measure(one.labels, s, one.positive), name) for s in one.scores]) for name in METRICS
     }
-    return {**one.arm, **means, "seeds": len(one.repeats)}
+    return {**one.arm.row(), **means, "seeds": len(one.repeats)}
 
 
 def test_the_patient_bootstrap_is_that_of_the_oracle():

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from made_arms import ROLES, arm_key
 
 from lesionbench.evidence.statistics.scores import ArmScores
 from lesionbench.evidence.tables.operating_points import (
@@ -20,16 +21,6 @@ from lesionbench.pipeline.leaderboard import as_csv
 LABELS = np.repeat([0, 1], [10, 5])
 VALIDATION = [0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.35, 0.4, 0.55, 0.7, 0.3, 0.45, 0.6, 0.65, 0.9]
 TEST = [0.02, 0.12, 0.18, 0.22, 0.31, 0.33, 0.41, 0.5, 0.62, 0.66, 0.2, 0.58, 0.61, 0.64, 0.8]
-ARM = {
-    "dataset": "d",
-    "split": "official",
-    "groups": "apart",
-    "augmenter": "none",
-    "synthetic_per_class": 0,
-    "on_the_fly": "none",
-    "classifier": "c",
-    "positive_class": "malignant",
-}
 SPECIFIC = (("specificity", 0.9),)
 
 
@@ -38,7 +29,8 @@ def scored(positive_scores, labels=LABELS, folds=None, repeats=None):
     score = np.atleast_2d(np.asarray(positive_scores, float))
     count = score.shape[1]
     return ArmScores(
-        ARM,
+        arm_key(),
+        ROLES["none"],
         repeats or tuple((seed, 1) for seed in range(1, len(score) + 1)),
         np.array([f"i{n}" for n in range(count)]),
         np.arange(count),

@@ -5,25 +5,17 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from made_arms import ROLES, arm_key
 
 from lesionbench.errors import SettingsError
 from lesionbench.evidence.statistics.fold_metric import fold_metric, image_variance
 from lesionbench.evidence.statistics.nested import components
 from lesionbench.evidence.statistics.scores import ArmScores
 from lesionbench.evidence.tables.variance import VARIANCE_COLUMNS, balanced, variance_rows
+from lesionbench.pipeline.arm import Role
 from lesionbench.pipeline.leaderboard import as_csv
 from lesionbench.pipeline.metrics import METRICS, measure
 
-ARM = {
-    "dataset": "d",
-    "split": "3",
-    "groups": "apart",
-    "augmenter": "dcgan",
-    "synthetic_per_class": 480,
-    "on_the_fly": "none",
-    "classifier": "c",
-    "positive_class": "b",
-}
 SEEDS_3X2 = tuple((seed, again) for seed in (1, 2, 3) for again in (1, 2))
 
 
@@ -36,7 +28,8 @@ def arm(folds=3, repeats=SEEDS_3X2, images=40, spread=1.0, augmenter="dcgan", se
     logit = logit + random.normal(0, spread, (len(repeats), count, classes))
     scores = np.exp(logit)
     return ArmScores(
-        {**ARM, "augmenter": augmenter},
+        arm_key(augmenter, 480, "b"),
+        ROLES.get(augmenter, Role()),
         tuple(repeats),
         np.array([f"i{n}" for n in range(count)]),
         np.arange(count) // 2,

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from lesionbench.pipeline.leaderboard import ARM_COLUMNS, leaderboard
+from lesionbench.pipeline.arm import ARM_COLUMNS
+from lesionbench.pipeline.leaderboard import leaderboard
 from lesionbench.pipeline.metrics import METRICS
 
 if TYPE_CHECKING:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
 from typing import TYPE_CHECKING
 
 from lesionbench.evidence.papers.grim import grim
+from lesionbench.pipeline.arm import Arm
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from lesionbench.evidence.papers.published import Published, PublishedArm
+    from lesionbench.evidence.papers.published import Published
     from lesionbench.pipeline.leaderboard import Row
 
 COMPARISON_COLUMNS = (
@@ -35,7 +37,7 @@ COMPARISON_COLUMNS = (
     "grim",
     "note",
 )
-ARM_KEYS = ("augmenter", "synthetic_per_class", "on_the_fly", "classifier")
+ARM_KEYS = tuple(field.name for field in fields(Arm))
 SHOWN = {
     "paper": "paper",
     "table": "table",
@@ -83,7 +85,7 @@ def _row(value: Published, leaderboard_rows: Sequence[Row], class_rows: Sequence
     }
 
 
-def _described(arm: PublishedArm | None) -> Row:
+def _described(arm: Arm | None) -> Row:
     return {key: getattr(arm, key) if arm else None for key in ARM_KEYS}
 
 

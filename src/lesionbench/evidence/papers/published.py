@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 
 from lesionbench.errors import SettingsError
 from lesionbench.evidence.papers.grim import Printed
+from lesionbench.pipeline.arm import Arm
+from lesionbench.pipeline.augmenter import BASELINE
 from lesionbench.pipeline.metrics import METRICS, ClassMetrics
 
 if TYPE_CHECKING:
@@ -31,19 +33,8 @@ PUBLISHED_COLUMNS = (
     "note",
 )
 CLASS_METRICS = tuple(field.name for field in fields(ClassMetrics) if field.name != "n")
-BASELINE = "none"
 
 Record = dict[str, str]
-
-
-@dataclass(frozen=True)
-class PublishedArm:
-    """The leaderboard row that a paper's system corresponds to, as the leaderboard writes it."""
-
-    augmenter: str
-    synthetic_per_class: int
-    on_the_fly: str
-    classifier: str
 
 
 @dataclass(frozen=True)
@@ -53,7 +44,7 @@ class Published:
     paper: str
     table: str
     system: str  # what the paper calls it
-    arm: PublishedArm | None  # None: no arm here does what the paper's system did
+    arm: Arm | None  # None: no arm here does what the paper's system did
     positive_class: str  # empty: the value speaks of no one class
     class_name: str  # empty: a value over all classes
     metric: str
@@ -141,7 +132,7 @@ def _published(record: Record) -> Published:
     )
 
 
-def _arm(record: Record) -> PublishedArm | None:
+def _arm(record: Record) -> Arm | None:
     """The arm that a row names; None where augmenter, dose, on_the_fly and classifier are all empty."""
     augmenter, dose, classifier = (record[key] for key in ("augmenter", "synthetic_per_class", "classifier"))
     if not (augmenter or dose or classifier or record["on_the_fly"]):
@@ -155,7 +146,7 @@ def _arm(record: Record) -> PublishedArm | None:
         raise ValueError(f"synthetic_per_class is the arm's dose, a whole number, not {dose!r}")
     if (int(dose) == 0) != (augmenter == BASELINE):
         raise ValueError(f"the dose is 0 for {BASELINE!r} and above 0 for others, not {dose} for {augmenter!r}")
-    return PublishedArm(augmenter, int(dose), record["on_the_fly"] or BASELINE, classifier)
+    return Arm(augmenter, int(dose), record["on_the_fly"] or BASELINE, classifier)
 
 
 def _images(text: str) -> int | None:

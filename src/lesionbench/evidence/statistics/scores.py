@@ -14,8 +14,9 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from lesionbench.pipeline.arm import ArmKey, Role
     from lesionbench.pipeline.images import Groups, Labels, Scores
-    from lesionbench.pipeline.leaderboard import ArmResult, Repeat, Row
+    from lesionbench.pipeline.leaderboard import ArmResult, Repeat
     from lesionbench.pipeline.predictions import Predictions
 
 
@@ -23,11 +24,12 @@ if TYPE_CHECKING:
 class ArmScores:
     """One arm's scores of N images, pooled over folds, in R complete repeats; the images are the same in every arm.
 
-    arm: the ARM_COLUMNS.  repeats: (seed, classifier seed) of each.  ids (N,), groups (N,), labels (N,), folds (N,).
+    repeats: (seed, classifier seed) of each.  ids (N,), groups (N,), labels (N,), folds (N,).
     scores: float64 (R, N, K).  positive: the label of the positive class of two, None with three or more classes.
     """
 
-    arm: Row
+    arm: ArmKey
+    role: Role
     repeats: tuple[Repeat, ...]
     ids: NDArray[np.str_]
     groups: Groups
@@ -40,7 +42,7 @@ class ArmScores:
     @property
     def name(self) -> str:
         """The arm as text, such as `dcgan@480`; the classifier is named beside it."""
-        return arm_name(self.arm)
+        return self.arm.name
 
     def of_fold(self, fold: int) -> ArmScores:
         """The images of one fold alone."""
@@ -61,13 +63,6 @@ def matched(one: ArmScores, other: ArmScores) -> tuple[ArmScores, ArmScores]:
         return one, other
     shared = set(one.repeats) & set(other.repeats)
     return one.of_repeats(shared), other.of_repeats(shared)
-
-
-def arm_name(arm: Row) -> str:
-    """An arm as it is written: AUGMENTER@DOSE, or the baseline's bare name, and what changes batches on the fly."""
-    dose = f"@{arm['synthetic_per_class']}" if arm["synthetic_per_class"] else ""
-    changed = "" if arm["on_the_fly"] == "none" else f" on-the-fly {arm['on_the_fly']}"
-    return f"{arm['augmenter']}{dose}{changed}"
 
 
 def arm_scores(results: Iterable[ArmResult], part: str = "test") -> list[ArmScores]:
@@ -92,9 +87,10 @@ def _of_arm(result: ArmResult, part: str) -> ArmScores | None:
         return None
     first = next(iter(by_repeat.values()))
     classes = first[0].classes
-    positive = classes.index(str(result.arm["positive_class"])) if len(classes) == 2 else None
+    positive = classes.index(result.arm.positive_class) if len(classes) == 2 else None
     return ArmScores(
         result.arm,
+        result.role,
         tuple(by_repeat),
         np.concatenate([fold.ids for fold in first]),
         np.concatenate([fold.groups for fold in first]),

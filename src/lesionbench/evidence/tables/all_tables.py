@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from lesionbench.errors import NotKnown
-from lesionbench.evidence.statistics.scores import arm_name, arm_scores
+from lesionbench.evidence.statistics.scores import arm_scores
 from lesionbench.evidence.tables.calibration import CALIBRATION_COLUMNS, calibration_rows
 from lesionbench.evidence.tables.comparisons import COMPARISONS_COLUMNS, comparison_rows, find_baselines, letters
 from lesionbench.evidence.tables.dose_response import (
     CHOICE_COLUMNS,
-    CURVE_KEYS,
+    CURVE_COLUMNS,
     DOSE_COLUMNS,
     choice_row,
     curves,
@@ -29,7 +29,8 @@ from lesionbench.evidence.tables.intervals import (
 )
 from lesionbench.evidence.tables.operating_points import OPERATING_COLUMNS, operating_rows
 from lesionbench.evidence.tables.variance import VARIANCE_COLUMNS, variance_rows
-from lesionbench.pipeline.leaderboard import ARM_COLUMNS, COLUMNS, leaderboard
+from lesionbench.pipeline.arm import ARM_COLUMNS, ArmKey
+from lesionbench.pipeline.leaderboard import COLUMNS, leaderboard
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -47,7 +48,7 @@ TABLES = {
     "intervals": (*ARM_COLUMNS, *INTERVALS_COLUMNS),
     "comparisons": (*ARM_COLUMNS, *COMPARISONS_COLUMNS),
     "dose_response": (*ARM_COLUMNS, *DOSE_COLUMNS),
-    "dose_choice": (*CURVE_KEYS, *CHOICE_COLUMNS),
+    "dose_choice": (*CURVE_COLUMNS, *CHOICE_COLUMNS),
     "exchange": (*(name for name in ARM_COLUMNS if name != "synthetic_per_class"), *EXCHANGE_COLUMNS),
     "operating_points": OPERATING_COLUMNS,
     "calibration": CALIBRATION_COLUMNS,
@@ -75,7 +76,7 @@ def evidence(results: Sequence[ArmResult], judging: Judging, operating_point: fl
     of_curves = [dose_rows(curve, judging.margin) for curve in drawn]
     return Evidence(
         {
-            "leaderboard": _judged(with_intervals(board, intervals, ARM_COLUMNS), arms, compared, judging),
+            "leaderboard": _judged(with_intervals(board, intervals), arms, compared, judging),
             "intervals": intervals,
             "comparisons": compared,
             "dose_response": [row for rows in of_curves for row in rows],
@@ -105,17 +106,11 @@ def _curves(arms: Sequence[ArmScores], validation: Sequence[ArmScores], metric: 
 
 def _judged(board: list[Row], arms: Sequence[ArmScores], compared: Sequence[Row], judging: Judging) -> list[Row]:
     """The leaderboard with every arm's verdict and tie group."""
-
-    def key(row: Row) -> tuple[object, ...]:
-        return tuple(row[column] for column in ARM_COLUMNS)
-
-    verdicts = {key(row): row["verdict"] for row in compared}
-    ties = {key(one.arm): letter for one, letter in zip(arms, letters(arms, judging.judged_by), strict=True)}
-    return [
-        {**row, "verdict": verdicts.get(key(row), _of_baseline(row, judging)), "tie_group": ties.get(key(row), "")}
-        for row in board
-    ]
-
-
-def _of_baseline(row: Row, judging: Judging) -> str:
-    return "baseline" if arm_name(row) == judging.baseline else ""
+    verdicts = {ArmKey.of(row): row["verdict"] for row in compared}
+    ties = dict(zip((one.arm for one in arms), letters(arms, judging.judged_by), strict=True))
+    judged = []
+    for row in board:
+        arm = ArmKey.of(row)
+        verdict = verdicts.get(arm, "baseline" if arm.name == judging.baseline else "")
+        judged.append({**row, "verdict": verdict, "tie_group": ties.get(arm, "")})
+    return judged

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from lesionbench.evidence.statistics.recalibration import recalibration
-from lesionbench.pipeline.leaderboard import ARM_COLUMNS
+from lesionbench.pipeline.arm import ARM_COLUMNS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -57,7 +57,7 @@ def calibration_rows(arms: Sequence[ArmScores], bins: int = BINS) -> list[Row]:
 
 def _row(one: ArmScores, bins: int) -> Row:
     row: Row = dict.fromkeys(CALIBRATION_COLUMNS)
-    row |= {**one.arm, "ece_bins": bins, "n_test": len(one.ids), "repeats": len(one.repeats)}
+    row |= {**one.arm.row(), "ece_bins": bins, "n_test": len(one.ids), "repeats": len(one.repeats)}
     row["slope_form"] = "top label" if one.positive is None else "positive"
     wrong = int((~np.isfinite(one.scores)).sum())
     if wrong:

@@ -12,7 +12,6 @@ import numpy as np
 from scipy.special import ndtr, ndtri
 
 from lesionbench.errors import NotKnown
-from lesionbench.evidence.controls import is_control
 from lesionbench.evidence.statistics.bootstrap import resampled
 from lesionbench.evidence.statistics.influence import pulls_of
 from lesionbench.evidence.statistics.paired import mcnemar, nadeau_bengio
@@ -81,7 +80,7 @@ class Judging:
 
 def find_baselines(arms: Sequence[ArmScores], name: str) -> dict[str, ArmScores]:
     """The baseline of every classifier whose baseline is done."""
-    return {str(one.arm["classifier"]): one for one in arms if one.name == name}
+    return {one.arm.classifier: one for one in arms if one.name == name}
 
 
 def comparison_rows(
@@ -89,7 +88,7 @@ def comparison_rows(
 ) -> list[Row]:
     """A row an arm that is no baseline: the arm's columns and the COMPARISONS_COLUMNS, sorted as the leaderboard."""
     compared = [
-        _compared(one, baselines.get(str(one.arm["classifier"])), judging, draws)
+        _compared(one, baselines.get(one.arm.classifier), judging, draws)
         for one in arms
         if one.name != judging.baseline
     ]
@@ -122,9 +121,9 @@ def _judge(family: Sequence[_Compared], margin: float) -> None:
 
 
 def _compared(one: ArmScores, baseline: ArmScores | None, judging: Judging, draws: Draws | None) -> _Compared:
-    row: Row = {**one.arm, **dict.fromkeys(COMPARISONS_COLUMNS), "baseline": judging.baseline}
+    row: Row = {**one.arm.row(), **dict.fromkeys(COMPARISONS_COLUMNS), "baseline": judging.baseline}
     row |= {"judged_by": judging.judged_by, "verdict": "cannot tell", "seeds": 0}
-    row["family"] = "control" if is_control(str(one.arm["augmenter"])) else "augmenter"
+    row["family"] = one.role.family
     if baseline is None:
         return _Compared(row, reasons=[f"the baseline {judging.baseline} is not done"])
     one, baseline = matched(one, baseline)

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from lesionbench.errors import NotKnown
-from lesionbench.evidence.controls import HOLDOUT
 from lesionbench.evidence.statistics.influence import Pulls, pulls_of
 from lesionbench.evidence.statistics.two_way import TwoWay, two_way
+from lesionbench.pipeline.arm import ARM_COLUMNS
+from lesionbench.pipeline.augmenter import BASELINE
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from lesionbench.evidence.statistics.scores import ArmScores
+    from lesionbench.pipeline.arm import ArmKey
     from lesionbench.pipeline.leaderboard import Row
 
 DOSE_COLUMNS = (
@@ -50,7 +52,7 @@ CHOICE_COLUMNS = (
     "margin",
     "reason",
 )
-CURVE_KEYS = ("dataset", "split", "groups", "augmenter", "on_the_fly", "classifier", "positive_class")
+CURVE_COLUMNS = tuple(column for column in ARM_COLUMNS if column != "synthetic_per_class")
 FEWEST_FOR_A_BEND = 4  # doses, 0 among them; with three the curve is a straight line
 
 
@@ -61,12 +63,21 @@ class Curve:
     validation: the same arms on the validation images.  pulls: of the metric, an arm each.
     """
 
-    key: Row
     metric: str
     doses: tuple[int, ...]
     arms: tuple[ArmScores, ...]
     validation: tuple[ArmScores, ...]
     pulls: tuple[Pulls, ...]
+
+    @property
+    def arm(self) -> ArmKey:
+        """The arm with the largest dose; the others differ from it in nothing else, but for dose 0."""
+        return self.arms[-1].arm
+
+    @property
+    def is_control(self) -> bool:
+        """Whether the augmenter is a control."""
+        return self.arms[-1].role.is_control
 
     def combined(self, weights: NDArray[np.float64]) -> TwoWay:
         """A sum of the doses' metrics with these weights (D,), and its variance."""
@@ -94,29 +105,29 @@ def curves(arms: Sequence[ArmScores], validation: Sequence[ArmScores], metric: s
 
     arms, validation: the same arms in one order. Raises NotKnown when the metric is not defined on the test images.
     """
-    found: dict[tuple[object, ...], list[tuple[ArmScores, ArmScores]]] = {}
+    found: dict[ArmKey, list[tuple[ArmScores, ArmScores]]] = {}
     for pair in zip(arms, validation, strict=True):
-        found.setdefault(tuple(pair[0].arm[key] for key in CURVE_KEYS), []).append(pair)
+        found.setdefault(replace(pair[0].arm, synthetic_per_class=0), []).append(pair)
     made = []
-    for key, pairs in found.items():
-        described: Row = dict(zip(CURVE_KEYS, key, strict=True))
-        without = dict(described, augmenter="none")
-        held_back = str(described["augmenter"]).startswith(HOLDOUT)  # then `none` is not its dose 0
-        baseline = found.get(tuple(without[name] for name in CURVE_KEYS), [])
-        if described["augmenter"] != "none" and not held_back and len(pairs) > 1 and baseline:
-            made.append(_curve(described, [*baseline, *pairs], metric))
+    for arm, pairs in found.items():
+        role = pairs[0][0].role
+        if role.is_baseline or role.holds_back:  # without the images held back, `none` is not dose 0
+            continue
+        baseline = found.get(replace(arm, augmenter=BASELINE), [])
+        if len(pairs) > 1 and baseline:
+            made.append(_curve([*baseline, *pairs], metric))
     return made
 
 
-def _curve(key: Row, pairs: list[tuple[ArmScores, ArmScores]], metric: str) -> Curve:
-    pairs = sorted(pairs, key=lambda pair: int(str(pair[0].arm["synthetic_per_class"])))
+def _curve(pairs: list[tuple[ArmScores, ArmScores]], metric: str) -> Curve:
+    pairs = sorted(pairs, key=lambda pair: pair[0].arm.synthetic_per_class)
     shared = set(pairs[0][0].repeats).intersection(*(set(one.repeats) for one, _ in pairs))
     if not shared:
         raise NotKnown("a curve needs a seed that is done at every dose, but there is none")
     arms = tuple(one.of_repeats(shared) for one, _ in pairs)
     validation = tuple(one.of_repeats(shared) for _, one in pairs)
-    doses = tuple(int(str(one.arm["synthetic_per_class"])) for one in arms)
-    return Curve(key, metric, doses, arms, validation, tuple(pulls_of(metric, one) for one in arms))
+    doses = tuple(one.arm.synthetic_per_class for one in arms)
+    return Curve(metric, doses, arms, validation, tuple(pulls_of(metric, one) for one in arms))
 
 
 def dose_rows(curve: Curve, margin: float) -> list[Row]:
@@ -127,7 +138,7 @@ def dose_rows(curve: Curve, margin: float) -> list[Row]:
     for place, dose in enumerate(curve.doses):
         low, high = two_way(curve.pulls[place], curve.arms[place]).interval()
         fitted = curve.combined(fits[place])
-        row: Row = {**curve.key, "synthetic_per_class": dose, "metric": curve.metric, "reason": ""}
+        row: Row = {**replace(curve.arm, synthetic_per_class=dose).row(), "metric": curve.metric, "reason": ""}
         row |= {"estimate": curve.pulls[place].mean, "low": low, "high": high, "seeds": len(curve.arms[place].repeats)}
         row |= {"fitted": fitted.estimate, **dict(zip(("fitted_low", "fitted_high"), fitted.interval(), strict=True))}
         row |= {"validation": _on_validation(curve, place)}
@@ -166,7 +177,8 @@ def choice_row(curve: Curve, rows: Sequence[Row], margin: float) -> Row:
     """
     estimates = [pulls.mean for pulls in curve.pulls]
     best = int(np.argmax(estimates))
-    row: Row = {**curve.key, **dict.fromkeys(CHOICE_COLUMNS), "metric": curve.metric, "margin": margin, "reason": ""}
+    row: Row = {**curve.arm.row(), **dict.fromkeys(CHOICE_COLUMNS)}
+    row |= {"metric": curve.metric, "margin": margin, "reason": ""}
     row |= {"doses": ";".join(map(str, curve.doses)), "best_on_test_dose": curve.doses[best]}
     row |= {"best_on_test": estimates[best]}
     enough = [place for place, one in enumerate(rows) if one["not_inferior"] == "yes"]

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from lesionbench.errors import NotKnown
-from lesionbench.evidence.controls import HOLDOUT, is_control
 from lesionbench.evidence.statistics.influence import pulls_of
 from lesionbench.evidence.statistics.scores import matched
 from lesionbench.evidence.statistics.two_way import two_way
@@ -37,24 +36,30 @@ def exchange_rows(arms: Sequence[ArmScores], metric: str) -> list[Row]:
     The gain of n real images is `none` less `real-holdout` at n; that of a dose is its arm less `none`.
     """
     rows: list[Row] = []
-    plain = {(one.arm["classifier"], one.arm["on_the_fly"]): one for one in arms if one.arm["augmenter"] == "none"}
-    for held in (one for one in arms if one.arm["augmenter"] == HOLDOUT):
-        key = (held.arm["classifier"], held.arm["on_the_fly"])
+    for holdout in arms:
+        if holdout.role.makes_images or not holdout.role.holds_back:
+            continue
+        alike = [one for one in arms if _trained_alike(one, holdout)]
+        baseline = next((one for one in alike if one.role.is_baseline), None)
         doses: dict[str, list[ArmScores]] = {}
-        for one in arms:
-            name = str(one.arm["augmenter"])
-            if (one.arm["classifier"], one.arm["on_the_fly"]) == key and name != "none" and not is_control(name):
-                doses.setdefault(name, []).append(one)
-        rows += [_row(held, plain.get(key), doses[name], metric) for name in doses]
+        for one in alike:
+            if not (one.role.is_baseline or one.role.is_control):
+                doses.setdefault(one.arm.augmenter, []).append(one)
+        rows += [_row(holdout, baseline, of_augmenter, metric) for of_augmenter in doses.values()]
     return rows
 
 
-def _row(held: ArmScores, baseline: ArmScores | None, doses: list[ArmScores], metric: str) -> Row:
-    images = int(str(held.arm["synthetic_per_class"]))
-    row: Row = {**doses[0].arm, **dict.fromkeys(EXCHANGE_COLUMNS), "metric": metric, "real_per_class": images}
+def _trained_alike(one: ArmScores, other: ArmScores) -> bool:
+    """Whether two arms have the same classifier and the same changes of every batch."""
+    return (one.arm.classifier, one.arm.on_the_fly) == (other.arm.classifier, other.arm.on_the_fly)
+
+
+def _row(holdout: ArmScores, baseline: ArmScores | None, doses: list[ArmScores], metric: str) -> Row:
+    images = holdout.arm.synthetic_per_class  # real images that it does without
+    row: Row = {**doses[0].arm.row(), **dict.fromkeys(EXCHANGE_COLUMNS), "metric": metric, "real_per_class": images}
     try:
-        real = _gain(baseline, held, metric)
-        gains = {int(str(one.arm["synthetic_per_class"])): _gain(one, baseline, metric) for one in doses}
+        real = _gain(baseline, holdout, metric)
+        gains = {one.arm.synthetic_per_class: _gain(one, baseline, metric) for one in doses}
     except NotKnown as unknown:
         return row | {"reason": str(unknown)}
     low, high = real.interval()

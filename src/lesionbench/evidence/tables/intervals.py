@@ -16,6 +16,7 @@ from lesionbench.errors import NotKnown
 from lesionbench.evidence.statistics.bootstrap import Draws, resampled
 from lesionbench.evidence.statistics.influence import pulls_of
 from lesionbench.evidence.statistics.two_way import two_way
+from lesionbench.pipeline.arm import ArmKey
 from lesionbench.pipeline.metrics import METRICS, predicted_labels
 
 if TYPE_CHECKING:
@@ -108,7 +109,7 @@ def interval_rows(arms: Sequence[ArmScores], leaderboard: Sequence[Row], draws: 
     """
     complete = [row for row in leaderboard if row["seeds"]]
     return [
-        {**one.arm, **_described(metric, one, row), **_ends(metric, method, one, draws)}
+        {**one.arm.row(), **_described(metric, one, row), **_ends(metric, method, one, draws)}
         for one, row in zip(arms, complete, strict=True)
         for metric in METRICS
         for method in _methods(metric, one)
@@ -146,17 +147,14 @@ def _ends(metric: str, method: str, one: ArmScores, draws: Draws | None) -> Row:
     return {"method": method, "low": low, "high": high, "reason": ""}
 
 
-def with_intervals(leaderboard: Sequence[Row], intervals: Sequence[Row], arm_columns: Sequence[str]) -> list[Row]:
+def with_intervals(leaderboard: Sequence[Row], intervals: Sequence[Row]) -> list[Row]:
     """The leaderboard's rows with INTERVAL_COLUMNS and SPREAD_COLUMNS: each metric's preferred interval."""
-
-    def key(row: Row) -> tuple[object, ...]:
-        return tuple(row[column] for column in arm_columns)
-
-    found: dict[tuple[object, ...], dict[str, Row]] = {}
+    found: dict[ArmKey, dict[str, Row]] = {}
     for row in sorted(intervals, key=lambda row: -PREFERRED.index(str(row["method"]))):
-        if row["low"] is not None or str(row["metric"]) not in found.get(key(row), {}):
-            found.setdefault(key(row), {})[str(row["metric"])] = row
-    return [{**row, **_columns(found.get(key(row), {}))} for row in leaderboard]
+        of_arm = found.setdefault(ArmKey.of(row), {})
+        if row["low"] is not None or str(row["metric"]) not in of_arm:
+            of_arm[str(row["metric"])] = row
+    return [{**row, **_columns(found.get(ArmKey.of(row), {}))} for row in leaderboard]
 
 
 def _columns(of_arm: dict[str, Row]) -> Row:

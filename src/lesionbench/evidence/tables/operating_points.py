@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from lesionbench.pipeline.leaderboard import ARM_COLUMNS
+from lesionbench.pipeline.arm import ARM_COLUMNS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -100,11 +100,11 @@ def operating_rows(
     the mean over repeats is taken.  interval: of a rate, from hits (R, n) and groups (n,); by default Wilson's on the
     mean rate of n images.
     """
-    chosen_on = {tuple(one.arm.values()): one for one in validation}
+    chosen_on = {one.arm: one for one in validation}
     rows: list[Row] = []
     for one in test:
         labels = range(len(one.classes)) if one.positive is None else (one.positive,)
-        like = chosen_on.get(tuple(one.arm.values()))
+        like = chosen_on.get(one.arm)
         rows += [_row(one, like, label, target, interval or wilson_interval) for label in labels for target in targets]
     return rows
 
@@ -120,7 +120,13 @@ def wilson_interval(hits: Hits, groups: NDArray[np.int64]) -> tuple[float | None
 
 def _row(test: ArmScores, validation: ArmScores | None, label: int, target: Target, interval: Interval) -> Row:
     row: Row = dict.fromkeys(OPERATING_COLUMNS)
-    row |= {**test.arm, "class": test.classes[label], "held": target[0], "target": target[1], "n_test": len(test.ids)}
+    row |= {
+        **test.arm.row(),
+        "class": test.classes[label],
+        "held": target[0],
+        "target": target[1],
+        "n_test": len(test.ids),
+    }
     row |= {"repeats": 0}
     if validation is None:
         return row | {"reason": "there are no validation predictions to choose a threshold on"}

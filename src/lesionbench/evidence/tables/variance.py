@@ -12,7 +12,7 @@ import numpy as np
 from lesionbench.errors import NotKnown
 from lesionbench.evidence.statistics.fold_metric import check_metric, default_metric, fold_metric, image_variance
 from lesionbench.evidence.statistics.nested import Component, components
-from lesionbench.pipeline.leaderboard import ARM_COLUMNS
+from lesionbench.pipeline.arm import ARM_COLUMNS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -110,7 +110,7 @@ def variance_rows(arms: Sequence[ArmScores], metric: str | None = None) -> list[
 def _rows(one: ArmScores, metric: str) -> list[Row]:
     check_metric(metric)
     blank: Row = dict.fromkeys(VARIANCE_COLUMNS)
-    blank |= {**one.arm, "metric": metric}
+    blank |= {**one.arm.row(), "metric": metric}
     try:
         found = decompose(one, metric)
     except NotKnown as unknown:
@@ -130,7 +130,7 @@ def decompose(one: ArmScores, metric: str) -> Decomposition:
     chosen = balanced(one.repeats)  # (S, C)
     table = np.stack([values[chosen] for values, _ in of_folds])  # (F, S, C)
     pulls = [found[chosen].mean(axis=1) for _, found in of_folds]  # (S, G) each
-    augmented = not (one.arm["augmenter"] == one.arm["on_the_fly"] == "none")
+    augmented = one.arm.changes_batches or not one.role.is_baseline
     if not augmented:  # then what is called a seed is a classifier seed too
         table = table.reshape(len(of_folds), -1)
         pulls = [found[chosen.ravel()] for _, found in of_folds]
