@@ -75,7 +75,7 @@ def test_a_network_in_a_file_gives_the_features(run, tmp_path):
 
 
 def test_a_baseline_that_was_not_kept_leaves_what_needs_no_features(run, tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr("lesionbench.audit.fidelity.load_predictor", lambda cell, prepared, plugins: None)
+    monkeypatch.setattr("lesionbench.experiment.bench.Bench.predictor", lambda bench, cell: None)
 
     audit_fidelity(Plugins.load(), run, tmp_path, None, 0)
 

@@ -117,7 +117,7 @@ def test_like_takes_the_discordance_from_a_run(finished):
 
 
 def test_like_needs_two_arms_of_one_classifier(finished, monkeypatch):
-    from lesionbench.evidence import scores
+    from lesionbench.evidence.statistics import scores
 
     read = scores.arm_scores
     monkeypatch.setattr(scores, "arm_scores", lambda results: read(results)[:1])

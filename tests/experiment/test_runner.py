@@ -6,6 +6,7 @@ from contextlib import contextmanager
 
 import pytest
 
+from lesionbench.experiment.bench import Bench
 from lesionbench.experiment.executors import Workers
 from lesionbench.experiment.prepare import prepare
 from lesionbench.experiment.runner import Run
@@ -42,7 +43,7 @@ def test_whatever_an_executor_raises_fails_the_cells_and_ends_the_run(tmp_path, 
     def open_workers():
         yield Workers(Misbehaving(error), 2)
 
-    rows = Run(prepared, plugins, tmp_path / "o", QuietView())(open_workers).leaderboard
+    rows = Run(Bench(prepared, plugins, tmp_path / "o" / "logs"), tmp_path / "o", QuietView())(open_workers).leaderboard
 
     assert [(row["augmenter"], row["seeds"], row["failed_cells"]) for row in rows] == [
         ("none", 0, 2),

@@ -1,33 +1,57 @@
 import os
 import threading
 
+import numpy as np
 import pytest
 
 from lesionbench.experiment.store import Store, key_of, write_whole
 
 
 def write(store, key="k", text="content"):
-    with store.writing("kind", key) as folder:
-        (folder / "inner").mkdir()
-        (folder / "inner" / "file.txt").write_text(text)
+    with store.write("kind", key) as draft:
+        (draft.folder("inner") / "file.txt").write_text(text)
 
 
 def test_an_entry_is_found_again_with_its_content(tmp_path):
     store = Store(tmp_path)
     write(store)
 
-    assert (store.find("kind", "k") / "inner" / "file.txt").read_text() == "content"
-    assert store.find("kind", "other") is None
+    assert (store.read("kind", "k").folder("inner") / "file.txt").read_text() == "content"
+    assert store.has("kind", "k")
+    assert store.read("kind", "other") is None
+    assert not store.has("kind", "other")
+
+
+def test_arrays_texts_json_and_folders_come_back_as_they_were_written(tmp_path):
+    store = Store(tmp_path / "store")
+    (tmp_path / "notes").mkdir()
+    (tmp_path / "notes" / "losses.txt").write_text("1\n")
+    array = np.arange(6, dtype=np.uint8).reshape(1, 2, 3)
+
+    with store.write("kind", "k") as draft:
+        draft.put_array("images", array)
+        draft.put_text("table.csv", "a\r\nb\n")
+        draft.put_json("facts", {"steps": 3})
+        draft.put_folder("logs", tmp_path / "notes")
+    entry = store.read("kind", "k")
+
+    assert entry.array("images").dtype == np.uint8
+    assert np.array_equal(entry.array("images"), array)
+    assert entry.text("table.csv").encode() == b"a\r\nb\n"
+    assert entry.json("facts") == {"steps": 3}
+    assert (entry.folder("logs") / "losses.txt").read_text() == "1\n"
+    assert entry.has("logs")
+    assert not entry.has("other")
 
 
 def test_an_entry_whose_writing_fails_is_not_there(tmp_path):
     store = Store(tmp_path)
 
-    with pytest.raises(RuntimeError, match="stop"), store.writing("kind", "k") as folder:
-        (folder / "file.txt").write_text("half")
+    with pytest.raises(RuntimeError, match="stop"), store.write("kind", "k") as draft:
+        draft.put_text("file.txt", "half")
         raise RuntimeError("stop")
 
-    assert store.find("kind", "k") is None
+    assert store.read("kind", "k") is None
     assert list((tmp_path / "kind").iterdir()) == []
 
 
@@ -35,7 +59,7 @@ def test_an_entry_whose_writing_fails_is_not_there(tmp_path):
 def test_a_damaged_entry_is_set_aside(tmp_path, damage):
     store = Store(tmp_path)
     write(store)
-    entry = store.path("kind", "k")
+    entry = tmp_path / "kind" / "k"
     {
         "shorten": lambda: (entry / "inner" / "file.txt").write_text("conten"),
         "remove": lambda: (entry / "inner" / "file.txt").unlink(),
@@ -43,11 +67,11 @@ def test_a_damaged_entry_is_set_aside(tmp_path, damage):
         "manifest is no json": lambda: (entry / "manifest.json").write_text("{"),
     }[damage]()
 
-    assert store.find("kind", "k") is None
+    assert store.read("kind", "k") is None
     assert not entry.exists()
     assert len(list((tmp_path / "damaged").iterdir())) == 1
     write(store)
-    assert store.find("kind", "k") is not None
+    assert store.read("kind", "k") is not None
 
 
 def test_two_writers_of_one_entry_leave_one_whole_entry(tmp_path):
@@ -58,7 +82,7 @@ def test_two_writers_of_one_entry_leave_one_whole_entry(tmp_path):
     for thread in threads:
         thread.join()
 
-    assert store.find("kind", "k") is not None
+    assert store.read("kind", "k") is not None
     assert [path.name for path in (tmp_path / "kind").iterdir()] == ["k"]
 
 
@@ -85,7 +109,7 @@ def test_what_an_interrupted_writer_left_is_swept_away_when_it_is_old(tmp_path):
 
     assert not left.exists()
     assert at_work.exists()
-    assert store.find("kind", "k") is not None
+    assert store.read("kind", "k") is not None
 
 
 def test_a_text_is_replaced_whole(tmp_path):

@@ -1,6 +1,6 @@
 import logging
 
-from lesionbench.experiment.tasks import drawn
+from lesionbench.experiment.tasks import try_to_draw
 
 
 def test_a_picture_that_cannot_be_drawn_is_told_and_costs_nothing(caplog):
@@ -8,7 +8,7 @@ def test_a_picture_that_cannot_be_drawn_is_told_and_costs_nothing(caplog):
         raise OSError("no space left")
 
     with caplog.at_level(logging.WARNING, "lesionbench"):
-        drawn(broken)
+        try_to_draw(broken)
 
     assert [record.getMessage() for record in caplog.records] == [
         "a picture could not be drawn (OSError: no space left)"
@@ -18,6 +18,6 @@ def test_a_picture_that_cannot_be_drawn_is_told_and_costs_nothing(caplog):
 def test_a_picture_that_can_be_drawn_is_drawn():
     made = []
 
-    drawn(lambda: made.append("picture"))
+    try_to_draw(lambda: made.append("picture"))
 
     assert made == ["picture"]

@@ -5,7 +5,7 @@ from made_arms import arm_key
 from lesionbench.errors import ContractError, OutputError
 from lesionbench.pipeline.arm import Role
 from lesionbench.pipeline.leaderboard import COLUMNS, ArmResult, as_csv, leaderboard, per_class_rows
-from lesionbench.pipeline.predictions import Predictions, pooled, read_predictions, write_predictions
+from lesionbench.pipeline.predictions import Predictions, as_text, pooled, read_predictions
 
 ARM = arm_key(positive_class="b"), Role()
 
@@ -72,7 +72,7 @@ def test_predictions_read_back_are_the_same_bits(tmp_path):
     score = np.random.default_rng(0).random(50)
     names = [f'odd, "name" {number}.png' for number in range(50)]
     written = predictions(names, [0, 1] * 25, score, fold=3)
-    write_predictions(path, [predictions(["v"], [0], [0.4], 3, "validation"), written])
+    path.write_text(as_text([predictions(["v"], [0], [0.4], 3, "validation"), written]))
 
     read = read_predictions(path)["test"]
 

@@ -10,11 +10,10 @@ from rich.console import Console
 from rich.table import Table
 
 from lesionbench.audit.extractors import file_extractor, predictor_extractor
-from lesionbench.audit.stored_pools import prepared_as_run, stored_pools
+from lesionbench.audit.stored_pools import bench_of_run, stored_pools
 from lesionbench.errors import OutputError
 from lesionbench.evidence.images.fidelity import ALL, FIDELITY_COLUMNS, SyntheticPool, fidelity_rows
 from lesionbench.evidence.images.fidelity_samples import Extractor, Roles, kid_subset, real_side
-from lesionbench.experiment.cell import load_predictor
 from lesionbench.experiment.output import refuse_inside
 from lesionbench.experiment.results import read_results
 from lesionbench.experiment.store import write_whole
@@ -85,13 +84,13 @@ def _extractors(
     if features is not None:
         of_file = file_extractor(features)
         return lambda _: of_file
-    prepared = prepared_as_run(run, results, plugins)
+    bench = bench_of_run(run, results, plugins)
 
     def of_fold(fold: int) -> Extractor | str:
         found: Extractor | str = "the run has no baseline on this fold"
         for cell in results.grid:
             if cell.is_reference and cell.fold == fold:
-                found = predictor_extractor(cell.arm.classifier, load_predictor(cell, prepared, plugins))
+                found = predictor_extractor(cell.arm.classifier, bench.predictor(cell))
                 if isinstance(found, Extractor):
                     return found
         return found

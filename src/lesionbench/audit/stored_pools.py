@@ -6,13 +6,11 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from lesionbench.errors import DatasetError, OutputError, Try
-from lesionbench.experiment import keys
-from lesionbench.experiment.cell import find_pool, load_split
+from lesionbench.experiment.bench import LOGS, Bench
 from lesionbench.experiment.chain import held_back
 from lesionbench.experiment.output import SETTINGS, store_folder
 from lesionbench.experiment.prepare import prepare
 from lesionbench.experiment.results import read_results
-from lesionbench.experiment.store import Store
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -47,12 +45,11 @@ def stored_pools(out: Path, plugins: Plugins) -> Iterator[StoredPool]:
     """
     results = read_results(out)
     jobs = _drawn_on(out, results)
-    prepared = prepared_as_run(out, results, plugins)
-    store = Store(prepared.store)
-    missing = [job for job in jobs if not store.path("pools", keys.pool_key(prepared, job, plugins)).is_dir()]
+    bench = bench_of_run(out, results, plugins)
+    missing = [job for job in jobs if not bench.has_pool(job)]
     if missing:
-        raise _not_there(out, prepared, missing, len(jobs))
-    return _loaded(out, sorted(jobs, key=_by_fold), prepared, plugins)
+        raise _not_there(out, bench.prepared, missing, len(jobs))
+    return _loaded(out, sorted(jobs, key=_by_fold), bench)
 
 
 def _drawn_on(out: Path, results: Results) -> list[PoolJob]:
@@ -69,8 +66,8 @@ def _drawn_on(out: Path, results: Results) -> list[PoolJob]:
     return jobs
 
 
-def prepared_as_run(out: Path, results: Results, plugins: Plugins) -> Prepared:
-    """The experiment as it was run, on whatever device that was: a key is looked up, nothing is fitted."""
+def bench_of_run(out: Path, results: Results, plugins: Plugins) -> Bench:
+    """The bench of the experiment as it was run, on whatever device that was: a key is looked up, nothing is fitted."""
     resolved: Any = results.resolved
     store = store_folder(out, resolved)
     experiment = results.experiment
@@ -83,12 +80,13 @@ def prepared_as_run(out: Path, results: Results, plugins: Plugins) -> Prepared:
             f"the images that the run in {out} used are not there ({error.message})",
             Try(f"name their folder: lesionbench run {out / SETTINGS} {{data}}", data="DIR"),
         ) from None
-    return replace(
+    as_run = replace(
         prepared,
         experiment=experiment,
         device=resolved.get("device", prepared.device),
         precision=resolved.get("precision", prepared.precision),
     )
+    return Bench(as_run, plugins, out / LOGS)
 
 
 def _not_there(out: Path, prepared: Prepared, missing: list[PoolJob], total: int) -> OutputError:
@@ -104,15 +102,15 @@ def _by_fold(job: PoolJob) -> tuple[int, int, int]:
     return job.fold, held, job.seed if held else 0
 
 
-def _loaded(out: Path, jobs: list[PoolJob], prepared: Prepared, plugins: Plugins) -> Iterator[StoredPool]:
+def _loaded(out: Path, jobs: list[PoolJob], bench: Bench) -> Iterator[StoredPool]:
     fold, split = None, None
     for job in jobs:
-        pool = find_pool(job, prepared, plugins)
+        pool = bench.kept_pool(job)
         if pool is None:
             raise OutputError(
-                f"the pool {job.name} in {prepared.store} was damaged and set aside; "
+                f"the pool {job.name} in {bench.prepared.store} was damaged and set aside; "
                 f"make it again: lesionbench run {out / SETTINGS}"
             )
         if split is None or fold != _by_fold(job):
-            fold, split = _by_fold(job), load_split(job.before, job.fold, job.seed, prepared)
+            fold, split = _by_fold(job), bench.split_of(job)
         yield StoredPool(job, pool, split.train, split.validation)

@@ -1,7 +1,8 @@
-"""The store keys of fits, pools and predictions: what each may depend on, and nothing else."""
+"""The seeds and the store keys of fits, pools and predictions: what each may depend on, and nothing else."""
 
 from __future__ import annotations
 
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from lesionbench.experiment.chain import drawing, held_back
@@ -16,78 +17,93 @@ if TYPE_CHECKING:
     from lesionbench.experiment.prepare import Prepared
     from lesionbench.plugins import Plugins
 
-
-def augment_seed(prepared: Prepared, job: PoolJob) -> int:
-    """The seed of an augmenter's fit: base seed, fold and seed; never dose or classifier."""
-    return derive_seed("augment", prepared.experiment.seed, job.fold, job.seed)
-
-
-def draw_seed(prepared: Prepared, job: PoolJob, class_name: str) -> int:
-    """The seed of the draws of one class."""
-    return derive_seed("draw", prepared.experiment.seed, job.fold, job.seed, class_name)
+# The modules that call a plugin and use what it returns; their code is part of the keys.
+AUGMENTING = ("lesionbench.experiment.synthesis",)
+CLASSIFYING = ("lesionbench.experiment.cell", "lesionbench.experiment.synthesis")
 
 
-def classify_seed(prepared: Prepared, cell: Cell) -> int:
-    """The seed of a classifier's fit: base seed, fold and seed; never augmenter or dose, so arms start alike."""
-    again = [cell.classifier_seed] if cell.classifier_seed > 1 else []
-    return derive_seed("classify", prepared.experiment.seed, cell.fold, cell.seed, *again)
+class Seeds:
+    """Every seed of an experiment, derived by name from the base seed and from exactly what it may depend on."""
+
+    def __init__(self, base: int) -> None:
+        self.base = base
+
+    def augment(self, job: PoolJob) -> int:
+        """The seed of an augmenter's fit: base seed, fold and seed; never dose or classifier."""
+        return derive_seed("augment", self.base, job.fold, job.seed)
+
+    def draw(self, job: PoolJob, class_name: str) -> int:
+        """The seed of the samples of one class."""
+        return derive_seed("draw", self.base, job.fold, job.seed, class_name)
+
+    def classify(self, cell: Cell) -> int:
+        """The seed of a classifier's fit: base seed, fold and seed; never augmenter or dose, so arms start alike."""
+        again = [cell.classifier_seed] if cell.classifier_seed > 1 else []
+        return derive_seed("classify", self.base, cell.fold, cell.seed, *again)
+
+    def hold_back(self, fold: int, seed: int) -> int:
+        """The seed of the choice of real images that an arm does without."""
+        return derive_seed("hold back", self.base, fold, seed)
+
+    def shuffle(self, fold: int, seed: int) -> int:
+        """The seed of shuffled labels."""
+        return derive_seed("shuffle", self.base, fold, seed)
 
 
-def hold_back_seed(prepared: Prepared, fold: int, seed: int) -> int:
-    """The seed of the choice of real images that an arm does without."""
-    return derive_seed("hold back", prepared.experiment.seed, fold, seed)
+class Keys:
+    """The store keys of one prepared experiment."""
 
+    def __init__(self, prepared: Prepared, plugins: Plugins) -> None:
+        self.prepared = prepared
+        self.plugins = plugins
+        self.seeds = Seeds(prepared.experiment.seed)
+        self.fit = cache(self._fit)  # a chain needs the keys of its links again and again
+        self.pool = cache(self._pool)
+        self.predictions = cache(self._predictions)
 
-def shuffle_seed(prepared: Prepared, fold: int, seed: int) -> int:
-    """The seed of labels that mean nothing."""
-    return derive_seed("shuffle", prepared.experiment.seed, fold, seed)
+    def _fit(self, job: PoolJob) -> str:
+        """What an augmenter's fit depends on: the training images it sees, and no other image of the dataset."""
+        augmenter = self.plugins.augmenter(job.augmenter)
+        package = self.plugins.get("augmenter", augmenter.name).package
+        return key_of(
+            {
+                "train": self.prepared.train_digests[job.fold],
+                "before": self._learnt_from(job.before, job.fold, job.seed),
+                "augmenter": provenance(augmenter, package, *AUGMENTING),
+                "seed": self.seeds.augment(job),
+                "device": self.prepared.device,
+                "precision": self.prepared.precision,
+            }
+        )
 
+    def _pool(self, job: PoolJob) -> str:
+        """What a pool depends on: the fit, the seeds of its samples and how many images a class."""
+        seeds = [self.seeds.draw(job, name) for name in self.prepared.about.classes]
+        return key_of({"fit": self.fit(job), "seeds": seeds, "count": pool_size(self.prepared.experiment, job)})
 
-def fit_key(prepared: Prepared, job: PoolJob, plugins: Plugins) -> str:
-    """What an augmenter's fit depends on: the training images it sees, and no other image of the dataset."""
-    augmenter = plugins.augmenter(job.augmenter)
-    return key_of(
-        {
-            "train": prepared.train_digests[job.fold],
-            "before": _learnt_from(prepared, job.before, job.fold, job.seed, plugins),
-            "augmenter": provenance(augmenter, plugins.get("augmenter", augmenter.name).package),
-            "seed": augment_seed(prepared, job),
-            "device": prepared.device,
-            "precision": prepared.precision,
-        }
-    )
+    def _predictions(self, cell: Cell) -> str:
+        """What a cell's predictions depend on."""
+        classifier = self.plugins.classifier(cell.arm.classifier)
+        package = self.plugins.get("classifier", classifier.name).package
+        return key_of(
+            {
+                "splits": self.prepared.splits_key,
+                "fold": cell.fold,
+                "synthetic": self._learnt_from(cell.arm.draws, cell.fold, cell.seed),
+                "on_the_fly": self.fit(cell.on_the_fly) if cell.on_the_fly else None,
+                "classifier": provenance(classifier, package, *CLASSIFYING),
+                "seed": self.seeds.classify(cell),
+                "device": self.prepared.device,
+                "precision": self.prepared.precision,
+            }
+        )
 
-
-def _learnt_from(prepared: Prepared, chain: tuple[Draw, ...], fold: int, seed: int, plugins: Plugins) -> list[Any]:
-    """What the images of a chain depend on; doses are nested, so not on how large a pool a dose was taken from."""
-    parts: list[Any] = []
-    if held_back(chain):
-        parts.append(["held back", held_back(chain), hold_back_seed(prepared, fold, seed)])
-    for job, draw in zip(pool_jobs(chain, fold, seed), drawing(chain), strict=True):
-        shuffled = [shuffle_seed(prepared, fold, seed)] if draw.shuffled else []
-        parts.append([fit_key(prepared, job, plugins), draw.per_class, *shuffled])
-    return parts
-
-
-def pool_key(prepared: Prepared, job: PoolJob, plugins: Plugins) -> str:
-    """What a pool depends on: the fit, the draws and how many images a class."""
-    seeds = [draw_seed(prepared, job, name) for name in prepared.about.classes]
-    count = pool_size(prepared.experiment, job)
-    return key_of({"fit": fit_key(prepared, job, plugins), "seeds": seeds, "count": count})
-
-
-def predictions_key(prepared: Prepared, cell: Cell, plugins: Plugins) -> str:
-    """What a cell's predictions depend on."""
-    classifier = plugins.classifier(cell.arm.classifier)
-    return key_of(
-        {
-            "splits": prepared.splits_key,
-            "fold": cell.fold,
-            "synthetic": _learnt_from(prepared, cell.arm.draws, cell.fold, cell.seed, plugins),
-            "on_the_fly": fit_key(prepared, cell.on_the_fly, plugins) if cell.on_the_fly else None,
-            "classifier": provenance(classifier, plugins.get("classifier", classifier.name).package),
-            "seed": classify_seed(prepared, cell),
-            "device": prepared.device,
-            "precision": prepared.precision,
-        }
-    )
+    def _learnt_from(self, chain: tuple[Draw, ...], fold: int, seed: int) -> list[Any]:
+        """What the images of a chain depend on; doses are nested, so not on how large a pool a dose was taken from."""
+        parts: list[Any] = []
+        if held_back(chain):
+            parts.append(["held back", held_back(chain), self.seeds.hold_back(fold, seed)])
+        for job, draw in zip(pool_jobs(chain, fold, seed), drawing(chain), strict=True):
+            shuffled = [self.seeds.shuffle(fold, seed)] if draw.shuffled else []
+            parts.append([self.fit(job), draw.per_class, *shuffled])
+        return parts

@@ -13,9 +13,9 @@ import tomli_w
 
 from lesionbench import __version__
 from lesionbench.errors import ANOTHER_OUT, OutputError, Try
-from lesionbench.experiment import keys
+from lesionbench.experiment.bench import LOGS
 from lesionbench.experiment.settings import JUDGING, RESOLVED, Experiment, check_baseline, validated
-from lesionbench.experiment.store import Store, write_whole
+from lesionbench.experiment.store import write_whole
 
 try:
     import fcntl
@@ -25,9 +25,10 @@ except ImportError:  # Windows
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    from lesionbench.experiment.bench import Bench
     from lesionbench.experiment.grid import Cell
     from lesionbench.experiment.prepare import Prepared
-    from lesionbench.plugins import Plugins
+    from lesionbench.experiment.store import Entry
 
 SETTINGS = "experiment.toml"
 LOCK = ".lock"
@@ -154,22 +155,21 @@ def predictions_path(out: Path, cell: Cell) -> Path:
     return out / "predictions" / f"{cell.name}.csv"
 
 
-def export(out: Path, cell: Cell, prepared: Prepared, plugins: Plugins) -> bool:
+def export(out: Path, cell: Cell, bench: Bench) -> bool:
     """Copy a cell's predictions out of the store; False, and nothing left in `out`, when they are not there."""
-    entry = Store(prepared.store).find("predictions", keys.predictions_key(prepared, cell, plugins))
+    entry = bench.predictions(cell)
     path = predictions_path(out, cell)
     if entry is None:
         path.unlink(missing_ok=True)
         return False
     path.parent.mkdir(parents=True, exist_ok=True)
-    write_whole(path, (entry / "predictions.csv").read_text(encoding="utf-8"))
-    _restore_logs(out / "logs" / cell.name, entry)
+    write_whole(path, entry.text("predictions.csv"))
+    _restore_log(out / LOGS / cell.name, entry)
     for job in cell.needs:
-        fit = Store(prepared.store).path("fits", keys.fit_key(prepared, job, plugins))
-        _restore_logs(out / "logs" / job.name, fit)
+        _restore_log(out / LOGS / job.name, bench.fit(job))
     return True
 
 
-def _restore_logs(folder: Path, entry: Path) -> None:
-    if not folder.exists() and (entry / "logs").is_dir():
-        shutil.copytree(entry / "logs", folder)
+def _restore_log(folder: Path, entry: Entry | None) -> None:
+    if entry is not None and not folder.exists() and entry.has(LOGS):
+        shutil.copytree(entry.folder(LOGS), folder)

@@ -12,8 +12,7 @@ from pathlib import Path
 from statistics import mean, median
 from typing import TYPE_CHECKING, TypeVar
 
-from lesionbench.experiment import keys
-from lesionbench.experiment.cell import read_record
+from lesionbench.experiment.bench import LOGS, Bench, read_record
 from lesionbench.experiment.chain import drawing, held_back
 from lesionbench.experiment.executors import default_jobs
 from lesionbench.experiment.grid import Cell, arms, cells
@@ -21,7 +20,6 @@ from lesionbench.experiment.output import check_output, store_folder
 from lesionbench.experiment.plan_power import ask, power_lines
 from lesionbench.experiment.prepare import prepare
 from lesionbench.experiment.progress_log import make_context
-from lesionbench.experiment.store import Store
 from lesionbench.pipeline.augmenter import BASELINE
 from lesionbench.pipeline.training_set import TrainingSet
 
@@ -57,20 +55,20 @@ class Plan:
         return known / jobs, [name for name in wanted if name not in self.seconds]
 
 
-def make_plan(prepared: Prepared, plugins: Plugins) -> Plan:
+def make_plan(bench: Bench) -> Plan:
     """Look every cell and every fit of the experiment up in the store."""
-    store, plan = Store(prepared.store), Plan()
+    plan = Plan()
     jobs: dict[PoolJob, bool] = {}  # True: a cell that is not done needs it
-    for cell in cells(prepared.experiment, prepared.about.folds):
-        entry = store.find("predictions", keys.predictions_key(prepared, cell, plugins))
+    for cell in cells(bench.prepared.experiment, bench.prepared.about.folds):
+        entry = bench.predictions(cell)
         (plan.cells_done if entry else plan.cells_to_do).append(cell)
-        record = read_record(entry) if entry else None
+        record = read_record(entry)
         if record:
             plan.seconds.setdefault(cell.arm.classifier, []).append(record.seconds)
         for job in cell.needs:
             jobs[job] = jobs.get(job, False) or entry is None
     for job, needed in jobs.items():
-        record = read_record(store.path("fits", keys.fit_key(prepared, job, plugins)))
+        record = read_record(bench.fit(job))
         if record:
             plan.seconds.setdefault(job.augmenter, []).append(record.seconds)
         elif needed:
@@ -93,7 +91,7 @@ def print_plan(
     noted = check_output(out, experiment)
     store = store_folder(out, noted, store)
     prepared = prepare(experiment, plugins, store, noted.get("sources"), keep=False)
-    plan = make_plan(prepared, plugins)
+    plan = make_plan(Bench(prepared, plugins, out / LOGS))
     jobs = jobs or default_jobs(prepared.device)
     if measure:
         _measure(plan, experiment, plugins, jobs)
@@ -141,7 +139,7 @@ def _measure(plan: Plan, experiment: Experiment, plugins: Plugins, jobs: int) ->
         return
     with tempfile.TemporaryDirectory() as folder:
         prepared = prepare(experiment, plugins, Path(folder) / "store")
-        train = TrainingSet.of(prepared.load_split(0))
+        train = TrainingSet.of(Bench(prepared, plugins, Path(folder)).fold(0))
         for name in unknown:
             of_augmenter = name in {job.augmenter for job in plan.fits_to_do}
             plugin = plugins.augmenter(name) if of_augmenter else plugins.classifier(name)

@@ -14,14 +14,15 @@ import numpy as np
 
 from lesionbench.errors import ANOTHER_OUT, DatasetError, OutputError, SettingsError, Try
 from lesionbench.experiment.chain import held_back, parse_chain
+from lesionbench.experiment.code_digest import code_digest
 from lesionbench.experiment.data_folder import find_data
 from lesionbench.experiment.grid import arms
 from lesionbench.experiment.provenance import provenance
-from lesionbench.experiment.store import Store, files_digest, key_of
+from lesionbench.experiment.store import DATASETS, SPLITS, Store, files_digest, key_of
+from lesionbench.experiment.stored_dataset import read_dataset, write_dataset
 from lesionbench.experiment.tested import Count, tested
 from lesionbench.pipeline.context import derive_seed
-from lesionbench.pipeline.dataset import LoadedDataset, load_dataset
-from lesionbench.pipeline.images import LabelledImages
+from lesionbench.pipeline.dataset import load_dataset
 from lesionbench.pipeline.split import divide, group_status, hold_back, splits
 from lesionbench.spelling import did_you_mean
 
@@ -30,13 +31,13 @@ if TYPE_CHECKING:
 
     from lesionbench.experiment.settings import Experiment
     from lesionbench.pipeline.context import Device, Precision
-    from lesionbench.pipeline.dataset import Dataset
+    from lesionbench.pipeline.dataset import Dataset, LoadedDataset
+    from lesionbench.pipeline.images import LabelledImages
     from lesionbench.pipeline.plugin import Plugin
-    from lesionbench.pipeline.split import Split
     from lesionbench.plugins import Plugins
 
-ARRAYS = ("images", "labels", "groups", "ids")
 DEFAULT_FOLDS = 5
+SPLITTING = "lesionbench.pipeline.split"  # the module that divides; its code is part of the key of splits
 
 
 @dataclass(frozen=True)
@@ -70,25 +71,6 @@ class Prepared:
     precision: Precision
     controls: tuple[str, ...]  # the augmenters that are controls, as the experiment's chains write them
 
-    def load_data(self) -> LoadedDataset:
-        """The images, from the store."""
-        entry = Store(self.store).find("datasets", self.dataset_key)
-        if entry is None:
-            raise DatasetError(f"the images in {self.store} were damaged and set aside; run the experiment again")
-        return _read_dataset(entry)
-
-    def load_parts(self) -> NDArray[np.str_]:
-        """The part of every image in every fold: `train`, `validation` or `test`, (folds, N)."""
-        entry = Store(self.store).find("splits", self.splits_key)
-        if entry is None:
-            raise DatasetError(f"the splits in {self.store} were damaged and set aside; run the experiment again")
-        parts: NDArray[np.str_] = np.load(entry / "parts.npy")
-        return parts
-
-    def load_split(self, fold: int) -> Split:
-        """One fold's train, validation and test images."""
-        return splits(self.load_data(), [self.load_parts()[fold]])[0]
-
 
 def prepare(
     experiment: Experiment, plugins: Plugins, store_folder: Path, sources: str | None = None, *, keep: bool = True
@@ -111,8 +93,8 @@ def prepare(
         raise OutputError(f"the images in {root} are not those that the run in this folder used", ANOTHER_OUT)
     dataset_key = key_of({"dataset": made_from, "sources": digest})
 
-    entry = store.find("datasets", dataset_key)
-    data = _read_dataset(entry) if entry else _load(dataset, root)
+    entry = store.read(DATASETS, dataset_key)
+    data = read_dataset(entry) if entry else _load(dataset, root)
     if entry is None and _digest(dataset, root) != digest:
         raise DatasetError(f"the images in {root} changed while they were read; run the command again")
     mode = _split_mode(experiment, data)
@@ -167,6 +149,7 @@ def _splits_key(dataset_key: str, mode: Any, experiment: Experiment) -> str:
             "validation": experiment.validation,
             "seed": experiment.seed,
             "scikit-learn": version("scikit-learn"),
+            "code": code_digest(SPLITTING),
         }
     )
 
@@ -210,9 +193,9 @@ def _split_mode(experiment: Experiment, data: LoadedDataset) -> Any:
 
 
 def _divide(store: Store, key: str, data: LoadedDataset, mode: Any, experiment: Experiment) -> NDArray[np.str_]:
-    entry = store.find("splits", key)
+    entry = store.read(SPLITS, key)
     if entry is not None:
-        parts: NDArray[np.str_] = np.load(entry / "parts.npy")
+        parts: NDArray[np.str_] = entry.array("parts")
         return parts
     divided = divide(data, mode, experiment.validation, derive_seed("split", experiment.seed))
     splits(data, divided)  # raises SplitError when a group stands on two sides
@@ -257,35 +240,12 @@ def _positive_class(experiment: Experiment, dataset: Dataset, classes: tuple[str
 
 def _keep(store: Store, dataset_key: str, data: LoadedDataset, splits_key: str, parts: NDArray[np.str_]) -> None:
     """Put the images and the splits into the store unless they are there."""
-    if not store.path("datasets", dataset_key).is_dir():
-        with store.writing("datasets", dataset_key) as folder:
-            for name in ARRAYS:
-                np.save(folder / f"{name}.npy", getattr(data.images, name))
-            if data.is_test is not None:
-                np.save(folder / "is_test.npy", data.is_test)
-            facts = {
-                "classes": data.images.classes,
-                "groups_known": data.groups_known,
-                "keep_shared_groups": data.keep_shared_groups,
-                "notes": data.notes,
-            }
-            (folder / "about.json").write_text(json.dumps(facts), encoding="utf-8")
-    if not store.path("splits", splits_key).is_dir():
-        with store.writing("splits", splits_key) as folder:
-            np.save(folder / "parts.npy", parts)
-
-
-def _read_dataset(entry: Path) -> LoadedDataset:
-    facts = json.loads((entry / "about.json").read_text(encoding="utf-8"))
-    images, labels, groups, ids = (np.load(entry / f"{name}.npy") for name in ARRAYS)
-    is_test = entry / "is_test.npy"
-    return LoadedDataset(
-        LabelledImages(images, labels, groups, ids, tuple(facts["classes"])),
-        np.load(is_test) if is_test.exists() else None,
-        facts["groups_known"],
-        facts["keep_shared_groups"],
-        tuple(facts["notes"]),
-    )
+    if not store.has(DATASETS, dataset_key):
+        with store.write(DATASETS, dataset_key) as draft:
+            write_dataset(draft, data)
+    if not store.has(SPLITS, splits_key):
+        with store.write(SPLITS, splits_key) as draft:
+            draft.put_array("parts", parts)
 
 
 def _device(experiment: Experiment) -> Device:

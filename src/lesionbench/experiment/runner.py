@@ -13,13 +13,13 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
-from lesionbench.experiment.cell import find_pool
+from lesionbench.experiment.bench import LOGS, Bench
 from lesionbench.experiment.grid import Cell, PoolJob, cells
 from lesionbench.experiment.output import export, write_settings
 from lesionbench.experiment.pictures import draw_samples
 from lesionbench.experiment.progress_log import PROGRESS
 from lesionbench.experiment.tables import Tables, cell_row, write_cells, write_splits, write_tables
-from lesionbench.experiment.tasks import ERROR, Outcome, Task, do, drawn
+from lesionbench.experiment.tasks import ERROR, Outcome, Task, do, try_to_draw
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
     from lesionbench.experiment.executors import Workers
     from lesionbench.experiment.prepare import Prepared
     from lesionbench.pipeline.leaderboard import Row
-    from lesionbench.plugins import Plugins
 
 TICK = 0.25  # seconds between two looks at what the workers report
 CHANGED = "a plugin or a library was changed while this ran, so its result is not used; run the same command again"
@@ -60,8 +59,7 @@ class View(Protocol):
 class Run:
     """One run of an experiment into a folder."""
 
-    prepared: Prepared
-    plugins: Plugins
+    bench: Bench
     out: Path
     view: View
     rows: dict[str, Row] = field(default_factory=dict)
@@ -73,9 +71,9 @@ class Run:
 
     def __call__(self, open_workers: Callable[[], AbstractContextManager[Workers]]) -> Tables:
         """Run what is not finished, write every table and return them."""
-        grid = cells(self.prepared.experiment, self.prepared.about.folds)
-        write_settings(self.out, self.prepared)
-        write_splits(self.out, self.prepared)
+        grid = cells(self.bench.prepared.experiment, self.bench.prepared.about.folds)
+        write_settings(self.out, self.bench.prepared)
+        write_splits(self.out, self.bench)
         todo = [cell for cell in grid if not self._finished(cell)]
         self.view.begin(len(grid), len(grid) - len(todo), self.out)
         for cell in grid:
@@ -94,10 +92,10 @@ class Run:
         """Draw the sample pictures of pools that came from the store."""
         for job in dict.fromkeys(job for cell in grid for job in cell.pools):
             if not any((self.out / "samples").glob(f"{job.name}_*.png")):
-                pool = find_pool(job, self.prepared, self.plugins)
+                pool = self.bench.kept_pool(job)
                 if pool is not None:
-                    train = self.prepared.load_split(job.fold).train
-                    drawn(partial(draw_samples, self.out / "samples", job.name, train, pool))
+                    real = self.bench.fold(job.fold).train
+                    try_to_draw(partial(draw_samples, self.out / "samples", job.name, real, pool))
 
     def _write_tables(self, todo: list[Cell]) -> Tables:
         """Write every table; a cell that was stopped between its predictions and its row gets the row now."""
@@ -108,12 +106,12 @@ class Run:
         return write_tables(self.out)
 
     def _finished(self, cell: Cell) -> bool:
-        return export(self.out, cell, self.prepared, self.plugins)
+        return export(self.out, cell, self.bench)
 
     def _plan(self, todo: list[Cell]) -> None:
         """Pools first, since others wait for them, then the cells that wait for none."""
         jobs = dict.fromkeys(job for cell in todo for job in cell.needs)  # a chain's links, each after those before it
-        missing = [job for job in jobs if find_pool(job, self.prepared, self.plugins) is None]
+        missing = [job for job in jobs if not self.bench.has_pool(job)]
         tasks: list[Task] = [*missing, *todo]
         for task in tasks:
             self.waiting[task] = set(missing).intersection(task.needs)
@@ -143,7 +141,7 @@ class Run:
         while self.ready and len(running) < workers.slots:
             if running and self.suspects.intersection([self.ready[0], *(task for task, _ in running.values())]):
                 return
-            future = workers.executor.submit(do, self.ready[0], self.prepared, self.out.absolute())
+            future = workers.executor.submit(do, self.ready[0], self.bench.prepared, self.out.absolute())
             running[future] = (self.ready.popleft(), time.monotonic())
 
     def _died(self, tasks: list[Task]) -> None:
@@ -195,13 +193,13 @@ class Run:
             self._release(task, error)
 
     def _log_error(self, task: Task, error: str) -> None:
-        file = self.out / "logs" / task.name / ERROR
+        file = self.out / LOGS / task.name / ERROR
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(f"{error}\n", encoding="utf-8")
 
     def _note(self, cell: Cell, error: str | None) -> None:
         """Bring one row of cells.csv up to date."""
-        self.rows[cell.name] = cell_row(self.out, cell, self.prepared, self.plugins, self.started, error)
+        self.rows[cell.name] = cell_row(self.out, cell, self.bench, self.started, error)
 
     def _tick(self, running: list[tuple[Task, float]]) -> None:
         now = time.monotonic()
@@ -222,7 +220,7 @@ def _outcome(future: Future[Outcome]) -> Outcome:
 
 def last_progress(out: Path, task: Task) -> dict[str, Any]:
     """The last whole line that a task reported; empty before the first."""
-    path = out / "logs" / task.name / PROGRESS
+    path = out / LOGS / task.name / PROGRESS
     try:
         with path.open("rb") as file:
             file.seek(max(0, path.stat().st_size - 2000))

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, cast, get_args
 
 from lesionbench.errors import SettingsError
 from lesionbench.evidence.papers.published import published_beside, read_published
+from lesionbench.experiment.bench import LOGS, Bench
 from lesionbench.experiment.data_folder import find_data
 from lesionbench.experiment.executors import ExecutorKind, default_jobs, open_workers
 from lesionbench.experiment.output import check_output, held, judge_otherwise, refuse_inside, store_folder
@@ -81,7 +82,7 @@ def run_experiment(plugins: Plugins, experiment: Experiment, place: Place, view:
         Store(store).sweep()
         keep_published(place.out, published)
         jobs = place.jobs or default_jobs(prepared.device)
-        tables = Run(prepared, plugins, place.out, view)(partial(workers, jobs=jobs))
+        tables = Run(Bench(prepared, plugins, place.out / LOGS), place.out, view)(partial(workers, jobs=jobs))
     return Finished(place.out, tables)
 
 

@@ -9,12 +9,11 @@ import numpy as np
 
 from lesionbench.evidence.papers.beside_published import COMPARISON_COLUMNS, comparison
 from lesionbench.evidence.papers.published import read_published
-from lesionbench.experiment import keys
-from lesionbench.experiment.cell import read_record
+from lesionbench.experiment.bench import read_record
 from lesionbench.experiment.output import predictions_path
 from lesionbench.experiment.results import read_results
-from lesionbench.experiment.store import Store, file_digest, write_whole
-from lesionbench.experiment.tasks import drawn
+from lesionbench.experiment.store import file_digest, write_whole
+from lesionbench.experiment.tasks import try_to_draw
 from lesionbench.pictures.dose_response import DosePlot, save_dose_plots
 from lesionbench.pipeline.leaderboard import PER_CLASS_COLUMNS, Row, as_csv, per_class_rows
 from lesionbench.pipeline.metrics import confusion_matrix, predicted_labels
@@ -25,11 +24,11 @@ if TYPE_CHECKING:
 
     from lesionbench.evidence.tables.comparisons import Judging
     from lesionbench.evidence.tables.dose_response import Curve
+    from lesionbench.experiment.bench import Bench
     from lesionbench.experiment.grid import Cell
-    from lesionbench.experiment.prepare import Prepared
     from lesionbench.experiment.results import Results
+    from lesionbench.experiment.store import Entry
     from lesionbench.pipeline.predictions import Predictions
-    from lesionbench.plugins import Plugins
 
 PUBLISHED = "published.csv"
 SPLIT_COLUMNS = ("fold", "part", "id", "group", "label")
@@ -58,11 +57,11 @@ CELL_COLUMNS = (
 )
 
 
-def write_splits(out: Path, prepared: Prepared) -> None:
+def write_splits(out: Path, bench: Bench) -> None:
     """Write splits.csv: for every fold, the part that each image is in."""
-    images = prepared.load_data().images
+    images = bench.data().images
     rows: list[Row] = []
-    for fold, part in enumerate(prepared.load_parts()):
+    for fold, part in enumerate(bench.parts()):
         for index in range(len(images)):
             label = images.classes[images.labels[index]]
             values = (fold, part[index], images.ids[index], images.groups[index], label)
@@ -70,12 +69,9 @@ def write_splits(out: Path, prepared: Prepared) -> None:
     write_whole(out / "splits.csv", as_csv(rows, SPLIT_COLUMNS))
 
 
-def cell_row(out: Path, cell: Cell, prepared: Prepared, plugins: Plugins, since: float, error: str | None) -> Row:
+def cell_row(out: Path, cell: Cell, bench: Bench, since: float, error: str | None) -> Row:
     """One row of cells.csv; what was made before `since`, in seconds since the epoch, came from the store."""
-    store = Store(prepared.store)
     path = predictions_path(out, cell)
-    classification = store.path("predictions", keys.predictions_key(prepared, cell, plugins))
-    classified = read_record(classification)
     row: Row = dict.fromkeys(CELL_COLUMNS)
     row |= {
         "cell": cell.name,
@@ -86,32 +82,25 @@ def cell_row(out: Path, cell: Cell, prepared: Prepared, plugins: Plugins, since:
         "classifier": cell.arm.classifier,
         "fold": cell.fold,
         "seed": cell.seed,
-        "classifier_seed": keys.classify_seed(prepared, cell),
+        "classifier_seed": bench.seeds.classify(cell),
         "predictions_sha256": file_digest(path) if path.exists() else None,
         "on_the_fly": cell.arm.on_the_fly,
         "classifier_repeat": cell.classifier_seed,
     }
     if cell.pools:
-        last = cell.pools[-1]
-        row["augmenter_seed"] = keys.augment_seed(prepared, last)
-        fit = store.path("fits", keys.fit_key(prepared, last, plugins))
-        fitted = read_record(fit)
-        if fitted is not None:
-            row |= {
-                "augmenter_steps": fitted.steps,
-                "augmenter_seconds": fitted.seconds,
-                "augmenter_peak_mb": fitted.peak_mb,
-            }
-            row["augmenter_from_store"] = _from_store(fit, since)
-    if classified is not None:
-        row |= {"classifier_steps": classified.steps, "classifier_seconds": classified.seconds}
-        row |= {"classifier_peak_mb": classified.peak_mb}
-        row["classifier_from_store"] = _from_store(classification, since)
-    return row
+        row["augmenter_seed"] = bench.seeds.augment(cell.pools[-1])
+        row |= _cost("augmenter", bench.fit(cell.pools[-1]), since)
+    return row | _cost("classifier", bench.classification(cell), since)
 
 
-def _from_store(entry: Path, since: float) -> str:
-    return "yes" if entry.stat().st_mtime < since else "no"
+def _cost(whose: str, entry: Entry | None, since: float) -> Row:
+    """What a fit cost, and whether it was made before `since`; empty when that is not known."""
+    record = read_record(entry)
+    if entry is None or record is None:
+        return {}
+    cost = {"steps": record.steps, "seconds": record.seconds, "peak_mb": record.peak_mb}
+    cost_of = {f"{whose}_{name}": value for name, value in cost.items()}
+    return {**cost_of, f"{whose}_from_store": "yes" if entry.made < since else "no"}
 
 
 def write_cells(out: Path, rows: list[Row]) -> None:
@@ -139,7 +128,7 @@ def write_tables(out: Path) -> Tables:
     told = evidence(by_arm, judging(results), results.experiment.operating_point)
     for name, columns in TABLES.items():
         write_whole(out / f"{name}.csv", as_csv(told.rows[name], columns))
-    drawn(lambda: save_dose_plots(out / "dose_response.png", [_plot(curve) for curve in told.curves]))
+    try_to_draw(lambda: save_dose_plots(out / "dose_response.png", [_plot(curve) for curve in told.curves]))
     rows, of_classes = told.rows["leaderboard"], per_class_rows(by_arm)
     write_whole(out / "per_class.csv", as_csv(of_classes, PER_CLASS_COLUMNS))
     published = out / PUBLISHED

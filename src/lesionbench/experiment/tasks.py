@@ -11,7 +11,8 @@ from functools import cache
 from typing import TYPE_CHECKING
 
 from lesionbench.errors import LesionbenchError
-from lesionbench.experiment.cell import load_pool, run_cell
+from lesionbench.experiment.bench import LOGS, Bench
+from lesionbench.experiment.cell import run_cell
 from lesionbench.experiment.grid import Cell, PoolJob
 from lesionbench.experiment.pictures import draw_progress, draw_samples
 from lesionbench.plugins import Plugins
@@ -44,23 +45,23 @@ def installed() -> Plugins:
 
 def do(task: Task, prepared: Prepared, out: Path) -> Outcome:
     """Run one task to its end; whatever goes wrong is in the outcome and, with its traceback, in the task's log."""
-    return _guarded(out / "logs" / task.name, lambda: _run(task, prepared, out))
+    return _guarded(out / LOGS / task.name, lambda: _run(task, prepared, out))
 
 
 def _run(task: Task, prepared: Prepared, out: Path) -> None:
-    folder = out / "logs" / task.name
+    bench = Bench(prepared, installed(), out / LOGS)
     if isinstance(task, Cell):
-        run_cell(task, prepared, installed(), folder)
+        run_cell(task, bench)
     else:
-        pool = load_pool(task, prepared, installed(), folder.parent)
+        pool = bench.pool(task)
         if any(len(images) for images in pool.images):
-            train = prepared.load_split(task.fold).train
-            drawn(lambda: draw_samples(out / "samples", task.name, train, pool))
-    drawn(lambda: draw_progress(folder))
+            real = bench.fold(task.fold).train
+            try_to_draw(lambda: draw_samples(out / "samples", task.name, real, pool))
+    try_to_draw(lambda: draw_progress(bench.logs / task.name))
 
 
-def drawn(picture: Callable[[], None]) -> None:
-    """Draw a picture; one that cannot be drawn is told and costs no result."""
+def try_to_draw(picture: Callable[[], None]) -> None:
+    """Draw a picture; log a warning if that fails, for the result is kept all the same."""
     try:
         picture()
     except Exception as error:  # a font, a disk, a plotting library

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -47,21 +48,22 @@ class Predictions:
         return cls(part, fold, images.ids, images.groups, images.labels, scores, images.classes)
 
 
-def write_predictions(path: Path, parts: list[Predictions]) -> None:
-    """Write one cell's predictions, one row for each image; floats in full, so that reading gives the same bits."""
+def as_text(parts: list[Predictions]) -> str:
+    """One cell's predictions as CSV, one row for each image; floats in full, so that reading gives the same bits."""
     classes = parts[0].classes
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow([*COLUMNS, *(f"score_{name}" for name in classes)])
-        for one in parts:
-            for row in range(len(one.ids)):
-                label = classes[one.labels[row]]
-                scores = [repr(score) for score in one.scores[row].tolist()]
-                writer.writerow([one.part, one.ids[row], one.groups[row], label, one.fold, *scores])
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow([*COLUMNS, *(f"score_{name}" for name in classes)])
+    for one in parts:
+        for row in range(len(one.ids)):
+            label = classes[one.labels[row]]
+            scores = [repr(score) for score in one.scores[row].tolist()]
+            writer.writerow([one.part, one.ids[row], one.groups[row], label, one.fold, *scores])
+    return text.getvalue()
 
 
 def read_predictions(path: Path) -> dict[str, Predictions]:
-    """One cell's predictions by part; raises OutputError if the file is not what `write_predictions` wrote."""
+    """One cell's predictions by part; raises OutputError if the file does not hold what `as_text` wrote."""
     try:
         with path.open(newline="", encoding="utf-8") as file:
             header, *rows = csv.reader(file)

@@ -1,0 +1,249 @@
+"""The bench that cells are run on: an experiment's images, plugins and store in one object.
+
+Whatever a cell needs comes from the store when it is there, and is made and kept when it is not.
+"""
+
+from __future__ import annotations
+
+import shutil
+import time
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from lesionbench.errors import ContractError, DatasetError
+from lesionbench.experiment import grid
+from lesionbench.experiment.keys import Keys
+from lesionbench.experiment.memory import peak_megabytes, restart_peak
+from lesionbench.experiment.progress_log import make_context
+from lesionbench.experiment.store import DATASETS, FITS, POOLS, PREDICTIONS, SPLITS, Store
+from lesionbench.experiment.stored_dataset import read_dataset
+from lesionbench.experiment.synthesis import fit_sampler, sample_pool, take_draws, without_held_back
+from lesionbench.pipeline.augmenter import Saveable, Transformer
+from lesionbench.pipeline.predictions import as_text
+from lesionbench.pipeline.split import splits
+from lesionbench.pipeline.training_set import OnTheFly, Pool
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from lesionbench.experiment.chain import Draw
+    from lesionbench.experiment.grid import Cell, PoolJob
+    from lesionbench.experiment.keys import Seeds
+    from lesionbench.experiment.prepare import Prepared
+    from lesionbench.experiment.store import Entry
+    from lesionbench.pipeline.augmenter import Sampler
+    from lesionbench.pipeline.classifier import Classifier, Predictor
+    from lesionbench.pipeline.context import RunContext
+    from lesionbench.pipeline.dataset import LoadedDataset
+    from lesionbench.pipeline.predictions import Predictions
+    from lesionbench.pipeline.split import Split
+    from lesionbench.pipeline.training_set import Drawn
+    from lesionbench.plugins import Plugins
+
+SAMPLER, PREDICTOR, LOGS, RECORD = "sampler", "predictor", "logs", "record"  # inside an entry
+
+
+@dataclass(frozen=True)
+class Record:
+    """What one fit cost."""
+
+    steps: int
+    seconds: float
+    peak_mb: float
+
+
+@dataclass
+class Fit:
+    """One fit: the context that it is given and, once it has ended, what it cost."""
+
+    context: RunContext
+    record: Record = Record(0, 0.0, 0.0)
+
+
+@dataclass(frozen=True)
+class Bench:
+    """A prepared experiment with its plugins; `logs` is the folder that fits write their notes and pictures into."""
+
+    prepared: Prepared
+    plugins: Plugins
+    logs: Path
+    _folds: dict[int, Split] = field(default_factory=dict, repr=False)
+
+    @cached_property
+    def store(self) -> Store:
+        """Where everything that was made is kept."""
+        return Store(self.prepared.store)
+
+    @cached_property
+    def keys(self) -> Keys:
+        """The store keys of everything."""
+        return Keys(self.prepared, self.plugins)
+
+    @property
+    def seeds(self) -> Seeds:
+        """The seeds of everything."""
+        return self.keys.seeds
+
+    # --- images ---
+
+    def data(self) -> LoadedDataset:
+        """All images."""
+        return read_dataset(self._kept(DATASETS, self.prepared.dataset_key, "images"))
+
+    def parts(self) -> NDArray[np.str_]:
+        """The part of every image in every fold: `train`, `validation` or `test`, (folds, N)."""
+        parts: NDArray[np.str_] = self._kept(SPLITS, self.prepared.splits_key, "splits").array("parts")
+        return parts
+
+    def _kept(self, kind: str, key: str, what: str) -> Entry:
+        entry = self.store.read(kind, key)
+        if entry is None:
+            raise DatasetError(
+                f"the {what} in {self.prepared.store} were damaged and set aside; run the experiment again"
+            )
+        return entry
+
+    def fold(self, fold: int) -> Split:
+        """One fold's train, validation and test images."""
+        if fold not in self._folds:
+            self._folds.clear()  # one fold at a time is in memory
+            self._folds[fold] = splits(self.data(), [self.parts()[fold]])[0]
+        return self._folds[fold]
+
+    def split(self, cell: Cell) -> Split:
+        """The images of a cell's fold, without the training images that its arm holds back."""
+        return self._without_held_back(cell.arm.draws, cell.fold, cell.seed)
+
+    def split_of(self, job: PoolJob) -> Split:
+        """The images of a pool's fold, without the training images that its chain holds back."""
+        return self._without_held_back(job.before, job.fold, job.seed)
+
+    def _without_held_back(self, chain: tuple[Draw, ...], fold: int, seed: int) -> Split:
+        return without_held_back(self.fold(fold), chain, self.seeds.hold_back(fold, seed))
+
+    # --- synthetic images ---
+
+    def synthetic(self, cell: Cell) -> list[Drawn]:
+        """The synthetic images of a cell, one draw for each link of its chain."""
+        return self.draws(cell.arm.draws, cell.fold, cell.seed)
+
+    def draws(self, chain: tuple[Draw, ...], fold: int, seed: int) -> list[Drawn]:
+        """The synthetic images of every link of a chain that draws any."""
+        pools = [self.pool(job) for job in grid.pool_jobs(chain, fold, seed)]
+        return take_draws(pools, chain, self.seeds.shuffle(fold, seed))
+
+    def on_the_fly(self, cell: Cell) -> OnTheFly | None:
+        """What changes every training batch of a cell, or None."""
+        job = cell.on_the_fly
+        if job is None:
+            return None
+        sampler = self.sampler(job, log=f"{cell.name}_{job.name}")  # several cells may fit it at the same time
+        if not isinstance(sampler, Transformer):
+            raise ContractError(f"{job.augmenter!r} says that it changes images, but its sampler has no `transform`")
+        return OnTheFly(sampler)
+
+    def pool(self, job: PoolJob) -> Pool:
+        """The synthetic images of one augmenter, fold and seed."""
+        return self.kept_pool(job) or sample_pool(job, self)
+
+    def kept_pool(self, job: PoolJob) -> Pool | None:
+        """The same, when they are in the store."""
+        entry = self.store.read(POOLS, self.keys.pool(job))
+        if entry is None:
+            return None
+        return Pool(tuple(entry.array(f"class{label}") for label in range(len(self.prepared.about.classes))))
+
+    def has_pool(self, job: PoolJob) -> bool:
+        """Whether a pool is in the store; its images are not read."""
+        return self.store.has(POOLS, self.keys.pool(job))
+
+    def keep_pool(self, job: PoolJob, pool: Pool) -> None:
+        """Put a pool into the store."""
+        with self.store.write(POOLS, self.keys.pool(job)) as draft:
+            for label, images in enumerate(pool.images):
+                draft.put_array(f"class{label}", images)
+
+    def pool_size(self, job: PoolJob) -> int:
+        """The most synthetic images per class that any arm takes from a pool."""
+        return grid.pool_size(self.prepared.experiment, job)
+
+    # --- fits ---
+
+    def sampler(self, job: PoolJob, log: str | None = None) -> Sampler:
+        """What an augmenter learnt: read from the store when it was saved there, else fitted (again).
+
+        log: the name of the folder of its notes; by default the pool's.
+        """
+        entry = self.store.read(FITS, self.keys.fit(job))
+        if entry is not None and entry.has(SAMPLER):
+            return self.plugins.augmenter(job.augmenter).load(entry.folder(SAMPLER))
+        return fit_sampler(job, self, log or job.name)
+
+    def classifier(self, cell: Cell) -> Classifier:
+        """The classifier of a cell."""
+        return self.plugins.classifier(cell.arm.classifier)
+
+    def predictor(self, cell: Cell) -> Predictor | None:
+        """What a cell's classifier learnt, when it was kept: of reference cells, if their predictor can save."""
+        entry = self.store.read(PREDICTIONS, self.keys.predictions(cell))
+        return self.classifier(cell).load(entry.folder(PREDICTOR)) if entry and entry.has(PREDICTOR) else None
+
+    @contextmanager
+    def fitting(self, log: str, seed: int) -> Iterator[Fit]:
+        """A fit with a new, empty folder for its notes; its record is complete when the block ends."""
+        folder = self.logs / log
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
+        context, progress = make_context(seed, self.prepared.device, self.prepared.precision, folder)
+        fit = Fit(context)
+        restart_peak()
+        start = time.perf_counter()
+        yield fit
+        fit.record = Record(progress.steps, round(time.perf_counter() - start, 3), peak_megabytes())
+
+    def keep_sampler(self, job: PoolJob, sampler: Sampler, fit: Fit) -> None:
+        """Put a fit into the store: what it cost, its notes and, when it can save itself, the sampler."""
+        with self.store.write(FITS, self.keys.fit(job)) as draft:
+            draft.put_json(RECORD, asdict(fit.record))
+            draft.put_folder(LOGS, fit.context.folder)
+            if isinstance(sampler, Saveable):
+                sampler.save(draft.folder(SAMPLER))
+
+    def keep(self, cell: Cell, predictions: list[Predictions], predictor: Predictor, fit: Fit) -> None:
+        """Put a cell's predictions into the store, what the fit cost, its notes and, of a reference, the predictor."""
+        with self.store.write(PREDICTIONS, self.keys.predictions(cell)) as draft:
+            draft.put_text("predictions.csv", as_text(predictions))
+            draft.put_json(RECORD, asdict(fit.record))
+            draft.put_folder(LOGS, fit.context.folder)
+            if cell.is_reference and isinstance(predictor, Saveable):
+                predictor.save(draft.folder(PREDICTOR))
+
+    # --- what was made ---
+
+    def predictions(self, cell: Cell) -> Entry | None:
+        """The entry of a cell's predictions, verified; None while the cell is not done."""
+        return self.store.read(PREDICTIONS, self.keys.predictions(cell))
+
+    def classification(self, cell: Cell) -> Entry | None:
+        """The same entry, not verified: for its record and its notes."""
+        return self.store.glance(PREDICTIONS, self.keys.predictions(cell))
+
+    def fit(self, job: PoolJob) -> Entry | None:
+        """The entry of an augmenter's fit, not verified: for its record and its notes."""
+        return self.store.glance(FITS, self.keys.fit(job))
+
+
+def read_record(entry: Entry | None) -> Record | None:
+    """What the fit of an entry cost, or None when it is not known."""
+    if entry is None:
+        return None
+    try:
+        return Record(**entry.json(RECORD))
+    except (OSError, ValueError, TypeError):
+        return None
