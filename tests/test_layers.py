@@ -21,6 +21,8 @@ MAY_KNOW = {
     "experiment": {*LOW, "pipeline", "pictures", "evidence", "plugins", "experiment", "__version__"},
     "audit": {*LOW, "pipeline", "pictures", "evidence", "plugins", "experiment", "builtin", "report", "audit"},
     "report": {"errors", "pipeline", "pictures", "evidence", "experiment", "report"},
+    "api": {"errors", "spelling", "pipeline", "evidence", "plugins", "experiment", "builtin", "report", "api"}
+    | {"audit", "testing"},
     "cli": {*LOW, "pipeline", "pictures", "evidence", "plugins", "experiment", "audit", "testing", "report", "cli"},
 }
 

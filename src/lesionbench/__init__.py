@@ -1,6 +1,7 @@
 """Does this augmentation help a classifier on my small medical image set, and how many images should I add?
 
-Every name a plugin author needs, loaded when first used, so that importing this costs nothing.
+What a notebook needs (`run`, `open`, `images`, ...) and every name a plugin author needs, each loaded when first used,
+so that importing this costs nothing.
 """
 
 from __future__ import annotations
@@ -9,6 +10,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from lesionbench.api.images import images
+    from lesionbench.api.run_folder import Run, open  # noqa: A004, F401  # used as lesionbench.open
+    from lesionbench.api.running import run
     from lesionbench.errors import (
         ContractError,
         DatasetError,
@@ -49,6 +53,7 @@ _HOME = {
     "Plugin": "pipeline.plugin",
     "Predictor": "pipeline.classifier",
     "Report": "pipeline.context",
+    "Run": "api.run_folder",
     "RunContext": "pipeline.context",
     "Sampler": "pipeline.augmenter",
     "Scores": "pipeline.images",
@@ -60,10 +65,13 @@ _HOME = {
     "derive_seed": "pipeline.context",
     "did_you_mean": "spelling",
     "hookimpl": "hookspecs",
+    "images": "api.images",
+    "open": "api.run_folder",
+    "run": "api.running",
     "spec_of": "spelling",
 }
 
-__all__ = [
+__all__ = [  # all but `open`: `from lesionbench import *` must not hide the one of Python
     "Augmenter",
     "Classifier",
     "ContractError",
@@ -80,6 +88,7 @@ __all__ = [
     "Plugin",
     "Predictor",
     "Report",
+    "Run",
     "RunContext",
     "Sampler",
     "Scores",
@@ -91,6 +100,8 @@ __all__ = [
     "derive_seed",
     "did_you_mean",
     "hookimpl",
+    "images",
+    "run",
     "spec_of",
 ]
 
@@ -99,3 +110,7 @@ def __getattr__(name: str) -> Any:
     if name not in _HOME:
         raise AttributeError(f"module 'lesionbench' has no attribute {name!r}")
     return getattr(import_module(f"lesionbench.{_HOME[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_HOME})

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 Kind = Literal["dataset", "augmenter", "classifier"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 BUILTIN = "lesionbench"
+OWN = "your own code"  # stands for the package of a class that no package brings
 
 
 @dataclass(frozen=True)
@@ -85,6 +86,25 @@ class Plugins:
                     new[kind, found.name] = found
         self.found |= new
         self.hooks[package] = manager.hook
+
+    def adopt(self, kind: Kind, plugin: type[Plugin]) -> None:
+        """Add a class that no package brings, such as one defined in a notebook; nothing when it is there already.
+
+        Raises PluginError when its name is unusable, or that of another plugin.
+        """
+        known = self.found.get((kind, getattr(plugin, "name", "")))
+        if known is not None and known.cls is plugin:
+            return
+        try:
+            name = _checked_name(plugin, kind)
+        except TypeError as error:
+            raise PluginError(str(error)) from None
+        if known is not None:
+            raise PluginError(
+                f"the class {plugin.__name__} is called {name!r}, which is the {kind} of {known.package}; "
+                f"give it another name: name = 'my-{name}'"
+            )
+        self.found[kind, name] = Found(kind, name, OWN, plugin)
 
     def _refuse_twin(self, found: Found, new: dict[tuple[Kind, str], Found]) -> None:
         twin = (self.found | new).get((found.kind, found.name))

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
 SETTINGS = "experiment.toml"
 LOCK = ".lock"
+DATA = "data"  # the images of an experiment that was given arrays; see builtin/arrays.py
 
 
 def check_output(out: Path, experiment: Experiment) -> dict[str, Any]:
@@ -44,7 +45,8 @@ def check_output(out: Path, experiment: Experiment) -> dict[str, Any]:
     parent = next(folder for folder in (out, *out.absolute().parents) if folder.exists())
     if not os.access(parent, os.W_OK):
         raise OutputError(f"the output folder must be writable, but {parent} is not", ANOTHER_OUT)
-    if not out.exists() or {entry.name for entry in out.iterdir()} <= {"store", LOCK}:
+    ours = {"store", LOCK, *([DATA] if experiment.data == out / DATA else [])}
+    if not out.exists() or all(entry.name in ours or entry.name.startswith(f".{DATA}-") for entry in out.iterdir()):
         return {}
     if not (out / SETTINGS).exists():
         raise OutputError(
@@ -103,6 +105,8 @@ def read_settings(out: Path) -> tuple[Experiment, dict[str, Any]]:
     try:
         noted = tomllib.loads(path.read_text(encoding="utf-8"))
         resolved = noted.pop(RESOLVED)
+        if "data" in noted:
+            noted["data"] = out / noted["data"]
         return Experiment.model_validate(noted), resolved
     except FileNotFoundError:
         raise OutputError(
@@ -116,7 +120,8 @@ def write_settings(out: Path, prepared: Prepared) -> None:
     """Write experiment.toml: the settings, so that it can be run again, and what was resolved from them."""
     settings = prepared.experiment.model_dump(mode="json", exclude_none=True)
     if prepared.data is not None:
-        settings["data"] = str(prepared.data)
+        inside = prepared.data.is_relative_to(out.absolute())  # then the folder can be moved
+        settings["data"] = str(prepared.data.relative_to(out.absolute()) if inside else prepared.data)
     about = prepared.about
     resolved = {
         "lesionbench": __version__,

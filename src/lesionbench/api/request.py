@@ -1,0 +1,128 @@
+"""What the arguments of `lesionbench.run` and `plan` ask for: an experiment, the plugins it uses, and its images."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypedDict
+
+from pydantic import ValidationError
+
+from lesionbench.api.images import ArrayImages
+from lesionbench.api.kept_images import content_key, kept_images
+from lesionbench.errors import PluginError, SettingsError
+from lesionbench.experiment.session import default_folder
+from lesionbench.experiment.settings import make_experiment
+from lesionbench.experiment.store import key_of
+from lesionbench.pipeline.augmenter import Augmenter
+from lesionbench.pipeline.classifier import Classifier
+from lesionbench.pipeline.dataset import Dataset
+from lesionbench.pipeline.plugin import Plugin
+from lesionbench.plugins import Plugins
+from lesionbench.spelling import spec_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from lesionbench.experiment.settings import Experiment
+    from lesionbench.plugins import Kind
+
+BASES: dict[Kind, type[Plugin]] = {"dataset": Dataset, "augmenter": Augmenter, "classifier": Classifier}
+KIND_OF: dict[str, Kind] = {"augmenters": "augmenter", "on_the_fly": "augmenter", "classifiers": "classifier"}
+
+
+class Settings(TypedDict, total=False):
+    """The settings of an experiment beside its dataset; each is described in the reference."""
+
+    split: str | int
+    validation: float
+    augmenters: str | Augmenter | Sequence[str | Augmenter]
+    synthetic: int | Sequence[int]
+    on_the_fly: str | Augmenter | Sequence[str | Augmenter]
+    classifiers: str | Classifier | Sequence[str | Classifier]
+    controls: bool
+    seeds: int
+    classifier_seeds: int
+    seed: int
+    positive_class: str | None
+    device: str
+    precision: str
+    baseline: str
+    margin: float
+    judged_by: str
+    operating_point: float
+
+
+@dataclass(frozen=True)
+class Request:
+    """A validated experiment, the plugins that it may use, and its images when they were given as arrays."""
+
+    experiment: Experiment
+    plugins: Plugins
+    arrays: ArrayImages | None
+
+    def folder(self, out: str | Path | None) -> Path:
+        """The output folder: the one given, else one named after the settings (and the arrays)."""
+        if out is not None:
+            return Path(out)
+        usual = default_folder(self.experiment)
+        if self.arrays is None:
+            return usual
+        return usual.with_name(f"arrays-{key_of([usual.name, content_key(self.arrays.data)])[:8]}")
+
+    @contextmanager
+    def ready(self, out: Path) -> Iterator[Experiment]:
+        """The experiment, with images from arrays kept in `out`; see `kept_images`."""
+        if self.arrays is None:
+            yield self.experiment
+        else:
+            with kept_images(out, self.arrays.data, self.experiment) as experiment:
+                yield experiment
+
+
+def understand(dataset: str | Dataset | ArrayImages, data: str | Path | None, settings: Settings) -> Request:
+    """The request in these arguments; raises SettingsError or PluginError."""
+    plugins = Plugins.load()
+    given: dict[str, Any] = {name: _listed(value) for name, value in settings.items()}
+    for name in KIND_OF.keys() & given.keys():
+        given[name] = [spelled(KIND_OF[name], one, plugins) for one in _as_list(given[name])]
+    arrays = dataset if isinstance(dataset, ArrayImages) else None
+    if arrays is not None:
+        if data is not None:
+            raise SettingsError(f"images from arrays are kept in the output folder; leave out data={str(data)!r}")
+        given = {"positive_class": arrays.positive_class, **given, "dataset": "arrays"}
+    else:
+        given |= {"dataset": spelled("dataset", dataset, plugins), "data": data}
+    return Request(make_experiment(given, plugins), plugins, arrays)
+
+
+def spelled(kind: Kind, given: object, plugins: Plugins) -> str:
+    """A plugin as text; the class of an object that no package brings is added to the plugins."""
+    base = BASES[kind].__name__
+    if isinstance(given, str):
+        return given
+    if isinstance(given, type) and issubclass(given, Plugin):
+        raise SettingsError(f"{kind}s are names or objects; write {given.__name__}(), not the class {given.__name__}")
+    if kind == "dataset" and hasattr(given, "dtype"):
+        raise SettingsError("images in an array are a dataset with their labels: lesionbench.images(array, labels)")
+    if not isinstance(given, BASES[kind]):
+        article = "an" if kind == "augmenter" else "a"
+        raise SettingsError(f"{article} {kind} is a name or an object of a subclass of {base}, not {given!r:.80}")
+    plugins.adopt(kind, type(given))
+    try:
+        spec = spec_of(given)
+    except ValidationError:
+        raise PluginError(f"every setting of {type(given).__name__} needs a default") from None
+    if getattr(plugins, kind)(spec) != given:
+        raise PluginError(f"the settings of {given!r} cannot be written as text ({spec}); use numbers and short texts")
+    return spec
+
+
+def _listed(value: Any) -> Any:
+    """A range, an array or a Series as a list."""
+    return list(value) if hasattr(value, "__iter__") and not isinstance(value, str | Plugin | type) else value
+
+
+def _as_list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]

@@ -1,0 +1,143 @@
+"""Running from Python: the same experiment as on the command line, gone on with, refused, or stopped."""
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from made_images import small_images
+
+import lesionbench
+from lesionbench import DatasetError, OutputError, SettingsError
+from lesionbench.builtin.controls import Noise, Oversample
+from lesionbench.builtin.linear import Linear
+from lesionbench.builtin.skin_phantom import SkinPhantom
+
+QUICK = {"classifiers": ["linear"], "synthetic": 4, "seeds": 1, "split": 2, "jobs": 1, "quiet": True}
+
+
+def test_the_same_call_goes_on_and_fits_nothing_again(small_run):
+    again = lesionbench.run(
+        small_images(),
+        augmenters=["oversample", "noise", "real-holdout"],
+        synthetic=np.array([8, 4]),
+        classifiers="linear",
+        split=2,
+        seeds=2,
+        out=small_run.folder,
+        quiet=True,
+    )
+
+    assert again.cells["classifier_from_store"].all()
+
+
+def test_the_command_line_goes_on_with_a_run_of_arrays(small_run):
+    command = [sys.executable, "-m", "lesionbench", "run", small_run.folder / "experiment.toml", "--quiet"]
+
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+
+    assert done.returncode == 0, done.stderr
+    assert lesionbench.open(small_run.folder).cells["classifier_from_store"].all()
+
+
+def test_a_run_of_arrays_can_be_moved(small_run, tmp_path):
+    import shutil
+
+    shutil.copytree(small_run.folder, tmp_path / "moved")
+    command = [sys.executable, "-m", "lesionbench", "run", tmp_path / "moved", "--quiet"]
+
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+
+    assert done.returncode == 0, done.stderr
+
+
+def test_other_images_in_the_folder_of_a_run_are_refused_and_nothing_is_overwritten(small_run):
+    before = (small_run.folder / "data" / "images.npy").read_bytes()
+
+    with pytest.raises(OutputError, match="holds this experiment with other images"):
+        lesionbench.run(
+            small_images(seed=1),
+            augmenters=["oversample", "noise", "real-holdout"],
+            synthetic=[4, 8],
+            classifiers=["linear"],
+            split=2,
+            seeds=2,
+            out=small_run.folder,
+        )
+
+    assert (small_run.folder / "data" / "images.npy").read_bytes() == before
+
+
+def test_a_folder_with_other_files_is_refused_before_images_are_written_into_it(tmp_path):
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "scan.txt").write_text("a user's own")
+    (tmp_path / "notes.txt").write_text("a user's own")
+
+    with pytest.raises(OutputError, match="holds other files"):
+        lesionbench.run(small_images(), out=tmp_path, **QUICK)
+    (tmp_path / "notes.txt").unlink()
+    with pytest.raises(DatasetError, match=r"must hold images that lesionbench\.run wrote"):
+        lesionbench.run(small_images(), out=tmp_path, **QUICK)
+
+    assert (tmp_path / "data" / "scan.txt").exists()
+
+
+def test_an_experiment_that_is_refused_leaves_nothing_behind(tmp_path):
+    with pytest.raises(SettingsError, match="did you mean 'malignant'"):
+        lesionbench.run(small_images(), out=tmp_path / "run", **{**QUICK, "positive_class": "malign"})
+
+    assert not (tmp_path / "run").exists()
+
+
+def test_plugin_objects_are_the_names_that_they_stand_for(tmp_path):
+    run = lesionbench.run(
+        SkinPhantom(train=60, test=20),
+        augmenters=[Oversample(), "noise"],
+        classifiers=Linear(components=5),
+        synthetic=4,
+        seeds=1,
+        out=tmp_path / "run",
+        quiet=True,
+    )
+
+    assert run.settings.dataset == "skin-phantom[train=60,test=20]"
+    assert run.settings.augmenters == ("oversample", "noise")
+    assert run.settings.classifiers == ("linear[components=5]",)
+    assert run.finished
+
+
+BAD = {
+    "did you mean 'augmenters'": {"augmenter": "noise"},
+    "no augmenter 'nois' is installed; did you mean 'noise'": {"augmenters": ["nois"]},
+    r"write Noise\(\), not the class Noise": {"augmenters": [Noise]},
+    "an augmenter is a name or an object of a subclass of Augmenter, not Linear": {"augmenters": [Linear()]},
+    "an augmenter is a name or an object of a subclass of Augmenter, not 3": {"augmenters": [3]},
+    "seeds: ": {"seeds": 0},
+}
+
+
+@pytest.mark.parametrize("message", BAD)
+def test_bad_arguments_are_refused_before_anything_is_written(tmp_path, message):
+    with pytest.raises(SettingsError, match=message):
+        lesionbench.run(small_images(), out=tmp_path / "run", **{**QUICK, **BAD[message]})
+
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_bare_array_is_refused_with_what_to_type(tmp_path):
+    with pytest.raises(SettingsError, match=r"lesionbench\.images\(array, labels\)"):
+        lesionbench.run(np.zeros((4, 8, 8), np.uint8), out=tmp_path / "run")
+
+
+def test_images_from_arrays_have_no_other_folder(tmp_path):
+    with pytest.raises(SettingsError, match="leave out data="):
+        lesionbench.run(small_images(), data=tmp_path, out=tmp_path / "run")
+
+
+def test_without_out_other_images_get_another_folder():
+    from lesionbench.api.request import understand
+
+    folders = {understand(small_images(seed), None, {"seeds": 1}).folder(None) for seed in (0, 0, 1)}
+
+    assert len(folders) == 2
+    assert all(str(folder).startswith("runs/arrays-") for folder in folders)
