@@ -1,4 +1,4 @@
-"""The samplers of the controls; apart from their settings, so that those are listed without numpy."""
+"""The samplers of the controls; in a file of their own, so that listing the controls does not import numpy."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class NoImages:
-    """A sampler of zero images: of the baseline, and of what holds real images back."""
+    """A sampler that draws no images: of the baseline and of the control that holds back real images."""
 
     shape: tuple[int, int, int]  # height, width, channels of a training image
 
     def sample(self, label: int, count: int, seed: int) -> Images:
-        """No images, uint8 (0, H, W, C); raises ContractError when more than zero are asked for."""
+        """No images, uint8 (0, H, W, C); raises ContractError if count is not 0."""
         if count:
             raise ContractError(f"no synthetic images can be drawn here, but {count} were asked for; use dose 0")
         return np.zeros((0, *self.shape), np.uint8)
@@ -41,9 +41,9 @@ class RealAgain:
     labels: Labels
 
     def sample(self, label: int, count: int, seed: int) -> Images:
-        """`count` real images of the class: uint8 (count, H, W, C), all of them once before any comes twice.
+        """`count` real images of the class, uint8 (count, H, W, C); each is used once before any is used twice.
 
-        Raises ContractError when the class has no image to repeat.
+        Raises ContractError if the class has no image.
         """
         own = np.flatnonzero(self.labels == label)
         if count and not len(own):
@@ -56,7 +56,7 @@ class RealAgain:
 
     @classmethod
     def load(cls, folder: Path) -> RealAgain:
-        """A sampler as `save` wrote it into this folder."""
+        """The sampler that `save` wrote into this folder."""
         with np.load(folder / "real.npz", allow_pickle=False) as arrays:
             return cls(arrays["images"], arrays["labels"])
 
@@ -65,7 +65,7 @@ class RealAgain:
 class ClassBlindNoise:
     """A sampler of noise.
 
-    mean, deviation: float64 (C,), of all pixels that it saw, in grey levels.  shape: height, width, channels.
+    mean, deviation: float64 (C,), of all training pixels, in grey levels.  shape: height, width, channels.
     """
 
     mean: NDArray[np.float64]
@@ -74,14 +74,14 @@ class ClassBlindNoise:
 
     @classmethod
     def of(cls, images: Images) -> ClassBlindNoise:
-        """The noise of these images' brightness and contrast."""
+        """A sampler of noise with the mean and standard deviation of these images."""
         height, width, channels = images.shape[1:]
         return cls(images.mean(axis=(0, 1, 2)), images.std(axis=(0, 1, 2)), (height, width, channels))
 
     def sample(self, label: int, count: int, seed: int) -> Images:
-        """`count` images of noise, uint8 (count, H, W, C); other ones for another label, and no different."""
-        drawn = np.random.default_rng([seed, label]).standard_normal((count, *self.shape), np.float32)
-        levels = np.clip(np.rint(drawn * self.deviation + self.mean), 0, 255)
+        """`count` images of noise, uint8 (count, H, W, C); all labels have the same distribution, but other images."""
+        noise = np.random.default_rng([seed, label]).standard_normal((count, *self.shape), np.float32)
+        levels = np.clip(np.rint(noise * self.deviation + self.mean), 0, 255)
         return levels.astype(np.uint8)
 
     def save(self, folder: Path) -> None:
@@ -90,16 +90,16 @@ class ClassBlindNoise:
 
     @classmethod
     def load(cls, folder: Path) -> ClassBlindNoise:
-        """A sampler as `save` wrote it into this folder."""
+        """The sampler that `save` wrote into this folder."""
         with np.load(folder / "noise.npz", allow_pickle=False) as kept:
             height, width, channels = kept["shape"].tolist()
             return cls(kept["mean"], kept["deviation"], (height, width, channels))
 
 
 def repeated_order(total: int, count: int, seed: int) -> NDArray[np.int64]:
-    """`count` positions in 0..total-1, int64 (count,): one random order of all after another.
+    """`count` positions in 0..total-1, int64 (count,): one random order of all positions after another.
 
-    The beginning of a longer order is the shorter one of the same seed, so that doses are nested.
+    A larger count starts with the positions of a smaller one with the same seed, so doses are nested.
     """
     generator = np.random.default_rng(seed)
     rounds = -(-count // total) if total else 0

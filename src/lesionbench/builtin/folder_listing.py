@@ -1,4 +1,4 @@
-"""Which images a folder of one's own holds, and everything that is wrong with how they are laid out."""
+"""Listing the images in a user's folder, and everything that is wrong with its layout."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
-# What a part may be called, in any case. Validation images are drawn from inside train, whatever the data say.
+# The names of the parts, upper or lower case. Validation images are always chosen from train.
 PARTS = dict.fromkeys(("train", "training"), "train") | dict.fromkeys(("test", "testing"), "test")
 VALIDATION = ("val", "valid", "validation")
 VALIDATION_NOTE = (
@@ -25,7 +25,7 @@ UNKNOWN_GROUPS_NOTE = (
 
 @dataclass(frozen=True)
 class ListedImage:
-    """One image file and what is said about it; `group` and `is_test` are None where nothing is."""
+    """One image file and its class; `group` and `is_test` are None where they are not known."""
 
     path: Path
     id: str  # the path relative to the root, with forward slashes
@@ -36,7 +36,7 @@ class ListedImage:
 
 @dataclass
 class Listing:
-    """The images in the order of their ids, the files that say so, and what was found to be wrong."""
+    """The listed images, the tables they were listed in, what is wrong, and notes to the user."""
 
     images: list[ListedImage] = field(default_factory=list)
     tables: list[Path] = field(default_factory=list)
@@ -44,7 +44,7 @@ class Listing:
     notes: list[str] = field(default_factory=list)
 
     def finished(self) -> Listing:
-        """The same listing, sorted, its classes checked when nothing else is wrong."""
+        """Sort the images by id, and check the classes if nothing else is wrong; returns the listing."""
         self.images.sort(key=lambda image: image.id)
         if not self.problems:
             self.problems += class_problems(self.images)
@@ -53,7 +53,7 @@ class Listing:
         return self
 
     def sources(self) -> list[Path]:
-        """Every file that was listed or read, in a fixed order."""
+        """Every table and image file, in a fixed order."""
         return [*self.tables, *(image.path for image in self.images)]
 
 
@@ -128,7 +128,7 @@ def _table_hint(root: Path) -> str:
 
 
 def class_problems(images: Iterable[ListedImage]) -> list[str]:
-    """A line for each way in which the classes cannot be told apart or are missing from a side of the split."""
+    """A line for each problem with the classes: fewer than two, or one without images in train or in test."""
     images = list(images)
     classes = sorted({image.label for image in images})
     if len(classes) < 2:

@@ -1,4 +1,4 @@
-"""The `folder` dataset's work: from a listing of files to labelled images."""
+"""Reading the `folder` dataset: from a listing of files to labelled images."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 def load(settings: Folder, root: Path | None) -> LoadedDataset:
-    """The images that the folder holds, in the order of their paths; raises DatasetError."""
+    """The images in the folder, in the order of their paths; raises DatasetError."""
     listing = usable_listing(settings, root)
     listed = listing.images
     classes = tuple(sorted({image.label for image in listed}))
@@ -42,7 +42,7 @@ def load(settings: Folder, root: Path | None) -> LoadedDataset:
 
 
 def problems(settings: Folder, root: Path | None) -> list[str]:
-    """Everything wrong with the layout, the table and the image files, a line each."""
+    """Everything that is wrong with the layout, the table and the image files, one line each."""
     try:
         listing = list_files(settings, root)
     except DatasetError as error:
@@ -51,7 +51,7 @@ def problems(settings: Folder, root: Path | None) -> list[str]:
 
 
 def usable_listing(settings: Folder, root: Path | None) -> Listing:
-    """The listing of the folder; raises DatasetError when anything is wrong with it."""
+    """The listing of the folder; raises DatasetError if anything is wrong with it."""
     listing = list_files(settings, root)
     if len(listing.problems) == 1:
         raise DatasetError(listing.problems[0])
@@ -62,7 +62,7 @@ def usable_listing(settings: Folder, root: Path | None) -> Listing:
 
 
 def list_files(settings: Folder, root: Path | None) -> Listing:
-    """What the folder holds, with its problems; raises DatasetError when there is no folder or no such table."""
+    """The listing of the folder with its problems; raises DatasetError if the folder or the table does not exist."""
     if root is None:
         raise DatasetError(
             "the dataset 'folder' reads your own images", Try("name their folder with {data}", data="DIR")
@@ -79,7 +79,7 @@ def _check(settings: Folder, root: Path | None) -> Try:
 
 
 def _read(settings: Folder, root: Path | None, listing: Listing) -> Images:
-    """The images of the listing: uint8 (N, size, size, C); `auto` leaves one channel when none has any colour."""
+    """The images of the listing: uint8 (N, size, size, C); `auto` gives one channel if no image has any colour."""
     paths = [image.path for image in listing.images]
     images = read_images(paths, settings.size, 1 if settings.channels == "1" else 3, _check(settings, root))
     if settings.channels == "auto" and (images == images[..., :1]).all():

@@ -1,4 +1,4 @@
-"""The images that a CSV table names, a row an image."""
+"""Listing the images that a CSV table names, one in each row."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def list_table(settings: Folder, root: Path) -> Listing:
-    """The images in the rows of `settings.table`; raises DatasetError when it is no table with these columns."""
+    """The images in the rows of `settings.table`; raises DatasetError if the table or one of its columns is missing."""
     table = _table_path(settings.table, root)
     columns, rows = read_rows(table)
     for key in ("path_column", "label_column"):
@@ -58,13 +58,15 @@ def _table_path(name: str, root: Path) -> Path:
         raise DatasetError(f"the table must lie in the folder {root}, but {name} does not; move it there")
     table = root / name
     if not table.is_file():
-        there = sorted(path.name for path in root.glob("*.csv"))
-        raise DatasetError(f"{table}: there is no such table{did_you_mean(name, there)} (CSV files: {_or_none(there)})")
+        tables = sorted(path.name for path in root.glob("*.csv"))
+        raise DatasetError(
+            f"{table}: there is no such table{did_you_mean(name, tables)} (CSV files: {_or_none(tables)})"
+        )
     return table
 
 
 def _has_column(settings: Folder, key: str, columns: list[str], table: Path, optional: bool = True) -> bool:
-    """Whether the table has this column; a column that is missing may be, when it is optional and was not asked for."""
+    """Whether the table has this column; raises DatasetError if it is missing, unless it is optional and not set."""
     name = getattr(settings, key)
     if name in columns:
         return True
@@ -81,7 +83,7 @@ def _or_none(names: list[str]) -> str:
 
 
 def _image_path(text: str, root: Path) -> tuple[PurePosixPath | None, str]:
-    """The path in a row, relative to the root, and what is wrong with it."""
+    """The path in a row, relative to the root, and what is wrong with it (or an empty text)."""
     path = PurePosixPath(text.replace("\\", "/"))
     if not text:
         return None, "the path of the image is empty"

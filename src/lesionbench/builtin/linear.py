@@ -1,4 +1,4 @@
-"""The floor that every network must beat: a linear classifier of pixels."""
+"""The classifier `linear`: logistic regression on pixels, which every network should beat."""
 
 from __future__ import annotations
 
@@ -17,18 +17,20 @@ if TYPE_CHECKING:
 
 
 class Linear(Classifier):
-    """Logistic regression on the principal components of the pixels: no network, seconds to fit.
+    """Logistic regression on the principal components of the pixels: no network, fits in seconds.
 
-    It sees brightness and colour at each place of the image, and no texture or shape that moves.
+    It sees brightness and colour at fixed places of the image, but no texture or shape that moves.
     """
 
     name: ClassVar[str] = "linear"
-    learns_in_batches: ClassVar[bool] = False  # it takes every image at once
+    learns_in_batches: ClassVar[bool] = False  # takes all images at once
 
-    components: int = Field(50, ge=1, description="principal components, at most; fewer when there are fewer images")
+    components: int = Field(
+        50, ge=1, description="largest number of principal components; fewer if there are fewer images"
+    )
     size: int = Field(32, ge=1, le=256, description="side of the input in pixels; other images are resized")
     regularisation: float = Field(
-        0.01, gt=0, description="strength of the L2 penalty beside the mean loss of an image; more is smoother"
+        0.01, gt=0, description="strength of the L2 penalty relative to the mean loss of an image; more is smoother"
     )
 
     def fit(self, train: TrainingSet, context: RunContext) -> Predictor:

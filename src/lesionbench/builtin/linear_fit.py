@@ -36,9 +36,9 @@ NEGLIGIBLE = 1e-5  # of the first component's standard deviation: rounding, not 
 
 @dataclass(frozen=True, eq=False)
 class LinearPredictor:
-    """Scores of a linear map from pixels to one logit a class: weights (size * size * C, K), bias (K,).
+    """A linear map from pixels to one logit for each class: weights (size * size * C, K), bias (K,).
 
-    projection: (size * size * C, n), from pixels to principal components; what else but the scores it can say.
+    projection: (size * size * C, n), from pixels to principal components, for `features`.
     """
 
     weights: NDArray[np.float64]
@@ -47,11 +47,11 @@ class LinearPredictor:
     projection: NDArray[np.float64]
 
     def predict(self, images: Images) -> Scores:
-        """Class probabilities, float64 (N, K), rows summing to 1; each image scored by itself."""
+        """Class probabilities, float64 (N, K), rows sum to 1; an image's scores do not depend on the other images."""
         if not len(images):
             return np.zeros((0, len(self.bias)))
         rows = pixels(images, self.size).astype(np.float64)
-        with threadpool_limits(1, "blas"):  # and one product an image: a matrix product's last bits depend on its rows
+        with threadpool_limits(1, "blas"):  # one product per image: a matrix product's last bits depend on its size
             logits = [row @ self.weights + self.bias for row in rows]
         scores: Scores = softmax(np.array(logits), axis=1)
         return scores
@@ -71,20 +71,20 @@ class LinearPredictor:
 
     @classmethod
     def load(cls, folder: Path) -> LinearPredictor:
-        """A predictor as `save` wrote it into this folder."""
+        """The predictor that `save` wrote into this folder."""
         with np.load(folder / "linear.npz", allow_pickle=False) as kept:
             return cls(kept["weights"], kept["bias"], int(kept["size"]), kept["projection"])
 
 
 def fit_linear(settings: Linear, train: TrainingSet, context: RunContext) -> LinearPredictor:
-    """PCA without its negligible components, scaled to unit variance, and a logistic regression on them.
+    """A logistic regression on the principal components, scaled to unit variance, without negligible components.
 
-    The penalty stands beside the mean loss of an image, so that more images are not regularised less.
-    Raises ContractError when a class has no image.
+    The penalty is relative to the mean loss of an image, so regularisation does not weaken with more images.
+    Raises ContractError if a class has no image.
     """
     images, labels = train.all_images()
     _every_class(labels, train.classes)
-    with threadpool_limits(1, "blas"):  # the same sums however many cores there are
+    with threadpool_limits(1, "blas"):  # the same sums on any number of cores
         rows = pixels(images, settings.size)
         mean, projection = _principal_components(rows, settings.components, context.seed)
         regression = _regression((rows - mean) @ projection, labels, settings.regularisation)
@@ -120,11 +120,11 @@ def _resized(image: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
 def _principal_components(
     rows: NDArray[np.float32], components: int, seed: int
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """The mean row (P,), and the projection (P, n) to components of unit variance; n >= 1, negligible ones left out."""
+    """The mean row (P,), and the projection (P, n) to components of unit variance; n >= 1, without negligible ones."""
     most = max(1, min(components, len(rows) - 1, rows.shape[1]))
-    with np.errstate(invalid="ignore"):  # images that are all alike have no share of variance
+    with np.errstate(invalid="ignore"):  # identical images have no variance to explain
         pca = PCA(most, random_state=seed % 2**32).fit(rows)
-    spread = np.sqrt(np.maximum(pca.explained_variance_, 0)).astype(np.float64)  # (most,), falling
+    spread = np.sqrt(np.maximum(pca.explained_variance_, 0)).astype(np.float64)  # (most,), decreasing
     kept = spread > NEGLIGIBLE * max(spread[0], NEGLIGIBLE)
     if not kept.any():
         return rows.mean(axis=0, dtype=np.float64), np.zeros((rows.shape[1], 1))
@@ -132,8 +132,8 @@ def _principal_components(
 
 
 def _regression(features: NDArray[np.float64], labels: Labels, regularisation: float) -> LogisticRegression:
-    """A logistic regression fitted on features (N, n); the log says when it did not converge."""
-    inverse = 1 / (regularisation * len(labels))  # C multiplies the sum of the losses
+    """A logistic regression fitted to features (N, n); logs a warning if it did not converge."""
+    inverse = 1 / (regularisation * len(labels))  # scikit-learn's C multiplies the sum of the losses
     regression = LogisticRegression(C=inverse, tol=1e-6, max_iter=MOST_ITERATIONS)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", ConvergenceWarning)
@@ -148,7 +148,7 @@ def _regression(features: NDArray[np.float64], labels: Labels, regularisation: f
 
 
 def _report(predictor: LinearPredictor, train: TrainingSet, iterations: int, context: RunContext) -> None:
-    """One report at the end, with the mean loss of the training and of the validation images in nats."""
+    """Report once, at the end: the mean loss of the training and of the validation images, in nats."""
     images, labels = train.all_images()
     known = range(len(train.classes))
     context.report(

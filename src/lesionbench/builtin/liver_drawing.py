@@ -1,7 +1,7 @@
 """Drawing the pictures of `liver-phantom`.
 
-A patient and a lesion each have their own random stream (seed, class, number), so that a picture depends on nothing
-else. A slice is drawn on the scanner's own pixels and then resized, as a region cut from a real slice is.
+Every patient and every lesion has its own random stream (seed, class, number), so a picture depends on nothing else. A
+slice is drawn at the scanner's pixel size and then resized, like a region cut from a real slice.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from scipy.ndimage import gaussian_filter
 
 from lesionbench.builtin.liver_looks import CLASSES, Lesion
 from lesionbench.builtin.liver_scene import BONE, FAT, Border, Patient, Surroundings
-from lesionbench.builtin.skin_drawing import Canvas
+from lesionbench.builtin.phantom_fields import Canvas, smooth_step
 from lesionbench.pipeline.images import LabelledImages
 
 if TYPE_CHECKING:
@@ -23,16 +23,16 @@ if TYPE_CHECKING:
 
     from numpy.random import Generator
 
-    from lesionbench.builtin.liver_scene import Field
+    from lesionbench.builtin.phantom_fields import Field
     from lesionbench.pipeline.images import Images
 
-OTHER_CLASS = 0.06  # share of lesions that a patient has besides those of his main class
+OTHER_CLASS = 0.06  # share of a patient's lesions that are not of the patient's main class
 PATIENT, LESIONS, PICTURE = range(3)  # random streams
-BEYOND = 6  # pixels drawn around the picture, so that blur and noise have no edge
+BEYOND = 6  # extra pixels on each side, so that blur and noise show no edge effects
 
 
 def draw_lesions(numbers: Sequence[int], size: int, seed: int) -> LabelledImages:
-    """`numbers` pictures of each class, class by class: uint8 (N, size, size, 1); groups are patients."""
+    """`numbers` pictures of the classes, class by class: uint8 (N, size, size, 1); groups are patients."""
     places = places_of(numbers, seed)
     images = np.stack([draw_picture(seed, place, size) for place in places])
     labels = np.array([place.label for place in places], np.int64)
@@ -42,7 +42,7 @@ def draw_lesions(numbers: Sequence[int], size: int, seed: int) -> LabelledImages
 
 
 class Place(NamedTuple):
-    """A lesion's class and its number there, and its patient: the main class and the number there."""
+    """A lesion's class and number within the class, and its patient's main class and number within that class."""
 
     label: int
     lesion: int
@@ -59,7 +59,7 @@ def places_of(numbers: Sequence[int], seed: int) -> list[Place]:
 
 
 def _patients(seed: int, label: int) -> Iterator[tuple[int, int]]:
-    """Lesion after lesion of one class its patient; a patient has one to four of them, and few have other classes."""
+    """The patients (main class, number) of one class's lesions, endlessly; each patient has one to four lesions."""
     for patient in count():
         rng = np.random.default_rng([seed, LESIONS, label, patient])
         for _ in range(1 + rng.binomial(3, 0.17)):
@@ -81,7 +81,7 @@ def draw_picture(seed: int, place: Place, size: int) -> Images:
 
 
 def _drawn(lesion: Lesion, scene: Surroundings, patient: Patient) -> Field:
-    """The slice before it is scanned, with a border of BEYOND pixels: HU (n, n)."""
+    """The slice before scanning, with BEYOND extra pixels on each side: HU (n, n)."""
     pixels = max(12, round(scene.side / patient.pixel))
     points = np.arange(-BEYOND, pixels + BEYOND, dtype=np.float64) + 0.5 - pixels / 2
     axis: Field = points * patient.pixel  # mm
@@ -92,24 +92,24 @@ def _drawn(lesion: Lesion, scene: Surroundings, patient: Patient) -> Field:
     look = lesion.look
     tissue = _tissue(scene, patient, plain)
     tissue += look.halo * np.exp(-np.square((depth + 0.08) / 0.14))
-    inside = _step(depth / look.softness)
+    inside = smooth_step(depth / look.softness)
     return tissue + inside * (_content(lesion, scaled, depth) - tissue)
 
 
 def _depth(lesion: Lesion, canvas: Canvas) -> Field:
-    """How far inside the border every point lies: 1 in the middle, 0 on the border, less outside; (n, n)."""
+    """The depth of every point, (n, n): 1 in the middle of the lesion, 0 on its border, negative outside."""
     x, y = canvas.mapped(lesion.stretch)
     inside: Field = 1 - np.sqrt(x * x + y * y)
     uneven = lesion.look.irregularity * (canvas.field(lesion.outline) + 0.5 * canvas.field(lesion.notches))
-    inside += uneven / (1 + np.square(5 * np.minimum(inside, 0)))  # less of it outside, or islands would appear
+    inside += uneven / (1 + np.square(5 * np.minimum(inside, 0)))  # weaker outside: no islands
     return inside
 
 
 def _content(lesion: Lesion, canvas: Canvas, depth: Field) -> Field:
-    """The lesion's own brightness at every point: HU (n, n)."""
+    """The brightness of the lesion at every point: HU (n, n)."""
     look = lesion.look
     content = look.core + look.mottle * canvas.field(lesion.texture)
-    content += look.centre * _step((depth - look.centre_depth) / 0.15)
+    content += look.centre * smooth_step((depth - look.centre_depth) / 0.15)
     whole = np.clip(1 - look.rim_gaps * canvas.field(lesion.gaps), 0, 2)
     content += look.rim * whole * np.exp(-np.square((depth - look.rim_depth) / look.rim_width))
     content += look.nodule * _nodules(lesion, canvas, depth)
@@ -121,24 +121,19 @@ def _content(lesion: Lesion, canvas: Canvas, depth: Field) -> Field:
 
 
 def _nodules(lesion: Lesion, canvas: Canvas, depth: Field) -> Field:
-    """Where there is a nodule: half ellipses along the border, uneven themselves; (n, n) from 0 to 1."""
+    """Where nodules are, (n, n) from 0 to 1: uneven half ellipses along the border."""
     x, y = canvas.mapped(np.eye(2))
     inwards, uneven = np.maximum(depth, 0), 0.16 * canvas.field(lesion.notches)
     without = np.ones_like(depth)
     for direction, half_width, reach in lesion.look.nodules:
         cos, sin = np.cos(direction), np.sin(direction)
         away = np.hypot((cos * y - sin * x) / half_width, inwards / reach) + uneven
-        without *= 1 - _step((1 - away) / 0.18) * _step((cos * x + sin * y) / 0.1)
+        without *= 1 - smooth_step((1 - away) / 0.18) * smooth_step((cos * x + sin * y) / 0.1)
     return 1 - without
 
 
-def _step(x: Field) -> Field:
-    """From 0 far below 0 to 1 far above it, smoothly."""
-    return 0.5 + 0.5 * np.tanh(x)
-
-
 def _tissue(scene: Surroundings, patient: Patient, canvas: Canvas) -> Field:
-    """The liver with its vessels, and what lies beyond its border: HU (n, n)."""
+    """The liver with its vessels, and the tissue beyond its border: HU (n, n)."""
     tissue = patient.liver + scene.unevenness * canvas.field(scene.uneven)
     x, y = canvas.mapped(np.eye(2))
     cover = np.zeros_like(tissue)
@@ -146,7 +141,7 @@ def _tissue(scene: Surroundings, patient: Patient, canvas: Canvas) -> Field:
         cos, sin = np.cos(angle), np.sin(angle)
         along = cos * (x - left) + sin * (y - top)
         beside = cos * (y - top) - sin * (x - left) - bend * along * along
-        # To the fourth power: even inside, and abrupt at the wall.
+        # The fourth power makes a vessel even inside, with a sharp wall.
         end = np.square(np.square(along / half_length)) + np.square(np.square(beside / half_width))
         cover = np.maximum(cover, share * np.exp(-end))
     tissue += (patient.blood - patient.liver) * cover
@@ -154,28 +149,28 @@ def _tissue(scene: Surroundings, patient: Patient, canvas: Canvas) -> Field:
 
 
 def _beyond(tissue: Field, border: Border, x: Field, y: Field) -> Field:
-    """The tissue, with fat and more beyond the liver's border: HU (n, n)."""
+    """The tissue with fat and the neighbouring organ beyond the liver's border: HU (n, n)."""
     cos, sin = np.cos(border.angle), np.sin(border.angle)
     along = cos * y - sin * x
     out = cos * x + sin * y - border.distance + np.square(along) / (2 * border.radius)  # mm beyond the border
-    tissue = tissue + _step(out) * (FAT - tissue)
-    tissue += _step(out - border.fat) * (border.beyond - tissue)
+    tissue = tissue + smooth_step(out) * (FAT - tissue)
+    tissue += smooth_step(out - border.fat) * (border.beyond - tissue)
     for middle, behind, half_length, half_width in border.ribs:
         far = np.square((along - middle) / half_length) + np.square((out - border.fat - behind) / half_width)
         tissue += np.exp(-np.square(far)) * (BONE - tissue)
     return tissue
 
 
-def _scanned(drawn: Field, patient: Patient, rng: Generator) -> Field:
-    """The slice as the scanner shows it, blurred and with its noise, without the BEYOND pixels: HU."""
-    seen = gaussian_filter(drawn, patient.blur / patient.pixel)
-    seen += patient.noise * _grain(len(drawn), patient.grain / patient.pixel, rng)
+def _scanned(slice_: Field, patient: Patient, rng: Generator) -> Field:
+    """The slice with the scanner's blur and noise, without the BEYOND extra pixels: HU."""
+    seen = gaussian_filter(slice_, patient.blur / patient.pixel)
+    seen += patient.noise * _grain(len(slice_), patient.grain / patient.pixel, rng)
     inner: Field = seen[BEYOND:-BEYOND, BEYOND:-BEYOND]
     return inner
 
 
 def _grain(pixels: int, coarse: float, rng: Generator) -> Field:
-    """CT noise of mean 0 and variance 1: little of it at low frequencies and at high ones; (pixels, pixels)."""
+    """CT noise of mean 0 and variance 1, (pixels, pixels), weak at low and at high frequencies."""
     frequency = np.hypot(np.fft.fftfreq(pixels)[:, None], np.fft.rfftfreq(pixels)[None, :])
     transfer = np.sqrt(frequency + 0.02) * np.exp(-2 * np.square(np.pi * coarse * frequency) / 2)
     white = rng.normal(0, 1, (pixels, pixels))

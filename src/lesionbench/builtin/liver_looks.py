@@ -1,6 +1,6 @@
-"""How the lesions of `liver-phantom` look: cysts, metastases and hemangiomas in portal phase, typical and not.
+"""How the lesions of `liver-phantom` look: typical and atypical cysts, metastases and hemangiomas in portal phase.
 
-Lengths are in radii of the lesion; depth is 1 in its middle and 0 on its border.
+Lengths are in units of the lesion's radius; depth is 1 in its middle and 0 on its border.
 """
 
 from __future__ import annotations
@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from lesionbench.builtin.liver_scene import LARGEST, SMALLEST
-from lesionbench.builtin.skin_scene import Waves
+from lesionbench.builtin.phantom_fields import Waves
 
 if TYPE_CHECKING:
     from numpy.random import Generator
 
-    from lesionbench.builtin.liver_scene import Field, Patient
+    from lesionbench.builtin.liver_scene import Patient
+    from lesionbench.builtin.phantom_fields import Field
 
 CLASSES = ("cyst", "metastasis", "hemangioma")
 
@@ -32,18 +33,18 @@ class Look:
     core: float  # HU
     softness: float  # width of the border
     irregularity: float  # how far bulges and notches go
-    mottle: float = 4.0  # HU of the uneven inside
-    centre: float = 0.0  # HU more in the middle than at the border (necrosis when negative)
+    mottle: float = 4.0  # HU, variation inside
+    centre: float = 0.0  # HU added in the middle (negative: necrosis)
     centre_depth: float = 0.5
-    rim: float = 0.0  # HU more along the border
+    rim: float = 0.0  # HU added along the border
     rim_depth: float = 0.15
     rim_width: float = 0.12
     rim_gaps: float = 0.3  # how broken the rim is
-    halo: float = 0.0  # HU more just outside the border
-    nodules: Field = field(default_factory=_none)  # (n, 3): direction, half width along the border, depth it reaches
-    nodule: float = 0.0  # HU more in a nodule
+    halo: float = 0.0  # HU added just outside the border
+    nodules: Field = field(default_factory=_none)  # (n, 3): direction, half width along the border, depth reached
+    nodule: float = 0.0  # HU added in a nodule
     septa: Field = field(default_factory=_none)  # (n, 3): angle, distance from the middle, half width
-    septum: float = 0.0  # HU more in a septum
+    septum: float = 0.0  # HU added in a septum
 
 
 @dataclass(frozen=True)
@@ -52,8 +53,8 @@ class Lesion:
 
     radius: float  # mm
     stretch: Field  # (2, 2), of determinant 1: round to oval
-    outline: Waves  # bulges as long as the lesion
-    notches: Waves  # and shorter ones
+    outline: Waves  # bulges about as long as the lesion
+    notches: Waves  # shorter bulges
     texture: Waves
     gaps: Waves  # where a rim is broken
     look: Look
@@ -76,7 +77,7 @@ class Lesion:
 
 
 def _in_the_slice(rng: Generator, look: Look, patient: Patient, diameter: float) -> Look:
-    """A thick slice shows liver together with a small lesion: paler, and softer at the border."""
+    """The look in a thick slice, which averages a small lesion with liver: paler, with a softer border."""
     share = rng.uniform(0, 0.6) * patient.thickness / diameter  # of liver, 0 to 0.3
     return replace(
         look,
@@ -89,7 +90,7 @@ def _in_the_slice(rng: Generator, look: Look, patient: Patient, diameter: float)
 
 
 def cyst(rng: Generator, patient: Patient) -> Look:
-    """Dark as water, sharp and even; now and then bled into, with septa or a faint wall."""
+    """A cyst: dark as water, sharp and even; sometimes with thick content, septa or a faint wall."""
     core = min(rng.normal(10, 8), patient.liver - 25)
     look = Look(core, rng.uniform(0.02, 0.09), rng.uniform(0, 0.09), mottle=rng.uniform(0, 3))
     kind = rng.random()
@@ -104,7 +105,7 @@ def cyst(rng: Generator, patient: Patient) -> Look:
 
 
 def metastasis(rng: Generator, patient: Patient) -> Look:
-    """Less dark, irregular and ill-defined, with a rim or as a target; some even, some cystic."""
+    """A metastasis: less dark, irregular, ill-defined, with a rim or like a target; some homogeneous, some cystic."""
     dark = patient.liver - rng.uniform(22, 55)
     look = Look(dark, rng.uniform(0.08, 0.26), rng.uniform(0.08, 0.26), mottle=rng.uniform(4, 13))
     kind = rng.random()
@@ -134,7 +135,7 @@ def metastasis(rng: Generator, patient: Patient) -> Look:
 
 
 def hemangioma(rng: Generator, patient: Patient) -> Look:
-    """Bright nodules along the border that fill it inwards; some filled, some with hardly any."""
+    """A hemangioma: bright nodules grow inwards from the border; some are filled, some have hardly any."""
     pale = patient.liver - rng.uniform(20, 60)
     look = Look(pale, rng.uniform(0.04, 0.13), rng.uniform(0.03, 0.16), mottle=rng.uniform(2, 8))
     contrast = (patient.blood - pale) * rng.uniform(0.85, 1.2)
@@ -149,7 +150,7 @@ def hemangioma(rng: Generator, patient: Patient) -> Look:
 
 
 def _nodules(rng: Generator, number: int, deepest: float) -> Field:
-    """Nodules on the border, rarely on one another: (number, 3)."""
+    """Nodules on the border that rarely overlap: (number, 3)."""
     direction = rng.uniform(0, 2 * np.pi) + (np.arange(number) + rng.uniform(-0.3, 0.3, number)) * 2.4
     return np.stack([direction, rng.uniform(0.18, 0.46, number), rng.uniform(0.15, deepest, number)], 1)
 

@@ -1,6 +1,6 @@
-"""What is on a picture of `liver-phantom`: the patient on a scanner, and the lesion's surroundings, drawn by lot.
+"""What a picture of `liver-phantom` shows around the lesion: a random patient, scanner and part of the liver.
 
-Brightness is in Hounsfield units (HU) and length in mm; the lesion's centre is the origin.
+Brightness is in Hounsfield units (HU), length in mm; the origin is the lesion's centre.
 """
 
 from __future__ import annotations
@@ -9,14 +9,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
-from lesionbench.builtin.skin_scene import Waves
+from lesionbench.builtin.phantom_fields import Waves
 
 if TYPE_CHECKING:
     from numpy.random import Generator
 
-Field = NDArray[np.float64]
+    from lesionbench.builtin.phantom_fields import Field
 
 FAT, MUSCLE, BONE, LUNG, BOWEL, KIDNEY = -95.0, 58.0, 380.0, -820.0, 20.0, 165.0
 SMALLEST, LARGEST = 10.0, 102.0  # mm, Frid-Adar 2018 section II-A
@@ -24,24 +23,24 @@ SMALLEST, LARGEST = 10.0, 102.0  # mm, Frid-Adar 2018 section II-A
 
 @dataclass(frozen=True)
 class Patient:
-    """One patient in portal phase on one scanner, and the window the radiologist chose."""
+    """One patient in portal phase on one scanner, and the radiologist's window."""
 
     liver: float  # HU
     blood: float  # HU of the veins; never below the liver
     pixel: float  # mm
-    thickness: float  # mm of a slice
+    thickness: float  # mm, of a slice
     blur: float  # mm, standard deviation of the point spread
     noise: float  # HU
-    grain: float  # mm, how coarse the noise is
+    grain: float  # mm, coarseness of the noise
     level: float  # HU
     width: float  # HU
 
     @classmethod
     def random(cls, rng: Generator) -> Patient:
-        """A patient; one in ten has a fatty liver."""
+        """A random patient; one in ten has a fatty liver."""
         liver = rng.normal(74, 8) if rng.random() < 0.1 else rng.normal(108, 11)
         thickness = float(rng.choice([1.25, 2.5, 3.0, 5.0]))
-        smooth = rng.random() < 0.5  # of two reconstruction kernels
+        smooth = rng.random() < 0.5  # one of two reconstruction kernels
         return cls(
             liver=liver,
             blood=liver + max(18.0, rng.normal(46, 12)),
@@ -57,12 +56,12 @@ class Patient:
 
 @dataclass(frozen=True)
 class Border:
-    """Where the liver ends, and what lies beyond."""
+    """Where the liver ends, and what lies beyond it."""
 
     angle: float
     distance: float  # mm from the lesion's centre
-    radius: float  # mm of the liver's curvature
-    fat: float  # mm of fat between
+    radius: float  # mm, of the liver's curvature
+    fat: float  # mm, thickness of the fat
     beyond: float  # HU
     ribs: Field  # (n, 4): x, y along and behind the border, half length and half width in mm
 
@@ -71,8 +70,8 @@ class Border:
 class Surroundings:
     """The part of the liver around a lesion."""
 
-    side: float  # mm of the picture
-    shift: Field  # (2,) mm from the middle of the picture to the lesion's centre
+    side: float  # mm, of the picture
+    shift: Field  # (2,) mm, from the middle of the picture to the lesion's centre
     uneven: Waves
     unevenness: float  # HU
     vessels: Field  # (n, 7): x, y, angle, bend, half length, half width in mm, share of the blood's brightness
@@ -80,7 +79,7 @@ class Surroundings:
 
     @classmethod
     def random(cls, rng: Generator, diameter: float) -> Surroundings:
-        """A picture cut around a lesion with a margin of a tenth to two fifths of its diameter."""
+        """Random surroundings in a picture with a margin of 10% to 45% of the lesion's diameter."""
         side = diameter * (1 + 2 * rng.uniform(0.1, 0.45))
         return cls(
             side=side,
@@ -93,7 +92,7 @@ class Surroundings:
 
 
 def _vessels(rng: Generator, side: float) -> Field:
-    """Veins across and along the slice, more of them in a wider picture: (n, 7)."""
+    """Veins across and along the slice, (n, 7); wider pictures have more of them."""
     number = min(12, rng.poisson(1.0 + side / 12))
     x, y = rng.uniform(-0.55, 0.55, (2, number)) * side
     half_width = np.minimum(np.exp(rng.normal(0.65, 0.5, number)), 5.5)
@@ -103,7 +102,7 @@ def _vessels(rng: Generator, side: float) -> Field:
 
 
 def _border(rng: Generator, diameter: float, side: float) -> Border:
-    """The liver's border in the picture's margin, with fat and then the wall, the lung, a bowel or the kidney."""
+    """The liver's border in the picture's margin, followed by fat and then the wall, lung, bowel or kidney."""
     beyond, ribs = float(rng.choice([MUSCLE, LUNG, BOWEL, KIDNEY], p=[0.5, 0.2, 0.15, 0.15])), np.empty((0, 4))
     if beyond == MUSCLE:
         number = int(rng.integers(1, 3))

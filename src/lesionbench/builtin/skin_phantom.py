@@ -1,4 +1,4 @@
-"""The dataset `skin-phantom`: drawn lesions on drawn skin, so that everything can be tried without any data."""
+"""The dataset `skin-phantom`: drawn lesions on drawn skin, to try out everything without any data."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ if TYPE_CHECKING:
 
 
 class SkinPhantom(Dataset):
-    """Benign and malignant skin lesions, drawn by the ABCD rule; the classes overlap, as they do in life.
+    """Benign and malignant skin lesions, drawn by the ABCD rule; the classes overlap, as they do in patients.
 
-    Benign lesions are rounder, more even and of fewer colours; malignant ones asymmetric, irregular at the border,
-    of several colours and larger - each of these only on average. One to three pictures show one lesion (a group)
-    at another zoom, rotation and light. The classes take turns, in training and in test, so half of the images of
-    each are malignant (of an odd number, one fewer). A picture depends on nothing but the seed, the size and its
-    place: the first 100 training images of 600 are those of `train=100`.
+    Benign lesions are on average rounder, more homogeneous and of fewer colours; malignant ones are asymmetric,
+    irregular at the border, larger and of several colours. Each lesion (a group) has one to three pictures with
+    different zoom, rotation and light. The classes alternate in training and in test, so half of the images of each
+    are malignant (one fewer if the number is odd). A picture depends only on the seed, the size and its number: the
+    first 100 training images of 600 are those of `train=100`.
     """
 
     name: ClassVar[str] = "skin-phantom"

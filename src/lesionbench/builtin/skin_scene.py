@@ -1,7 +1,6 @@
-"""What is on a picture of `skin-phantom`: a lesion on its skin, and one way to photograph it, both drawn by lot.
+"""What a picture of `skin-phantom` shows: a random lesion on its skin, and a random way to photograph it.
 
-Lengths are in half widths of the picture, so that one lesion looks the same at any size. A structure is a sum of
-plane waves: it can be turned and zoomed exactly.
+Lengths are in half widths of the picture, so a lesion looks the same at any size.
 """
 
 from __future__ import annotations
@@ -10,35 +9,19 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
+
+from lesionbench.builtin.phantom_fields import Field, Waves
 
 if TYPE_CHECKING:
     from numpy.random import Generator
 
-Field = NDArray[np.float64]
-
-# How far apart the two classes lie on average in each sign, in standard deviations: the difficulty.
+# The difference between the class means of each sign, in standard deviations: this sets the difficulty.
 ASYMMETRY, BORDER, COLOURS, DIAMETER = 2.3, 2.4, 2.8, 1.0
 
-MELANIN = np.array([0.55, 0.95, 1.2])  # what pigment takes from red, green and blue
+MELANIN = np.array([0.55, 0.95, 1.2])  # what pigment absorbs of red, green and blue
 BLOOD = np.array([0.05, 0.55, 0.45])
 LIGHT = np.array([0.95, 0.82, 0.75])  # the palest skin
 BLACK, BLUE_GREY, RED, PALE = np.array([[0.15, 0.11, 0.11], [0.37, 0.38, 0.43], [0.62, 0.27, 0.25], [0.84, 0.70, 0.65]])
-
-
-@dataclass(frozen=True)
-class Waves:
-    """A random field of mean 0 and variance 1: plane waves of frequencies (K, 2) and phases (K,)."""
-
-    frequencies: Field
-    phases: Field
-
-    @classmethod
-    def random(cls, rng: Generator, low: float, high: float, number: int = 20) -> Waves:
-        """Waves in all directions, `low` to `high` periods a unit length."""
-        frequency = rng.uniform(low, high, number)
-        angle, phase = rng.uniform(0, 2 * np.pi, (2, number))
-        return cls(np.stack([frequency * np.cos(angle), frequency * np.sin(angle)], 1), phase)
 
 
 @dataclass(frozen=True)
@@ -49,23 +32,23 @@ class Lesion:
     texture: Waves  # the skin's fine relief, and the pigment's network
     radius: float  # D
     stretch: Field  # (2, 2), of determinant 1: round to oval
-    outline: Waves  # A: bulges as long as the lesion, and how far they go
+    outline: Waves  # A: bulges about as long as the lesion, and their height
     asymmetry: float
-    notches: Waves  # B: shorter ones, and how far they go
+    notches: Waves  # B: shorter bulges, and their height
     irregularity: float
     softness: float  # width of the border
-    fading: float  # B: how uneven that width is
-    density: float  # of the pigment: light to dark brown
-    mottle: Waves  # C: where the second tone lies, and how strong it is
+    fading: float  # B: variation of that width
+    density: float  # of the pigment, from light to dark brown
+    mottle: Waves  # C: where the second tone is, and its strength
     second_tone: float
     network: float
-    patches: tuple[tuple[Field, Waves, float], ...]  # C: colour, where, how much of it
+    patches: tuple[tuple[Field, Waves, float], ...]  # C: colour, where, and how much of it
     hairs: Field  # (n, 6): x, y, angle, bend, half length, half width
     hair_colour: Field  # (3,)
 
     @classmethod
     def random(cls, rng: Generator, malignant: bool) -> Lesion:
-        """A lesion by the ABCD rule: each sign is stronger in malignant ones on average, and overlaps."""
+        """A random lesion by the ABCD rule: on average, each sign is stronger in malignant lesions."""
         middle = 0.5 if malignant else -0.5
         a, b, c, d = rng.normal(middle * np.array([ASYMMETRY, BORDER, COLOURS, DIAMETER]), 1)
         radius = _between(0.28, 0.74, d)
@@ -93,12 +76,12 @@ class Lesion:
 
 
 def _between(low: float, high: float, z: float) -> float:
-    """A standard normal z as a value between the two bounds, half way at 0."""
+    """A value between the bounds from a standard normal z, the middle for z = 0."""
     return float(low + (high - low) / (1 + np.exp(-1.7 * z)))
 
 
 def _patches(rng: Generator, colours: float, radius: float) -> tuple[tuple[Field, Waves, float], ...]:
-    """Black, blue-grey, red and pale patches, more of them the more `colours` there are."""
+    """Black, blue-grey, red and pale patches; larger `colours` gives more of them."""
     patches = []
     for colour in (BLACK, BLUE_GREY, RED, PALE):
         waves = Waves.random(rng, 0.2 / radius, 0.6 / radius, 10)
@@ -107,7 +90,7 @@ def _patches(rng: Generator, colours: float, radius: float) -> tuple[tuple[Field
 
 
 def _hairs(rng: Generator) -> Field:
-    """No hairs, or up to eight curved ones that lie roughly one way: (n, 6)."""
+    """No hairs, or up to eight curved ones in roughly one direction: (n, 6)."""
     number = rng.integers(1, 9) if rng.random() < 0.4 else 0
     lie = rng.uniform(0, np.pi)
     low = [-0.8, -0.8, lie - 0.4, -0.35, 0.4, 0.016]
@@ -116,7 +99,7 @@ def _hairs(rng: Generator) -> Field:
 
 @dataclass(frozen=True)
 class View:
-    """One way to photograph a lesion; nothing of it depends on the class."""
+    """One way to photograph a lesion; independent of the class."""
 
     zoom: float
     angle: float
@@ -131,7 +114,7 @@ class View:
 
     @classmethod
     def random(cls, rng: Generator) -> View:
-        """Another zoom, rotation, place, light, lens and noise."""
+        """A random zoom, rotation, position, light, lens and noise."""
         return cls(
             zoom=float(np.exp(rng.uniform(-0.2, 0.2))),
             angle=rng.uniform(0, 2 * np.pi),
