@@ -18,7 +18,7 @@ REASONS = {  # texts that stand in the column `reason` of a CSV file, where they
     "evidence/statistics/verdict.py",
     "audit/extractors.py",
 }
-REASONS |= {"experiment/plan.py", "experiment/plan_power.py", "audit/fidelity.py", "audit/samples.py", "audit/split.py"}
+REASONS |= {"audit/fidelity.py", "audit/samples.py", "audit/split.py"}
 REASONS |= {"testing/augmenters.py", "testing/datasets.py"}
 
 

@@ -6,9 +6,11 @@ import pytest
 from typer.testing import CliRunner
 
 from lesionbench.cli import main
+from lesionbench.cli.plan import shares
 from lesionbench.errors import OutputError, SettingsError
 from lesionbench.evidence.statistics.power import smallest_difference
-from lesionbench.experiment.plan_power import Asked, ask, power_lines
+from lesionbench.experiment.plan_power import PowerRequest, power, power_request
+from lesionbench.report.plan import power_lines
 
 
 def planned(*arguments):
@@ -84,17 +86,17 @@ def test_the_groups_are_the_cautious_bound():
 @pytest.mark.parametrize("text", ["0", "1.5", "-0.1", "nan", "many", "0.1,,0.2", ""])
 def test_a_discordance_that_is_no_share_is_told(text):
     with pytest.raises(SettingsError, match=r"in \(0, 1\].*try 0.15"):
-        ask(text, None)
+        power_request(shares(text), None)
 
 
 def test_discordance_and_like_exclude_each_other(tmp_path):
-    with pytest.raises(SettingsError, match="both are given; leave one"):
-        ask("0.1", tmp_path)
+    with pytest.raises(SettingsError, match="both are asked for; leave out discordance or like"):
+        power_request([0.1], tmp_path)
 
 
 def test_like_needs_a_run(tmp_path):
     with pytest.raises(OutputError, match="holds no experiment"):
-        ask(None, tmp_path / "nowhere")
+        power_request(None, tmp_path / "nowhere")
 
 
 @pytest.fixture(scope="module")
@@ -125,13 +127,13 @@ def test_like_needs_two_arms_of_one_classifier(finished, monkeypatch):
     with pytest.raises(
         SettingsError, match=r"the baseline and another arm are done on the same seeds, but .* has none"
     ):
-        ask(None, finished)
+        power_request(None, finished)
 
 
 def test_arms_that_agree_and_classes_that_are_not_there_are_told():
     about = SimpleNamespace(classes=("a", "b"), positive_class="b", tested=((10, 10), (10, 10), (20, 20)))
-    prepared = SimpleNamespace(about=about, experiment=SimpleNamespace(dataset="d"))
-    lines = power_lines(prepared, Asked((), {"x@1, c": {"sensitivity": 0.0, "accuracy": 0.5}}, "d"))
+    request = PowerRequest((), {"x@1, c": {"sensitivity": 0.0, "accuracy": 0.5}}, "d")
+    lines = power_lines(power(about, "d", request))
     lines = [" ".join(line.split()) for line in lines]
 
     assert "x@1, c sensitivity (b) 10 10 0.000 none" in lines

@@ -9,7 +9,7 @@ import typer
 
 NEAR = 0.85  # the least similarity of near duplicates; what it finds on real images is in the reference
 
-app = typer.Typer(help="Audits: does a split leak, and what are the metrics without it.", no_args_is_help=True)
+app = typer.Typer(help="Audit a split, synthetic images, or their fidelity.", no_args_is_help=True)
 
 
 @app.command()

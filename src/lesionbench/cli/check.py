@@ -19,7 +19,10 @@ def check(
     name: Annotated[str, typer.Argument(metavar="NAME", help="The plugin to check.")],
     data: Annotated[Path | None, typer.Option(metavar="DIR", help="The folder of a dataset that reads files.")] = None,
 ) -> None:
-    """Run the contract's checks on a plugin, a line each; exit status 1 when one fails."""
+    """Check that a plugin keeps its contract.
+
+    Prints a line for each check; exit status 1 when one fails.
+    """
     from lesionbench.plugins import Plugins
     from lesionbench.testing import checks_for
 

@@ -43,9 +43,7 @@ def _brought() -> dict[str, Callable[..., None]]:
     return Plugins.load().data_commands()
 
 
-app = typer.Typer(
-    cls=DataGroup, help="Datasets: which there are, where they lie, whether they can be used.", no_args_is_help=True
-)
+app = typer.Typer(cls=DataGroup, help="List the datasets, or check that one can be used.", no_args_is_help=True)
 
 
 @app.command("list")

@@ -4,29 +4,25 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from lesionbench.cli import options
+from lesionbench.experiment.settings import JUDGING
 
 
+@options.with_settings(JUDGING, default="the run's")
 def leaderboard(
+    settings: dict[str, Any],
     folder: Annotated[Path, typer.Argument(metavar="RUN", help="The output folder of a run.")],
-    baseline: options.Baseline = None,
-    margin: options.Margin = None,
-    judged_by: options.JudgedBy = None,
-    operating_point: options.OperatingPoint = None,
 ) -> None:
-    """Make every table again from the predictions of a run, byte for byte, and print the leaderboard and the verdicts.
+    """Print a run's leaderboard again, or judge it in another way.
 
-    An option judges the same predictions in another way, which the run's folder then keeps.
+    Every table is made again from the predictions, byte for byte; the run's folder keeps the options given here.
     """
-    given = locals()
     from lesionbench.experiment.session import judge_again
-    from lesionbench.experiment.settings import JUDGING
     from lesionbench.report.terminal import print_tables
 
-    changes = {name: given[name] for name in JUDGING if given[name] is not None}
-    print_tables(judge_again(folder, changes))
+    print_tables(judge_again(folder, settings))
     sys.stdout.write(f"{folder}/leaderboard.csv\n")

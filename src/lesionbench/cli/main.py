@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import sys
+from typing import Any
 
 import typer
+from typer.core import TyperGroup
 
 from lesionbench.cli.audit import app as audit
 from lesionbench.cli.check import check
@@ -17,21 +19,30 @@ from lesionbench.cli.plugins import plugins
 from lesionbench.cli.run import run
 from lesionbench.errors import InputError, LesionbenchError
 
+COMMANDS = ("run", "plan", "leaderboard", "audit", "data", "plugins", "check")  # in the order people need them
+
+
+class InOrder(TyperGroup):
+    """The commands in our order; typer would list groups last."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        """The names of all commands."""
+        return sorted(super().list_commands(ctx), key=COMMANDS.index)
+
+
 app = typer.Typer(
     name="lesionbench",
+    cls=InOrder,
     help="Does this augmentation help a classifier on my small medical image set, and how many images should I add?",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-app.command()(run)
-app.command()(plan)
-app.command()(plugins)
-app.command()(check)
-app.command()(leaderboard)
-app.add_typer(data, name="data")
+for command in (run, plan, leaderboard, plugins, check):
+    app.command()(command)
 app.add_typer(audit, name="audit")
+app.add_typer(data, name="data")
 
 
 def main() -> None:

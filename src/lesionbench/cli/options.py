@@ -1,111 +1,141 @@
-"""The options that describe an experiment, shared by `run` and `plan`."""
+"""The options of several commands: those that are an experiment's settings are made from its fields."""
 
 from __future__ import annotations
 
+import functools
+import inspect
 import shlex
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping
+from lesionbench.experiment.settings import CONTROLS, Experiment
 
-    from lesionbench.experiment.settings import Experiment
-    from lesionbench.plugins import Plugins
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 File = Annotated[
     Path | None,
     typer.Argument(
-        metavar="[EXPERIMENT.toml]",
+        metavar="EXPERIMENT.toml",
         help="Settings in a file, or a folder with an experiment.toml; options given beside it win.",
         show_default=False,
     ),
 ]
-Dataset = Annotated[str | None, typer.Option(metavar="NAME", help="The dataset, NAME or NAME[key=value,...].")]
-Data = Annotated[Path | None, typer.Option(metavar="DIR", help="The folder the dataset reads.")]
-Augmenter = Annotated[
-    list[str] | None,
-    typer.Option(metavar="NAME", help="An augmenter, or a chain a+b, to compare with `none`; repeat for more."),
-]
-Synthetic = Annotated[
-    list[str] | None, typer.Option(metavar="N[,N...]", help="The doses: synthetic images per class. [default: 480]")
-]
-OnTheFly = Annotated[
-    list[str] | None,
-    typer.Option(
-        metavar="NAME", help="Change every training batch with this augmenter; repeat for more. [default: none]"
-    ),
-]
-Classifier = Annotated[
-    list[str] | None, typer.Option(metavar="NAME", help="A classifier; repeat for more. [default: kth-cnn]")
-]
-Split = Annotated[
-    str | None, typer.Option(metavar="official|K", help="The dataset's own test set, or K group-wise folds.")
-]
-Validation = Annotated[
-    str | None, typer.Option(metavar="SHARE", help="The share of training images held for validation. [default: 0.2]")
-]
-Seeds = Annotated[str | None, typer.Option(metavar="N", help="How often everything random is repeated. [default: 3]")]
-Seed = Annotated[str | None, typer.Option(metavar="N", help="The base seed. [default: 0]")]
-PositiveClass = Annotated[str | None, typer.Option(metavar="NAME", help="Of two classes, the one to be sensitive to.")]
-Device = Annotated[str | None, typer.Option(metavar="auto|cpu|cuda", help="Where networks are trained.")]
-Precision = Annotated[str | None, typer.Option(metavar="auto|fp32|bf16", help="auto: fp32 on the CPU, bf16 on a GPU.")]
-ClassifierSeeds = Annotated[
-    str | None,
-    typer.Option(
-        metavar="N", help="Fits of the classifier with every seed, on the same synthetic images. [default: 1]"
-    ),
-]
-Controls = Annotated[
-    bool, typer.Option("--controls", help="Add the control arms: oversample, noise, shuffled labels, real-holdout.")
-]
-Baseline = Annotated[
-    str | None,
-    typer.Option(metavar="ARM", help="What is compared with: none, or an arm such as classic@480. [default: none]"),
-]
-Margin = Annotated[str | None, typer.Option(metavar="SHARE", help="A difference too small to matter. [default: 0.02]")]
-JudgedBy = Annotated[str | None, typer.Option(metavar="METRIC", help="What the verdicts are about. [default: auc]")]
-OperatingPoint = Annotated[
-    str | None,
-    typer.Option(metavar="RATE", help="The specificity at which sensitivity is told, and the reverse. [default: 0.9]"),
-]
 Out = Annotated[
     Path | None,
-    typer.Option(metavar="DIR", help="The output folder. [default: runs/DATASET-SETTINGS]", show_default=False),
+    typer.Option(metavar="DIR", help="The output folder. [default: runs/DATASET-KEY]", show_default=False),
 ]
+Jobs = Annotated[int | None, typer.Option(min=1, help="Processes at a time. [default: the cores]")]
 StoreFolder = Annotated[
     Path | None, typer.Option("--store", metavar="DIR", help="Where fits are kept, to share them. [default: OUT/store]")
 ]
 
 
-SETTING = {"augmenter": "augmenters", "classifier": "classifiers"}  # options that repeat have a plural in the file
-OPTION = {setting: option for option, setting in SETTING.items()}
+@dataclass(frozen=True)
+class Setting:
+    """How one setting of an experiment is typed."""
+
+    metavar: str
+    option: str = ""  # where its name differs: an option that is repeated is in the singular
+    repeated: bool = False
+
+
+SETTINGS = {
+    "dataset": Setting("NAME"),
+    "data": Setting("DIR"),
+    "positive_class": Setting("NAME"),
+    "augmenters": Setting("NAME", "augmenter", repeated=True),
+    "synthetic": Setting("N[,N...]", repeated=True),
+    "classifiers": Setting("NAME", "classifier", repeated=True),
+    "seeds": Setting("N"),
+    "split": Setting("official|K"),
+    "on_the_fly": Setting("NAME", repeated=True),
+    "baseline": Setting("ARM"),
+    "margin": Setting("SHARE"),
+    "judged_by": Setting("METRIC"),
+    "operating_point": Setting("RATE"),
+    "validation": Setting("SHARE"),
+    "classifier_seeds": Setting("N"),
+    "seed": Setting("N"),
+    "device": Setting("auto|cpu|cuda"),
+    "precision": Setting("auto|fp32|bf16"),
+}
+CONTROLS_HELP = "Add the control arms: oversample, noise, shuffled labels, real-holdout."
+USUAL = ("dataset", "data", "positive_class", "augmenters", "synthetic", "classifiers", "seeds", "split", CONTROLS)
+RARE = ("on_the_fly", "validation", "classifier_seeds", "seed", "device", "precision")
+
+
+KEYWORD = inspect.Parameter.KEYWORD_ONLY
 
 
 def typed(setting: str, value: object) -> str:
     """A setting as it is typed on the command line: `--split 5`, or `--out` when it has no value."""
-    option = f"--{OPTION.get(setting, setting).replace('_', '-')}"
+    option = f"--{_option(setting).replace('_', '-')}"
     return option if value is None or value is True else f"{option} {shlex.quote(str(value))}"
+
+
+def _option(setting: str) -> str:
+    return (SETTINGS[setting].option if setting in SETTINGS else "") or setting
+
+
+def with_settings(
+    first: tuple[str, ...], last: tuple[str, ...] = (), default: str = ""
+) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """A decorator that gives a command options for settings: `first` ahead of the command's own, `last` after them.
+
+    default: what holds for a setting that is not given; without it, the default of the experiment's field.
+    The command gets those that were typed as its argument `settings`: a dictionary by the names of the settings.
+    """
+
+    def decorate(command: Callable[..., None]) -> Callable[..., None]:
+        taken = inspect.signature(command, eval_str=True).parameters.values()
+        own = [one.replace(kind=KEYWORD) for one in taken if one.name != "settings"]
+        arguments = [one for one in own if _is_argument(one)]
+        options = [one for one in own if not _is_argument(one)]
+        ahead, behind = ([_parameter(setting, default) for setting in settings] for settings in (first, last))
+
+        @functools.wraps(command)
+        def with_options(**given: Any) -> None:
+            values = {name: given.pop(_option(name)) for name in (*first, *last)}
+            command(settings={name: value for name, value in values.items() if value not in (None, [], False)}, **given)
+
+        with_options.__signature__ = inspect.Signature([*arguments, *ahead, *options, *behind])  # type: ignore[attr-defined]  # typer reads it
+        return with_options
+
+    return decorate
+
+
+def _is_argument(parameter: inspect.Parameter) -> bool:
+    return any(isinstance(one, typer.models.ArgumentInfo) for one in getattr(parameter.annotation, "__metadata__", ()))
+
+
+def _parameter(setting: str, default: str) -> inspect.Parameter:
+    """The option of a setting; the experiment checks its value and knows its default."""
+    if setting == CONTROLS:
+        flag = Annotated[bool, typer.Option(f"--{CONTROLS}", help=CONTROLS_HELP)]
+        return inspect.Parameter(CONTROLS, KEYWORD, default=False, annotation=flag)
+    how = SETTINGS[setting]
+    value = list[str] if how.repeated else Path if setting == "data" else str
+    annotation = Annotated[value | None, typer.Option(metavar=how.metavar, help=_help(setting, default))]  # type: ignore[valid-type]
+    return inspect.Parameter(_option(setting), KEYWORD, default=None, annotation=annotation)
+
+
+def _help(setting: str, default: str) -> str:
+    """The description of the experiment's field, whether the option may be repeated, and the default."""
+    field = Experiment.model_fields[setting]
+    text = str(field.description)
+    repeat = "; repeat for more" if SETTINGS[setting].repeated else ""
+    values = field.default if isinstance(field.default, tuple) else (field.default,)
+    default = default or ",".join(str(value) for value in values if value is not None)
+    return f"{text[0].upper()}{text[1:]}{repeat}." + (f" [default: {default}]" if default else "")
 
 
 def experiment_file(file: Path | None) -> Path | None:
     """The experiment file: the one named, or the experiment.toml in the folder that was named."""
     return file / "experiment.toml" if file is not None and file.is_dir() else file
-
-
-def experiment_from(file: Path | None, plugins: Plugins, options: Mapping[str, Any]) -> Experiment:
-    """The experiment in the file with the options that were given over it; raises SettingsError.
-
-    options: a command's arguments by name; those that are no settings, or not given, are passed over.
-    """
-    from lesionbench.experiment.settings import CONTROLS, Experiment, load_experiment
-
-    named = {SETTING.get(name, name): value for name, value in options.items() if value not in (None, [])}
-    given = {name: value for name, value in named.items() if name in Experiment.model_fields}
-    if options.get(CONTROLS):
-        given[CONTROLS] = True
-    return load_experiment(file, given, plugins)
 
 
 def output_folder(out: Path | None, file: Path | None, experiment: Experiment) -> Path:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -21,37 +22,44 @@ Like = Annotated[
 ]
 
 
+@options.with_settings(options.USUAL, options.RARE)
 def plan(
+    settings: dict[str, Any],
     file: options.File = None,
-    dataset: options.Dataset = None,
-    data: options.Data = None,
-    augmenter: options.Augmenter = None,
-    synthetic: options.Synthetic = None,
-    on_the_fly: options.OnTheFly = None,
-    classifier: options.Classifier = None,
-    controls: options.Controls = False,
-    split: options.Split = None,
-    validation: options.Validation = None,
-    seeds: options.Seeds = None,
-    classifier_seeds: options.ClassifierSeeds = None,
-    seed: options.Seed = None,
-    positive_class: options.PositiveClass = None,
-    device: options.Device = None,
-    precision: options.Precision = None,
     out: options.Out = None,
-    store: options.StoreFolder = None,
-    jobs: Annotated[int | None, typer.Option(min=1, help="Processes at a time. [default: the cores]")] = None,
+    jobs: options.Jobs = None,
     measure: Annotated[bool, typer.Option("--measure", help="Time a few steps of what has never run here.")] = False,
     discordance: Discordance = None,
     like: Like = None,
+    store: options.StoreFolder = None,
 ) -> None:
-    """Print the cells, what is done, the time and what the test images can show; runs nothing and writes nothing."""
-    given = locals()  # before anything else is bound: the options as they were typed
-    file = options.experiment_file(file)
-    from lesionbench.experiment.plan import print_plan
+    """Print what a run would do, how long it takes, what it can show.
+
+    It runs and writes nothing; with --measure, a few steps are timed.
+    """
+    from lesionbench.experiment.plan import plan_experiment
+    from lesionbench.experiment.plan_power import power_request
+    from lesionbench.experiment.session import Place
+    from lesionbench.experiment.settings import load_experiment
     from lesionbench.plugins import Plugins
+    from lesionbench.report.plan import plan_lines
 
     plugins = Plugins.load()
-    experiment = options.experiment_from(file, plugins, given)
-    folder = options.output_folder(out, file, experiment)
-    print_plan(plugins, experiment, folder, store, jobs, measure, discordance, like)
+    file = options.experiment_file(file)
+    experiment = load_experiment(file, settings, plugins)
+    request = power_request(None if discordance is None else shares(discordance), like)
+    place = Place(options.output_folder(out, file, experiment), store, jobs)
+    planned = plan_experiment(plugins, experiment, place, request, measure=measure)
+    sys.stdout.writelines(f"{line}\n" for line in plan_lines(planned, options.typed))
+
+
+def shares(text: str) -> list[float]:
+    """The numbers in a text such as `0.1,0.2`; raises SettingsError when one is none."""
+    from lesionbench.errors import SettingsError
+
+    try:
+        return [float(part) for part in text.split(",")]
+    except ValueError:
+        raise SettingsError(
+            f"--discordance takes shares in (0, 1] with commas between, not {text!r}; try 0.15"
+        ) from None

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 def plugins(
     name: Annotated[str | None, typer.Argument(metavar="[NAME]", help="Show the settings of this plugin.")] = None,
 ) -> None:
-    """List what is installed, from which package; with NAME, its settings and their defaults."""
+    """List what is installed, or the settings of one plugin."""
     from lesionbench.plugins import Plugins
 
     installed = Plugins.load()

@@ -3,59 +3,44 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING, Annotated, NoReturn
+from pathlib import Path
+from typing import Annotated, Any, NoReturn
 
 import typer
 
 from lesionbench.cli import options
-
-if TYPE_CHECKING:
-    from pathlib import Path
+from lesionbench.experiment.settings import JUDGING
 
 INTERRUPTED = 130
 
 
+@options.with_settings(options.USUAL, (*JUDGING, *options.RARE))
 def run(
+    settings: dict[str, Any],
     file: options.File = None,
-    dataset: options.Dataset = None,
-    data: options.Data = None,
-    augmenter: options.Augmenter = None,
-    synthetic: options.Synthetic = None,
-    on_the_fly: options.OnTheFly = None,
-    classifier: options.Classifier = None,
-    controls: options.Controls = False,
-    split: options.Split = None,
-    validation: options.Validation = None,
-    seeds: options.Seeds = None,
-    classifier_seeds: options.ClassifierSeeds = None,
-    seed: options.Seed = None,
-    positive_class: options.PositiveClass = None,
-    device: options.Device = None,
-    precision: options.Precision = None,
-    baseline: options.Baseline = None,
-    margin: options.Margin = None,
-    judged_by: options.JudgedBy = None,
-    operating_point: options.OperatingPoint = None,
     out: options.Out = None,
+    jobs: options.Jobs = None,
+    quiet: Annotated[bool, typer.Option("--quiet", help="Print the leaderboard only.")] = False,
     store: options.StoreFolder = None,
-    jobs: Annotated[int | None, typer.Option(min=1, help="Processes at a time. [default: the cores]")] = None,
     executor: Annotated[str, typer.Option(metavar="local|dask", help="Where tasks run.")] = "local",
     scheduler: Annotated[str | None, typer.Option(metavar="ADDRESS", help="The dask scheduler.")] = None,
-    quiet: Annotated[bool, typer.Option("--quiet", help="Print the leaderboard only.")] = False,
 ) -> None:
-    """Run every combination on the same splits and write leaderboard.csv; what is finished is skipped."""
-    given = locals()  # before anything else is bound: the options as they were typed
-    file = options.experiment_file(file)
+    """Run every arm on the same splits and print the leaderboard.
+
+    What is finished is skipped, so the same command goes on with a run that was stopped.
+    """
     from lesionbench.experiment.session import Place, run_experiment
+    from lesionbench.experiment.settings import load_experiment
     from lesionbench.plugins import Plugins
     from lesionbench.report.progress import choose_view
     from lesionbench.report.terminal import print_tables
 
     plugins = Plugins.load()
-    experiment = options.experiment_from(file, plugins, given)
+    file = options.experiment_file(file)
+    experiment = load_experiment(file, settings, plugins)
     folder = options.output_folder(out, file, experiment)
     view = choose_view(quiet)
-    if dataset is None and file is None:
+    if "dataset" not in settings and file is None:
         view.say(f"no --dataset was named, so the built-in {experiment.dataset} is used")
     try:
         finished = run_experiment(plugins, experiment, Place(folder, store, jobs, executor, scheduler, file), view)

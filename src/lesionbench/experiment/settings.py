@@ -71,22 +71,28 @@ class Experiment(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     dataset: str = Field("skin-phantom", description="the dataset, NAME or NAME[key=value,...]")
-    data: Path | None = Field(None, description="the folder the dataset reads")
+    data: Path | None = Field(None, description="the folder that holds the dataset's files")
     split: Annotated[Literal["official"] | int | None, BeforeValidator(_split)] = Field(
-        None, description="official, or the number of group-wise folds; by default official where there is one, else 5"
+        None,
+        description="official (the dataset's own test set), or the number of group-wise folds",
     )
-    validation: Share = Field(0.2, ge=0.05, le=0.5, description="the share of the training images held for validation")
-    augmenters: Names = Field((), description="the augmenters compared with the baseline `none`")
+    validation: Share = Field(0.2, ge=0.05, le=0.5, description="the share of the training images kept for validation")
+    augmenters: Names = Field((), description="the augmenters, or chains such as a+b, to compare with no augmenter")
     synthetic: Annotated[tuple[Dose, ...], BeforeValidator(_doses)] = Field(
         (480,), min_length=1, description="the doses: synthetic images per class"
     )
     on_the_fly: Names = Field(
-        (BASELINE,), min_length=1, description="the augmenters that change every training batch, each in every arm"
+        (BASELINE,),
+        min_length=1,
+        description="none, or augmenters that change every training batch",
     )
-    classifiers: Names = Field(("kth-cnn",), min_length=1, description="the classifiers")
-    seeds: WholeNumber = Field(3, ge=1, le=1000, description="how often everything random is repeated")
+    classifiers: Names = Field(("kth-cnn",), min_length=1, description="the classifiers to train")
+    seeds: WholeNumber = Field(3, ge=1, le=1000, description="how many times everything random is repeated")
     classifier_seeds: WholeNumber = Field(
-        1, ge=1, le=100, description="how often, with every seed, the classifier is fitted on the same synthetic images"
+        1,
+        ge=1,
+        le=100,
+        description="how many times, with each seed, the classifier is fitted on the same synthetic images",
     )
     seed: WholeNumber = Field(0, ge=0, description="the base seed from which all others are derived")
     positive_class: str | None = Field(None, description="of two classes, the one whose recall is the sensitivity")
@@ -98,7 +104,7 @@ class Experiment(BaseModel):
     margin: Share = Field(0.02, gt=0, lt=0.5, description="the difference that is too small to matter")
     judged_by: JudgedBy = Field("auc", description="the metric that the verdicts are about")
     operating_point: Share = Field(
-        0.9, gt=0, lt=1, description="the specificity at which sensitivity is told, and the sensitivity for specificity"
+        0.9, gt=0, lt=1, description="the specificity at which sensitivity is reported, and the reverse"
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, Self
 
 from pydantic import BaseModel, ConfigDict
 
@@ -24,3 +24,15 @@ class Plugin(BaseModel, ABC):
         Called before anything runs; raises SettingsError if a file cannot be used.
         """
         return []
+
+    def shortened(self, steps: int) -> Self | None:
+        """A copy whose fit takes this many optimizer steps, or None when no setting of that kind exists.
+
+        A plan times two such fits to know how long a whole one takes. By default it is the setting `steps`.
+        """
+        return self.model_copy(update={"steps": steps}) if "steps" in type(self).model_fields else None
+
+    @property
+    def more_images_train_longer(self) -> bool:
+        """Whether the number of steps grows with the training images, as it does where epochs are counted."""
+        return False

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, Self
 
 from pydantic import Field
 
@@ -71,6 +71,13 @@ class FridAdarCnn(Classifier):
         from lesionbench_paper_cnns.frid_adar_cnn import load_frid_adar_cnn
 
         return load_frid_adar_cnn(self, folder)
+
+    def shortened(self, steps: int) -> Self:
+        return self.model_copy(update={"steps": steps, "epochs": None})
+
+    @property
+    def more_images_train_longer(self) -> bool:
+        return self.epochs is not None
 
 
 @hookimpl
