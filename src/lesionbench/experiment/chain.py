@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
 SHUFFLED = "shuffled:"
-REAL_AND_NOISE = ("oversample", "noise")  # the controls that every experiment with `--controls` has
+REAL_AND_NOISE = ("oversample", "noise")  # the controls that `controls` adds to every experiment
 CONTROLS = (*REAL_AND_NOISE, HOLDOUT)
 MOST_HELD_BACK = 20  # by the control arms, so that small classes have as many; another number can be asked for
 

@@ -20,12 +20,11 @@ from lesionbench.experiment.timing import fit_seconds
 from lesionbench.pipeline.training_set import TrainingSet
 
 if TYPE_CHECKING:
-    from lesionbench.experiment.grid import PoolJob
+    from lesionbench.experiment.grid import GridArm, PoolJob
     from lesionbench.experiment.plan_power import Power
     from lesionbench.experiment.prepare import About
     from lesionbench.experiment.session import Place
     from lesionbench.experiment.settings import Experiment
-    from lesionbench.pipeline.arm import Arm
     from lesionbench.plugins import Plugins
 
 
@@ -54,7 +53,7 @@ class Plan:
     power: Power
 
     @property
-    def arms(self) -> list[Arm]:
+    def arms(self) -> list[GridArm]:
         """The rows that the leaderboard will have."""
         return arms(self.experiment)
 
@@ -137,7 +136,7 @@ def _measure(plan: Plan, plugins: Plugins) -> dict[str, float]:
     found = {}
     with tempfile.TemporaryDirectory() as folder:
         prepared = prepare(plan.experiment, plugins, Path(folder) / "store")
-        train = TrainingSet.of(prepared.load_split(0))
+        train = TrainingSet.of(Bench(prepared, plugins, Path(folder)).fold(0))
         for name in plan.never_timed:
             plugin = plugins.augmenter(name) if name in augmenters else plugins.classifier(name)
             found[name] = fit_seconds(plugin, train, prepared, Path(folder))

@@ -12,7 +12,7 @@ from lesionbench.report.words import aligned, count
 
 if TYPE_CHECKING:
     from lesionbench.errors import Write
-        from lesionbench.experiment.plan import Plan
+    from lesionbench.experiment.plan import Plan
     from lesionbench.experiment.plan_power import Detectable, Power, Side
     from lesionbench.pipeline.arm import Arm
 
