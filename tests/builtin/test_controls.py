@@ -65,7 +65,7 @@ def test_holding_back_takes_as_many_of_every_class_and_a_smaller_number_is_among
 
 
 def test_a_class_is_never_held_back_whole():
-    with pytest.raises(SplitError, match="write --augmenter real-holdout@6 or fewer"):
+    with pytest.raises(SplitError, match="write augmenters='real-holdout@6' or fewer"):
         hold_back(tiny_images(per_class=12), 12, seed=0)
 
 

@@ -12,10 +12,10 @@ from pydantic import ValidationError
 
 from lesionbench import ContractError, InputError, LabelledImages, RunContext, TrainingDiverged
 from lesionbench.testing import augmenter_checks
+from lesionbench.torchkit.sampling import CHUNK
 from lesionbench.torchkit.training import torch_session
 from lesionbench_dcgan import Dcgan
 from lesionbench_dcgan.pair import Pair
-from lesionbench_dcgan.sampler import CHUNK
 
 QUICK = {"steps": 2, "batch_size": 4}
 

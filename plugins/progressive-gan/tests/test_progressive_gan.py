@@ -207,7 +207,7 @@ def test_a_class_may_have_any_name(fit, tmp_path):
 
 def test_looking_at_the_training_does_not_change_it(fit, monkeypatch):
     looked = fit().sample(0, 2, 0)
-    monkeypatch.setattr("lesionbench_progressive_gan.schedule.Schedule.looks", lambda self: [8])
+    monkeypatch.setattr("lesionbench_progressive_gan.schedule.Schedule.picture_steps", lambda self: [8])
     assert np.array_equal(looked, fit().sample(0, 2, 0))
 
 

@@ -83,5 +83,5 @@ def test_the_default_schedule_grows_to_32_pixels():
 
 
 def test_pictures_are_drawn_at_the_end_of_every_phase_and_halfway_through_the_last():
-    assert [3, 8, 11, 16, 21, 26] == schedule().looks()
-    assert [1] == schedule(steps=1).looks()
+    assert [3, 8, 11, 16, 21, 26] == schedule().picture_steps()
+    assert [1] == schedule(steps=1).picture_steps()

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class AcganSettings(Plugin):
-    """The networks of an ACGAN and their training; the same for the augmenter and for the classifier."""
+    """Settings of an ACGAN's networks and their training, shared by the augmenter and the classifier."""
 
     architecture: Literal["frid-adar", "odena"] = Field(
         "frid-adar", description="the networks: of Frid-Adar et al. 2018 or of Odena et al. 2016"
@@ -25,7 +25,7 @@ class AcganSettings(Plugin):
         16, ge=1, description="channels of the discriminator's first layer; the papers: 64 (frid-adar), 16 (odena)"
     )
     steps: int = Field(4000, ge=1, description="optimizer steps of each network")
-    batch_size: int = Field(64, ge=2, description="real images a step, and as many synthetic ones")
+    batch_size: int = Field(64, ge=2, description="real images per step, and the same number of synthetic ones")
     learning_rate: float = Field(1e-4, gt=0, description="Adam's learning rate, for both networks")
     beta1: float = Field(0.5, ge=0, lt=1, description="Adam's decay of the mean gradient")
     beta2: float = Field(0.999, ge=0, lt=1, description="Adam's decay of the mean squared gradient")
@@ -39,7 +39,7 @@ class AcganSettings(Plugin):
 
 
 class Acgan(AcganSettings, Augmenter):
-    """An auxiliary classifier GAN (Odena et al. 2016): one pair of networks that learns all classes together."""
+    """An auxiliary classifier GAN (Odena et al. 2016): one pair of networks for all classes."""
 
     name: ClassVar[str] = "acgan"
 

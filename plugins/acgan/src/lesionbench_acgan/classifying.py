@@ -25,23 +25,23 @@ if TYPE_CHECKING:
     from lesionbench_acgan import AcganDiscriminator
     from lesionbench_acgan.pair import Batch
 
-SETTLING = 100  # real batches, at most, from which batch norm's statistics are taken in the end
+SETTLING = 100  # batches of real images, at most, used for batch norm's final statistics
 
 log = logging.getLogger("lesionbench")
 
 
-def fit_discriminator(settings: AcganDiscriminator, learnt: TrainingSet, context: RunContext) -> TorchPredictor:
+def fit_discriminator(settings: AcganDiscriminator, training_set: TrainingSet, context: RunContext) -> TorchPredictor:
     """A predictor: softmax over the discriminator's class logits after the last step.
 
-    Learns from real and synthetic images in the proportions in which they come, as other classifiers do; to the GAN
-    both are real. Raises TrainingDiverged.
+    Learns from real and synthetic images in the proportions of the training set, like other classifiers; the GAN treats
+    all of them as real. Raises TrainingDiverged.
     """
-    height, width, channels = learnt.real.shape
+    height, width, channels = training_set.real.shape
     if (height, width) != (settings.size, settings.size):
         log.info("acgan-discriminator resizes images of %dx%d to %dx%d pixels", height, width, *(settings.size,) * 2)
-    plan = Blueprint.of(settings, channels, len(learnt.classes))
+    plan = Blueprint.of(settings, channels, len(training_set.classes))
     with torch_session(context.seed, context.device):
-        real = _real(settings, learnt, context)
+        real = _real(settings, training_set, context)
         pair = Pair(settings, plan, real, derive_seed("acgan-discriminator", context.seed), context)
         train(pair.step, settings.steps, context.report)
         _settle(pair.discriminator, islice(real, min(settings.steps, SETTLING)))
@@ -58,17 +58,17 @@ def load_discriminator(settings: AcganDiscriminator, folder: Path) -> TorchPredi
     return TorchPredictor.load(folder, network, settings.size)
 
 
-def _real(settings: AcganDiscriminator, learnt: TrainingSet, context: RunContext) -> Iterator[Batch]:
-    """Batches of the training set, for ever, each changed on the fly where that is asked for."""
-    images, labels = learnt.all_images()
-    if learnt.on_the_fly is None:
-        images = resized(images, settings.size)  # once, not in every step
+def _real(settings: AcganDiscriminator, training_set: TrainingSet, context: RunContext) -> Iterator[Batch]:
+    """Endless batches of the training set, changed on the fly if the training set says so."""
+    images, labels = training_set.all_images()
+    if training_set.on_the_fly is None:
+        images = resized(images, settings.size)  # once, instead of in every step
     order = batches(len(images), settings.batch_size, derive_seed("acgan-discriminator batches", context.seed))
     for step, positions in enumerate(order, 1):
         chosen = positions.numpy()
         batch = images[chosen]
-        if learnt.on_the_fly is not None:
-            batch = learnt.changed(batch, derive_seed("acgan-discriminator on the fly", context.seed, step))
+        if training_set.on_the_fly is not None:
+            batch = training_set.changed(batch, derive_seed("acgan-discriminator on the fly", context.seed, step))
         pixels = to_tensor(resized(batch, settings.size), context.device)
         yield pixels, torch.tensor(labels[chosen], device=context.device)
 
@@ -77,10 +77,10 @@ def _real(settings: AcganDiscriminator, learnt: TrainingSet, context: RunContext
 def _settle(discriminator: nn.Module, real: Iterator[Batch]) -> None:
     """Set batch norm's running statistics to their mean over these batches of real images.
 
-    While the GAN learns they are a mixture of two parts synthetic and one part real, and images to be classified
-    are real.
+    During training, the statistics mix two parts of synthetic images with one part of real ones, but the images to
+    classify are real.
     """
-    discriminator.eval()  # no dropout, as when it classifies
+    discriminator.eval()  # no dropout, as in classification
     for norm in (module for module in discriminator.modules() if isinstance(module, nn.BatchNorm2d)):
         norm.reset_running_stats()
         norm.momentum = None  # a plain mean over the batches

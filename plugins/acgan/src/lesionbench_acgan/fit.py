@@ -1,4 +1,4 @@
-"""The augmenter's training, and the pictures it leaves."""
+"""Training the augmenter, and the pictures that a fit writes."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ if TYPE_CHECKING:
 
 
 def fit(settings: Acgan, images: LabelledImages, context: RunContext) -> AcganSampler:
-    """A sampler whose generator has learnt all classes together, each equally often.
+    """A sampler whose generator has learned all classes, each equally often.
 
-    Leaves in the context's folder samples_CLASS.png, real_and_synthetic_CLASS.png and losses.png.
-    Raises InputError for a class without images, and TrainingDiverged.
+    Writes samples_CLASS.png, real_and_synthetic_CLASS.png and losses.png into the context's folder.
+    Raises InputError if a class has no images, and TrainingDiverged.
     """
     refuse_empty_classes("acgan", images)
     log_resizing("acgan", images.shape, settings.size)
@@ -45,7 +45,7 @@ def fit(settings: Acgan, images: LabelledImages, context: RunContext) -> AcganSa
 
 
 def _real(settings: Acgan, images: LabelledImages, seed: int, context: RunContext) -> Iterator[Batch]:
-    """Balanced batches of the real images, for ever."""
+    """Endless batches of the real images, balanced over the classes."""
     pixels = to_tensor(resized(images.images, settings.size), context.device)  # (N, C, size, size)
     labels = torch.tensor(images.labels, device=context.device)
     for chosen in balanced_batches(images.labels, settings.batch_size, derive_seed("acgan batches", seed)):
@@ -54,7 +54,7 @@ def _real(settings: Acgan, images: LabelledImages, seed: int, context: RunContex
 
 
 def _train(pair: Pair, classes: tuple[str, ...], steps: int, seed: int) -> Curves:
-    """The losses; draws the same noise as every class at a few steps, a picture a class."""
+    """Train, and return the losses; writes a picture for each class, drawn from the same noise at a few steps."""
     fixed = uniform_noise(IMAGES_PER_ROW, torch.Generator().manual_seed(derive_seed("acgan sketch", seed)))
     sketches: dict[int, list[Images]] = {}
 
@@ -64,12 +64,12 @@ def _train(pair: Pair, classes: tuple[str, ...], steps: int, seed: int) -> Curve
     curves = train(pair.step, steps, pair.context.report, picture_steps(steps), sketch)
     names = [f"step {step}" for step in sketches]
     for label, stem in enumerate(file_stems(classes)):
-        rows = [drawn[label] for drawn in sketches.values()]
+        rows = [images_of[label] for images_of in sketches.values()]
         save_rows(pair.context.folder / f"samples_{stem}.png", rows, names)
     return curves
 
 
 def _save_losses(curves: Curves, context: RunContext) -> None:
     points = {name: list(enumerate(values, 1)) for name, values in curves.items()}
-    of_classes = {name: points.pop(name) for name in list(points) if name.startswith("class_")}
-    save_curves(context.folder / "losses.png", {"source and class": points, "class alone": of_classes})
+    class_losses = {name: points.pop(name) for name in list(points) if name.startswith("class_")}
+    save_curves(context.folder / "losses.png", {"source and class": points, "class alone": class_losses})

@@ -16,14 +16,14 @@ if TYPE_CHECKING:
     from lesionbench_acgan import AcganSettings
 
 NOISE = 100  # length of z in both papers
-EMBEDDING = 10  # Frid-Adar et al. do not state it; with 10, z and class are 110 numbers together, as in Odena et al.
+EMBEDDING = 10  # not stated by Frid-Adar et al.; with 10, z and class are 110 numbers, as in Odena et al.
 
 
 class Generator(nn.Module):
     """Noise (B, 100) and labels (B,) to images (B, C, size, size) in [-1, 1].
 
-    A linear layer to the first of `widths` maps of side x side, then a 5x5 fractionally strided convolution for each
-    of the others and for the image, each doubling the side; batch norm and ReLU after all but the last, which has tanh.
+    A linear layer to widths[0] maps of side x side, then a 5x5 fractionally strided convolution for each further width
+    and for the image, each doubling the side; batch norm and ReLU after all layers but the last, which has tanh.
     """
 
     def __init__(self, condition: nn.Module, inputs: int, side: int, widths: Sequence[int], channels: int) -> None:
@@ -55,7 +55,7 @@ class OneHot(nn.Module):
 
 
 class Discriminator(nn.Module):
-    """Images (B, C, size, size) to logits (B,), real against synthetic, and class logits (B, K); `body` is shared."""
+    """Images (B, C, size, size) to logits (B,) of being real, and class logits (B, K); both use the same `body`."""
 
     def __init__(self, body: nn.Sequential, features: int, classes: int) -> None:
         super().__init__()
@@ -81,7 +81,7 @@ class ClassHead(nn.Module):
 
 @dataclass(frozen=True)
 class Blueprint:
-    """What the two networks of one fit are built from; plain values, so that a sampler can be saved with it."""
+    """What the two networks of one fit are built from: plain values, which are saved with the sampler."""
 
     architecture: str
     size: int
@@ -95,11 +95,11 @@ class Blueprint:
         return cls(settings.architecture, settings.size, settings.width, channels, classes)
 
     def generator(self) -> Generator:
-        """A new generator, with weights from torch's own initialization."""
+        """A new generator, with torch's default initialization."""
         return (odena_generator if self.architecture == "odena" else frid_adar_generator)(self)
 
     def discriminator(self) -> Discriminator:
-        """A new discriminator, with weights from torch's own initialization."""
+        """A new discriminator, with torch's default initialization."""
         return (odena_discriminator if self.architecture == "odena" else frid_adar_discriminator)(self)
 
 
@@ -107,8 +107,8 @@ def frid_adar_generator(plan: Blueprint) -> Generator:
     """DCGAN's generator with a class embedding (Frid-Adar et al. 2018, sections III-B and III-C).
 
     At 64 px and width 64 its maps are the paper's: 1024 of 4x4, 512 of 8x8, 256 of 16x16, 128 of 32x32. For one channel
-    and three classes it has 19,025,951 weights and biases, and 3,840 of batch norm. A smaller size leaves the first
-    of these out; a larger one has more of 1024.
+    and three classes it has 19,025,951 weights and biases, and 3,840 of batch norm. Smaller sizes omit the first maps;
+    larger ones have more layers of 1024.
     """
     doublings = plan.size.bit_length() - 3  # of the side, from 4 px
     widths = [plan.width * min(2**power, 16) for power in range(doublings, 0, -1)]
@@ -117,7 +117,7 @@ def frid_adar_generator(plan: Blueprint) -> Generator:
 
 
 def frid_adar_discriminator(plan: Blueprint) -> Discriminator:
-    """DCGAN's discriminator with a class head: strided 5x5 convolutions, batch norm but at the input, LeakyReLU 0.2.
+    """DCGAN's discriminator with a class head: strided 5x5 convolutions, batch norm except at the input, LeakyReLU 0.2.
 
     The paper does not state the number of filters: at 64 px and width 64 these are the usual 64, 128, 256 and 512
     (Radford et al. 2016). For one channel and three classes it has 4,336,132 weights and biases, and 1,792 of
@@ -136,8 +136,8 @@ def frid_adar_discriminator(plan: Blueprint) -> Discriminator:
 def odena_generator(plan: Blueprint) -> Generator:
     """A linear layer and four 5x5 fractionally strided convolutions (Odena et al. 2016, appendix).
 
-    The label is added to z as one number a class: 110 inputs for 10 classes. At width 16 the maps are the paper's
-    768, 384, 256 and 192; its images of 128 px start at 8x8, others at a sixteenth of their side.
+    The label is appended to z as one number for each class: 110 inputs for 10 classes. At width 16 the maps are the
+    paper's 768, 384, 256 and 192; images start at a sixteenth of their side: 8x8 for the paper's 128 px.
     """
     widths = [plan.width * times for times in (48, 24, 16, 12)]
     return Generator(OneHot(plan.classes), NOISE + plan.classes, plan.size // 16, widths, plan.channels)

@@ -1,4 +1,4 @@
-"""The generator and the discriminator of all classes, in training."""
+"""The generator and the discriminator during training, for all classes."""
 
 from __future__ import annotations
 
@@ -33,32 +33,32 @@ Batch = tuple[torch.Tensor, torch.Tensor]  # float32 (B, C, size, size) in [-1, 
 
 CLASS_LOSSES = ("class_loss_real", "class_loss_synthetic")
 
-Judgement = tuple[torch.Tensor, torch.Tensor]  # what a discriminator says: logits (B,) and class logits (B, K)
+Judgement = tuple[torch.Tensor, torch.Tensor]  # a discriminator's output: logits (B,) and class logits (B, K)
 
 
 def discriminator_losses(real: Judgement, fake: Judgement, labels: torch.Tensor) -> Losses:
-    """The parts, each a scalar, whose sum the discriminator minimises: -Ls and, real and synthetic, -Lc.
+    """The scalars whose sum the discriminator minimizes: -Ls, and -Lc of the real and of the synthetic batch.
 
-    labels: int64 (B,), of both batches (Odena et al. 2016, section 3).
+    labels: int64 (B,), of either batch (Odena et al. 2016, section 3).
     """
-    of_classes = [cross_entropy(logits.float(), labels) for _, logits in (real, fake)]
-    return {"source_loss": discriminator_bce(real[0], fake[0])} | dict(zip(CLASS_LOSSES, of_classes, strict=True))
+    class_losses = [cross_entropy(logits.float(), labels) for _, logits in (real, fake)]
+    return {"source_loss": discriminator_bce(real[0], fake[0])} | dict(zip(CLASS_LOSSES, class_losses, strict=True))
 
 
 def generator_loss(fake: Judgement, labels: torch.Tensor) -> torch.Tensor:
-    """What the generator minimises, a scalar: -Lc, and Ls in its non-saturating form (Odena et al. 2016, section 3)."""
+    """The scalar that the generator minimizes: -Lc plus a non-saturating form of Ls (Odena et al. 2016, section 3)."""
     return generator_bce(fake[0]) + cross_entropy(fake[1].float(), labels)
 
 
 class Pair:
-    """The two networks, and the real batches that they learn from."""
+    """The two networks and the real batches that they learn from."""
 
     def __init__(
         self, settings: AcganSettings, plan: Blueprint, real: Iterator[Batch], seed: int, context: RunContext
     ) -> None:
         self.context = context
         self.real = real
-        self.random = torch.Generator().manual_seed(seed)  # on the CPU, so that every device starts and draws alike
+        self.random = torch.Generator().manual_seed(seed)  # on the CPU, so that all devices start and draw the same
         self.generator, self.discriminator = plan.generator(), plan.discriminator()
         for network in (self.generator, self.discriminator):
             initialize(network, self.random)
@@ -72,20 +72,20 @@ class Pair:
     def step(self) -> Losses:
         """One update of the discriminator, then one of the generator, on one batch.
 
-        The synthetic batch has the labels of the real one: were the classes mixed in another proportion, an image's
-        class alone would tell the discriminator whether it is synthetic.
+        The synthetic batch has the labels of the real one: with other proportions of the classes, the class of an image
+        would help the discriminator to tell whether it is synthetic.
         """
         real, labels = next(self.real)
         noise = uniform_noise(len(labels), self.random).to(self.context.device)  # (B, 100)
-        of_classes: Losses = {}
+        class_losses: Losses = {}
 
         def judge(fake: torch.Tensor) -> torch.Tensor:
-            # Two passes: batch norm sees real and synthetic images apart.
+            # Two passes: batch norm sees real and synthetic images separately.
             losses = discriminator_losses(self.discriminator(real), self.discriminator(fake), labels)
-            of_classes.update({name: losses[name].detach() for name in CLASS_LOSSES})
+            class_losses.update({name: losses[name].detach() for name in CLASS_LOSSES})
             return torch.stack(list(losses.values())).sum()
 
-        return of_classes | adversarial_step(
+        return class_losses | adversarial_step(
             self.players,
             self.context,
             draw=lambda: self.generator(noise, labels),
@@ -95,14 +95,14 @@ class Pair:
 
     @torch.no_grad()
     def draw(self, noise: torch.Tensor, label: int) -> Images:
-        """The images of this class that the generator makes of this noise as it stands: uint8 (N, size, size, C)."""
-        self.generator.eval()  # as it will draw in the end, and without a trace in batch norm's running statistics
+        """Images of one class from this noise and the generator's current weights: uint8 (N, size, size, C)."""
+        self.generator.eval()  # as in the finished sampler; also leaves batch norm's running statistics alone
         labels = torch.full((len(noise),), label, device=self.context.device)
         images = to_images(self.generator(noise.to(self.context.device), labels))
         self.generator.train()
         return images
 
     def weights(self, steps: int) -> State:
-        """The generator's weights, on the CPU; raises TrainingDiverged when one is not finite after these steps."""
+        """The generator's weights on the CPU after `steps` steps; raises TrainingDiverged if one is not finite."""
         check_weights(self.generator, steps)
         return {name: tensor.cpu() for name, tensor in self.generator.state_dict().items()}

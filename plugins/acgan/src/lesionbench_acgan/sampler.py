@@ -1,4 +1,4 @@
-"""What the augmenter's fit leaves: the generator, which draws, saves and loads itself."""
+"""The sampler of `acgan`: the generator, with drawing, saving and loading."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 class AcganSampler:
     """The generator of one fit, for every class.
 
-    It draws on the CPU and in float32, wherever and however it learnt, so that a seed means one set of images.
-    shape: height, width and channels of the images it draws.
+    It always draws on the CPU in float32, on whatever device it was trained, so a seed means one set of images.
+    shape: height, width and channels of the images that it draws.
     """
 
     plan: Blueprint
@@ -34,11 +34,11 @@ class AcganSampler:
 
     @classmethod
     def of(cls, plan: Blueprint, shape: tuple[int, int, int], state: State) -> AcganSampler:
-        """The sampler with these weights; the one way to make it, so that a loaded one is the same."""
+        """The sampler with these weights; fitted and loaded samplers are both made here."""
         return cls(plan, shape, restored_network(plan.generator, state))
 
     def sample(self, label: int, count: int, seed: int) -> Images:
-        """`count` synthetic images of one class: uint8 (count, H, W, C), by the running statistics of batch norm."""
+        """`count` synthetic images of one class, uint8 (count, H, W, C), using batch norm's running statistics."""
         if not 0 <= label < self.plan.classes:
             raise ContractError(f"a label must lie in 0..{self.plan.classes - 1}, not {label}")
         random = torch.Generator().manual_seed(derive_seed("acgan draw", seed, label))

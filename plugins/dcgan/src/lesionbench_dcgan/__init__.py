@@ -1,4 +1,4 @@
-"""The augmenter `dcgan`: one pair of networks a class, trained on that class's real images alone."""
+"""The augmenter `dcgan`: one pair of networks for each class, trained on the real images of that class alone."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ if TYPE_CHECKING:
 
 
 class Dcgan(Augmenter):
-    """A deep convolutional GAN a class (Radford et al. 2016), with the networks of one of two papers."""
+    """A deep convolutional GAN for each class (Radford et al. 2016), with the networks of one of two papers."""
 
     name: ClassVar[str] = "dcgan"
 
     architecture: Literal["kth", "frid-adar"] = Field(
         "kth", description="the networks: of the KTH report (32 px) or of Frid-Adar et al. 2018 (64 px)"
     )
-    steps: int = Field(1200, ge=1, description="optimizer steps of each network, for every class")
-    batch_size: int = Field(64, ge=2, description="real images a step, and as many synthetic ones")
+    steps: int = Field(1200, ge=1, description="optimizer steps of each network, for each class")
+    batch_size: int = Field(64, ge=2, description="real images per step, and the same number of synthetic ones")
     learning_rate: float = Field(2e-4, gt=0, description="Adam's learning rate, for both networks")
     beta1: float = Field(0.5, ge=0, lt=1, description="Adam's decay of the mean gradient")
     beta2: float = Field(0.999, ge=0, lt=1, description="Adam's decay of the mean squared gradient")

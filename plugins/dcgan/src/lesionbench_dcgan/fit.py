@@ -1,4 +1,4 @@
-"""The training of every class, one after the other, and the pictures it leaves."""
+"""Training the classes one after the other, and the pictures that a fit writes."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from lesionbench_dcgan.sampler import DcganSampler
 
 if TYPE_CHECKING:
     from lesionbench import Images, LabelledImages, RunContext
+    from lesionbench.torchkit.sampling import State
     from lesionbench_dcgan import Dcgan
-    from lesionbench_dcgan.sampler import State
 
 
 def fit(settings: Dcgan, images: LabelledImages, context: RunContext) -> DcganSampler:
     """A generator for every class, each trained on that class alone.
 
-    Leaves in the context's folder samples_CLASS.png, real_and_synthetic_CLASS.png and losses.png.
-    Raises InputError for a class without images, and TrainingDiverged.
+    Writes samples_CLASS.png, real_and_synthetic_CLASS.png and losses.png into the context's folder.
+    Raises InputError if a class has no images, and TrainingDiverged.
     """
     refuse_empty_classes("dcgan", images)
     log_resizing("dcgan", images.shape, ARCHITECTURES[settings.architecture].size)
@@ -45,7 +45,7 @@ def fit(settings: Dcgan, images: LabelledImages, context: RunContext) -> DcganSa
 def _fit_class(
     settings: Dcgan, images: LabelledImages, label: int, context: RunContext, stem: str
 ) -> tuple[State, Curves]:
-    """The generator's weights and the losses of one class; its pictures over the steps are in the folder."""
+    """The generator's weights and the losses of one class; writes its samples at several steps into the folder."""
     seed = derive_seed("dcgan fit", context.seed, label)
     steps = settings.steps
     report = part_report(context.report, label, len(images.classes), label=float(label))

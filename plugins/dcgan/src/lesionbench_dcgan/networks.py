@@ -1,4 +1,4 @@
-"""The networks of the two papers, and the noise that each generator is fed."""
+"""The networks of the two papers, and the noise that is the input of each generator."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ class Discriminator(nn.Module):
     main: nn.Sequential
 
     def logits(self, images: torch.Tensor) -> torch.Tensor:
-        """The same before the sigmoid, (B,): cross-entropy of logits stays exact where a sigmoid has become 0 or 1."""
+        """The logits before the sigmoid, (B,): cross-entropy of them stays exact where the sigmoid saturates."""
         scores: torch.Tensor = self.main[:-1](images)
         return scores.flatten()
 
@@ -122,7 +122,7 @@ def uniform_noise(count: int, random: torch.Generator) -> torch.Tensor:
 
 @dataclass(frozen=True)
 class Architecture:
-    """One paper's networks, the side of their square images, and their noise."""
+    """One paper's networks, the side of their square images in pixels, and their noise."""
 
     size: int
     generator: Callable[[int], nn.Module]  # from the number of channels

@@ -1,4 +1,4 @@
-"""One class's pair of networks, in training."""
+"""The pair of networks of one class, during training."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ from lesionbench_dcgan.networks import ARCHITECTURES
 
 if TYPE_CHECKING:
     from lesionbench import Images, RunContext
+    from lesionbench.torchkit.sampling import State
     from lesionbench_dcgan import Dcgan
-    from lesionbench_dcgan.sampler import State
 
 
 class Pair:
@@ -32,7 +32,7 @@ class Pair:
     def __init__(self, settings: Dcgan, images: Images, seed: int, context: RunContext) -> None:
         self.architecture = ARCHITECTURES[settings.architecture]
         self.context = context
-        self.random = torch.Generator().manual_seed(seed)  # on the CPU, so that every device starts and draws alike
+        self.random = torch.Generator().manual_seed(seed)  # on the CPU, so that all devices start and draw the same
         self.real = to_tensor(resized(images, self.architecture.size), context.device)  # (N, C, size, size)
         self.batches = batches(len(images), settings.batch_size, derive_seed("dcgan batches", seed))
         channels = images.shape[3]
@@ -46,7 +46,7 @@ class Pair:
         )
 
     def step(self) -> Losses:
-        """One update of the discriminator and one of the generator, on one batch."""
+        """Update the discriminator and then the generator, on one batch; returns the losses."""
         real = self.real[next(self.batches).to(self.context.device)]  # (B, C, size, size)
         noise = self.architecture.noise(len(real), self.random).to(self.context.device)  # (B, 100)
         logits = self.discriminator.logits
@@ -54,20 +54,20 @@ class Pair:
             self.players,
             self.context,
             draw=lambda: self.generator(noise),
-            # Two passes: batch norm sees real and synthetic images apart, as in both papers' code.
+            # Two passes: batch norm sees real and synthetic images separately, as in both papers' code.
             discriminator_loss=lambda fake: discriminator_bce(logits(real), logits(fake)),
             generator_loss=lambda fake: generator_bce(logits(fake)),
         )
 
     @torch.no_grad()
     def draw(self, noise: torch.Tensor) -> Images:
-        """The images that the generator makes of this noise as it stands: uint8 (N, size, size, C)."""
-        self.generator.eval()  # as it will draw in the end, and without a trace in batch norm's running statistics
+        """Images from this noise and the generator's current weights: uint8 (N, size, size, C)."""
+        self.generator.eval()  # as in the finished sampler; also leaves batch norm's running statistics alone
         images = to_images(self.generator(noise.to(self.context.device)))
         self.generator.train()
         return images
 
     def weights(self, steps: int) -> State:
-        """The generator's weights, on the CPU; raises TrainingDiverged when one is not finite after these steps."""
+        """The generator's weights on the CPU after `steps` steps; raises TrainingDiverged if one is not finite."""
         check_weights(self.generator, steps)
         return {name: tensor.cpu() for name, tensor in self.generator.state_dict().items()}

@@ -1,4 +1,4 @@
-"""What a fit leaves: one generator a class, which draws, saves and loads itself."""
+"""The sampler of `dcgan`: one generator for each class, with drawing, saving and loading."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from lesionbench import ContractError, derive_seed
-from lesionbench.torchkit.sampling import CHUNK, State, draw_nested, load_networks, restored_network, save_networks
+from lesionbench.torchkit.sampling import draw_nested, load_networks, restored_network, save_networks
 from lesionbench_dcgan.networks import ARCHITECTURES
 
 if TYPE_CHECKING:
@@ -18,16 +18,15 @@ if TYPE_CHECKING:
     from torch import nn
 
     from lesionbench import Images
-
-__all__ = ["CHUNK", "DcganSampler", "State"]
+    from lesionbench.torchkit.sampling import State
 
 
 @dataclass(frozen=True, eq=False)
 class DcganSampler:
     """The generators of one fit, in the order of the classes.
 
-    They draw on the CPU and in float32, wherever and however they learnt, so that a seed means one set of images.
-    shape: height, width and channels of the images it draws.
+    They always draw on the CPU in float32, on whatever device they were trained, so a seed means one set of images.
+    shape: height, width and channels of the images that they draw.
     """
 
     architecture: str
@@ -36,12 +35,12 @@ class DcganSampler:
 
     @classmethod
     def of(cls, architecture: str, shape: tuple[int, int, int], states: list[State]) -> DcganSampler:
-        """The sampler with these weights, a state a class; the one way to make it, so that a loaded one is the same."""
+        """The sampler with the weights of each class; fitted and loaded samplers are both made here."""
         make = partial(ARCHITECTURES[architecture].generator, shape[2])
         return cls(architecture, shape, tuple(restored_network(make, state) for state in states))
 
     def sample(self, label: int, count: int, seed: int) -> Images:
-        """`count` synthetic images of one class: uint8 (count, H, W, C), by the running statistics of batch norm."""
+        """`count` synthetic images of one class, uint8 (count, H, W, C), using batch norm's running statistics."""
         if not 0 <= label < len(self.generators):
             raise ContractError(f"a label must lie in 0..{len(self.generators) - 1}, not {label}")
         random = torch.Generator().manual_seed(derive_seed("dcgan draw", seed, label))

@@ -17,32 +17,38 @@ SIZES = (16, 32, 64, 128, 256)
 
 
 class ProgressiveGan(Augmenter):
-    """Progressive growing of GANs (Karras et al. 2017), one for all classes (as PG-ACGAN) or one a class."""
+    """Progressive growing of GANs (Karras et al. 2017), one for all classes (like PG-ACGAN) or one for each class."""
 
     name: ClassVar[str] = "progressive-gan"
 
-    size: int = Field(32, description="height and width that it learns: a power of two from 16 to 256")
-    conditioning: Literal["auxiliary", "per-class"] = Field(
-        "auxiliary", description="one GAN that is told the class and scored by an auxiliary class term, or one a class"
+    size: int = Field(
+        32, description="height and width of the generated images in pixels: a power of two from 16 to 256"
     )
-    scale: float = Field(0.03, gt=0, le=100, description="factor on the numbers of images of the schedule")
+    conditioning: Literal["auxiliary", "per-class"] = Field(
+        "auxiliary", description="one GAN with class labels and an auxiliary class loss, or one GAN for each class"
+    )
+    scale: float = Field(0.03, gt=0, le=100, description="factor for the numbers of images in the schedule")
     fade_images: int = Field(600_000, ge=1, description="images shown while a level fades in, before scaling")
     stable_images: int = Field(600_000, ge=1, description="images shown at a level after its fade-in, before scaling")
-    final_images: int = Field(1_800_000, ge=1, description="images shown at the last level instead, before scaling")
+    final_images: int = Field(1_800_000, ge=1, description="the same at the last level, before scaling")
     steps: int = Field(
-        0, ge=0, description="optimizer steps that the schedule is stretched or shrunk to; 0: as scale says"
+        0, ge=0, description="total optimizer steps, to which the schedule is stretched or shrunk; 0: use scale"
     )
-    batch_size: int = Field(16, ge=4, multiple_of=4, description="real images a step, and as many synthetic ones")
-    width: int = Field(64, ge=1, le=1024, description="most features of a layer")
-    base: int = Field(256, ge=1, le=65536, description="features times a layer's stage of halving: base / 2**stage")
+    batch_size: int = Field(
+        16, ge=4, multiple_of=4, description="real images per step, and the same number of synthetic ones"
+    )
+    width: int = Field(64, ge=1, le=1024, description="largest number of features in a layer")
+    base: int = Field(
+        256, ge=1, le=65536, description="features at stage 0; every stage halves them: base / 2**stage, at most width"
+    )
     latent: int = Field(64, ge=2, le=4096, description="length of the latent vector")
     penalty_every: int = Field(
-        4, ge=1, description="steps from one gradient penalty, so many times as strong, to the next"
+        4, ge=1, description="steps between gradient penalties, which are multiplied by this number"
     )
     learning_rate: float = Field(1e-3, gt=0, description="Adam's learning rate, for both networks")
     beta1: float = Field(0.0, ge=0, lt=1, description="Adam's decay of the mean gradient")
     beta2: float = Field(0.99, ge=0, lt=1, description="Adam's decay of the mean squared gradient")
-    ema: float = Field(0.999, ge=0, lt=1, description="decay a step of the averaged generator, which draws the images")
+    ema: float = Field(0.999, ge=0, lt=1, description="decay per step of the averaged generator, which draws images")
 
     @field_validator("size")
     @classmethod

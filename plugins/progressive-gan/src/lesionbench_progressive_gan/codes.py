@@ -1,4 +1,4 @@
-"""What a generator is fed: a latent vector on the hypersphere, and the class."""
+"""The input of a generator: a latent vector on the hypersphere, and the class."""
 
 from __future__ import annotations
 
@@ -14,5 +14,5 @@ def latents(count: int, length: int, random: torch.Generator) -> torch.Tensor:
 
 
 def codes(latent: torch.Tensor, labels: torch.Tensor, classes: int) -> torch.Tensor:
-    """Latents (B, L) with their labels (B,) behind them, one column a class: (B, L + classes); as they are for 0."""
+    """Latents (B, L) with one-hot labels appended, (B, L + classes); unchanged if classes is 0."""
     return torch.cat([latent, one_hot(labels, classes).to(latent.dtype)], dim=1) if classes else latent

@@ -1,4 +1,4 @@
-"""The training of one GAN for all classes, or of one a class after the other, and the pictures it leaves."""
+"""Training one GAN for all classes, or one for each class, and the pictures that a fit writes."""
 
 from __future__ import annotations
 
@@ -25,23 +25,23 @@ if TYPE_CHECKING:
     from lesionbench_progressive_gan import ProgressiveGan
 
 
-POINTS = 250  # of a curve in losses.png
+POINTS = 250  # in a curve of losses.png
 
 
 def fit(settings: ProgressiveGan, images: LabelledImages, context: RunContext) -> ProgressiveSampler:
-    """A sampler whose generators have grown to full size: one for all classes, or one a class.
+    """A sampler whose generators have grown to full size: one for all classes, or one for each class.
 
-    Leaves in the context's folder samples_CLASS.png, real_and_synthetic_CLASS.png and losses.png.
-    Raises InputError for a class without images, and TrainingDiverged.
+    Writes samples_CLASS.png, real_and_synthetic_CLASS.png and losses.png into the context's folder.
+    Raises InputError if a class has no images, and TrainingDiverged.
     """
     refuse_empty_classes("progressive-gan", images)
     log_resizing("progressive-gan", images.shape, settings.size)
-    together = settings.conditioning == "auxiliary"
-    groups = [list(range(len(images.classes)))] if together else [[label] for label in range(len(images.classes))]
+    one_gan = settings.conditioning == "auxiliary"
+    groups = [list(range(len(images.classes)))] if one_gan else [[label] for label in range(len(images.classes))]
     plan = Blueprint(
         settings.size,
         images.shape[2],
-        len(images.classes) if together else 0,
+        len(images.classes) if one_gan else 0,
         settings.latent,
         settings.width,
         settings.base,
@@ -50,11 +50,11 @@ def fit(settings: ProgressiveGan, images: LabelledImages, context: RunContext) -
     curves: dict[str, Curves] = {}
     for part, labels in enumerate(groups):
         seed = derive_seed("progressive-gan fit", context.seed, part)
-        report = context.report if together else part_report(context.report, part, len(groups), label=float(part))
+        report = context.report if one_gan else part_report(context.report, part, len(groups), label=float(part))
         with torch_session(seed, context.device):
             chosen = images.take(np.isin(images.labels, labels))
             pair = Pair(settings, plan, chosen.images, chosen.labels - labels[0], seed, context)
-            name = "all classes" if together else images.classes[part]
+            name = "all classes" if one_gan else images.classes[part]
             curves[name] = _train(pair, images, labels, seed, report, context)
             states.append(pair.weights())
     _save_losses(curves, context)
@@ -66,7 +66,7 @@ def fit(settings: ProgressiveGan, images: LabelledImages, context: RunContext) -
 def _train(
     pair: Pair, images: LabelledImages, labels: list[int], seed: int, report: Report, context: RunContext
 ) -> Curves:
-    """The losses; draws the same latents as each of the labels at the end of every phase, a picture a class."""
+    """Train, and return the losses; writes a picture for each class, drawn from the same latents after each phase."""
     fixed = latents(IMAGES_PER_ROW, pair.plan.latent, torch.Generator().manual_seed(derive_seed("sketch", seed)))
     sketches: dict[str, list[Images]] = {}
 
@@ -78,16 +78,16 @@ def _train(
         growth = {"resolution": float(resolution(pair.moment.level)), "fade": pair.moment.fade}
         report(step, total, **losses, **growth)
 
-    curves = train(pair.step, pair.schedule.steps, report_growth, pair.schedule.looks(), sketch)
+    curves = train(pair.step, pair.schedule.steps, report_growth, pair.schedule.picture_steps(), sketch)
     stems = file_stems(images.classes)
     for number, label in enumerate(labels):
-        rows = [drawn[number] for drawn in sketches.values()]
+        rows = [images_of[number] for images_of in sketches.values()]
         save_rows(context.folder / f"samples_{stems[label]}.png", rows, list(sketches))
     return curves
 
 
 def _save_losses(curves: dict[str, Curves], context: RunContext) -> None:
-    """A panel for each GAN; without the discriminator's loss, which is the sum of the others."""
+    """Write a panel for each GAN, without the discriminator's loss, which is the sum of the others."""
     panels = {
         name: {loss: _thinned(values) for loss, values in losses.items() if loss != "discriminator_loss"}
         for name, losses in curves.items()
@@ -96,6 +96,6 @@ def _save_losses(curves: dict[str, Curves], context: RunContext) -> None:
 
 
 def _thinned(values: list[float]) -> list[tuple[int, float]]:
-    """At most about POINTS points, each the mean over the steps up to it: a critic's losses jump from step to step."""
+    """About POINTS points, each the mean over the steps since the last: a critic's losses jump from step to step."""
     stretch = max(1, len(values) // POINTS)
     return [(end, float(np.mean(values[end - stretch : end]))) for end in range(stretch, len(values) + 1, stretch)]

@@ -1,4 +1,4 @@
-"""What the networks are made of (Karras et al. 2017, sections 3 and 4)."""
+"""The layers of the networks (Karras et al. 2017, sections 3 and 4)."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-GAIN = sqrt(2)  # He's, for what a leaky ReLU follows
-GROUP = 4  # images whose deviation the discriminator sees (section 3)
+GAIN = sqrt(2)  # He's gain, for layers followed by a leaky ReLU
+GROUP = 4  # images over which the discriminator sees the standard deviation (section 3)
 EPSILON = 1e-8
 
 Resampling = Literal["none", "up", "down"]
 
 
-class Equalised(nn.Module):
-    """Weights drawn from N(0, 1) and scaled by gain / sqrt(fan in) whenever they are used (section 4.1).
+class Equalized(nn.Module):
+    """A layer with weights from N(0, 1) that are scaled by gain / sqrt(fan in) at every use (section 4.1).
 
     shape: of the weights, outputs first.
     """
@@ -29,11 +29,11 @@ class Equalised(nn.Module):
         self.scale = gain / sqrt(prod(shape[1:]))
 
     def effective(self) -> torch.Tensor:
-        """The weights as they are used."""
+        """The scaled weights."""
         return self.weight * self.scale
 
 
-class Linear(Equalised):
+class Linear(Equalized):
     """Features (B, before) to (B, after)."""
 
     def __init__(self, before: int, after: int, gain: float = GAIN) -> None:
@@ -43,11 +43,12 @@ class Linear(Equalised):
         return functional.linear(features, self.effective(), self.bias)
 
 
-class Convolution(Equalised):
-    """Features (B, before, H, W) to (B, after, H, W), or to twice or half of that height and width.
+class Convolution(Equalized):
+    """Features (B, before, H, W) to (B, after, H, W), or to twice or half the height and width.
 
-    `up` is nearest upsampling and then the convolution, `down` the convolution and then average pooling: both are
-    linear, so each pair is one strided convolution with a kernel one wider, at less than half of the work.
+    `up` is nearest-neighbour upsampling followed by the convolution, `down` the convolution followed by average
+    pooling. Both are linear, so each is computed as one strided convolution with a kernel that is one pixel wider, for
+    less than half of the work.
     """
 
     def __init__(
@@ -60,7 +61,7 @@ class Convolution(Equalised):
     def forward(self, features: torch.Tensor) -> torch.Tensor:
         weight = self.effective()
         if self.resampling == "up":
-            # A transposed convolution lays its kernel down mirrored.
+            # A transposed convolution applies its kernel mirrored.
             kernel = shifted_sum(weight).flip(2, 3).transpose(0, 1)
             return functional.conv_transpose2d(features, kernel, self.bias, stride=2, padding=self.padding)
         if self.resampling == "down":
@@ -69,7 +70,7 @@ class Convolution(Equalised):
 
 
 def shifted_sum(kernel: torch.Tensor) -> torch.Tensor:
-    """A kernel (..., k, k) added up over the four shifts of a 2 x 2 window: (..., k + 1, k + 1)."""
+    """The sum of a kernel (..., k, k) over the four shifts in a 2 x 2 window: (..., k + 1, k + 1)."""
     padded = functional.pad(kernel, (1, 1, 1, 1))
     rows = padded[..., 1:, :] + padded[..., :-1, :]
     return rows[..., 1:] + rows[..., :-1]
@@ -78,13 +79,13 @@ def shifted_sum(kernel: torch.Tensor) -> torch.Tensor:
 def draw_weights(network: nn.Module, random: torch.Generator) -> None:
     """Draw every weight from N(0, 1) and set every bias to 0."""
     for module in network.modules():
-        if isinstance(module, Equalised):
+        if isinstance(module, Equalized):
             nn.init.normal_(module.weight, generator=random)
             nn.init.zeros_(module.bias)
 
 
 def pixel_norm(features: torch.Tensor) -> torch.Tensor:
-    """Features (B, C, ...) with a mean square of 1 over C (section 4.2)."""
+    """The features (B, C, ...), scaled to a mean square of 1 over C (section 4.2)."""
     return features * torch.rsqrt(features.square().mean(1, keepdim=True) + EPSILON)
 
 
@@ -94,10 +95,10 @@ def leaky(features: torch.Tensor) -> torch.Tensor:
 
 
 def with_deviation(features: torch.Tensor) -> torch.Tensor:
-    """Features (B, C, H, W) and one map more: how much each group of images varies (section 3).
+    """The features (B, C, H, W) with one more map: how much the images of each group vary (section 3).
 
-    A group is GROUP images that follow each other, or the whole batch when it is smaller; B is a multiple of it.
-    The map's value is the group's standard deviation of each feature at each position, averaged over both.
+    A group is GROUP consecutive images, or the whole batch if it is smaller; B is a multiple of the group's size. The
+    map's value is the group's standard deviation of each feature at each position, averaged over both.
     """
     count, channels, height, width = features.shape
     groups = features.float().reshape(-1, min(GROUP, count), channels, height, width)
@@ -112,5 +113,5 @@ def upsampled(images: torch.Tensor) -> torch.Tensor:
 
 
 def downsampled(images: torch.Tensor, factor: int = 2) -> torch.Tensor:
-    """Images (B, C, H, W) at a fraction of the height and width, pixels averaged."""
+    """Images (B, C, H, W) at 1 / factor of the height and width, pixels averaged."""
     return functional.avg_pool2d(images, factor) if factor > 1 else images

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 PENALTY = 10.0  # lambda
-TARGET = 1.0  # the norm that the critic's gradient is drawn to
+TARGET = 1.0  # the norm that the critic's gradient is pulled to
 DRIFT = 0.001
 
 
@@ -25,17 +25,17 @@ def gradient_penalty(
 ) -> torch.Tensor:
     """PENALTY times the mean squared distance of the gradient's norm from TARGET: a scalar.
 
-    critic: images (B, C, H, W) to scores (B,).  along: (B,), where between the synthetic (0) and the real image (1)
-    the gradient is taken.
+    critic: images (B, C, H, W) to scores (B,).  along: (B,), where the gradient is taken, from 0 (the
+    synthetic image) to 1 (the real one).
     """
     mixed = torch.lerp(fake, real, along.view(-1, 1, 1, 1)).requires_grad_()
     (gradient,) = torch.autograd.grad(critic(mixed).sum(), mixed, create_graph=True)
-    # Not a square root of a sum: where all is flat its own gradient would be nan.
+    # Not the square root of a sum: its gradient would be nan where the critic is constant.
     norm: torch.Tensor = torch.linalg.vector_norm(gradient.flatten(1), dim=1)
     return PENALTY * (norm - TARGET).square().mean()
 
 
 def class_loss(scores: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-    """Cross-entropy of scores (B, 1 + classes) without their first column: a scalar, 0 without classes."""
+    """Cross-entropy of the scores (B, 1 + classes) without the first column: a scalar, 0 if there are no classes."""
     logits = scores[:, 1:].float()
     return cross_entropy(logits, labels) if logits.shape[1] else logits.sum()

@@ -1,4 +1,4 @@
-"""The two networks, with every level from the start: training uses more and more of them (Karras et al. 2017, A.1)."""
+"""The two networks, with all levels from the start; training uses more and more levels (Karras et al. 2017, A.1)."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ from lesionbench_progressive_gan.schedule import FIRST, Moment, level_of
 
 @dataclass(frozen=True)
 class Blueprint:
-    """What decides the layers: the images' size and channels, the number of classes told apart, and the widths.
+    """What the layers depend on: size and channels of the images, the number of classes, and the widths.
 
-    classes: 0 for networks that know of no class.
+    classes: 0 for networks without class labels.
     """
 
     size: int
@@ -41,7 +41,7 @@ class Blueprint:
         return level_of(self.size)
 
     def features(self, level: int) -> int:
-        """Features of a level's layers: the base halved with every level, at most the width (the paper's stages)."""
+        """The number of features in a level's layers: halved at every level, at most `width` (the paper's stages)."""
         return max(1, min(self.base >> (level + 1), self.width))
 
 
@@ -60,7 +60,7 @@ class Generator(nn.Module):
         self.to_colour = nn.ModuleList(Convolution(width, plan.channels, 1, gain=1.0) for width in features)
 
     def forward(self, codes: torch.Tensor, moment: Moment) -> torch.Tensor:
-        """The images of the moment's level, faded in from the level below: (B, C, h, w)."""
+        """Images of the moment's level, (B, C, h, w), blended with the level below while it fades in."""
         small = self.first(codes).view(len(codes), -1, FIRST, FIRST).contiguous(memory_format=torch.channels_last)
         features = pixel_norm(leaky(self.second(pixel_norm(leaky(small)))))
         before = features
@@ -74,7 +74,7 @@ class Generator(nn.Module):
 
 
 class Discriminator(nn.Module):
-    """Images (B, C, h, w) of a level to scores (B, 1 + classes): how real each is, and the logits of its class."""
+    """Images (B, C, h, w) of a level to scores (B, 1 + classes): the critic's score, then the class logits."""
 
     def __init__(self, plan: Blueprint) -> None:
         super().__init__()

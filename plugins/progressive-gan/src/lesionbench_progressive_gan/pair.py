@@ -1,4 +1,4 @@
-"""The two networks in training, growing."""
+"""The two networks during training, while they grow."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Pair:
     ) -> None:
         self.settings, self.plan, self.context = settings, plan, context
         self.schedule = Schedule.of(settings)
-        self.random = torch.Generator().manual_seed(seed)  # on the CPU, so that every device starts and draws alike
+        self.random = torch.Generator().manual_seed(seed)  # on the CPU, so that all devices start and draw the same
         self.batches = balanced_batches(labels, settings.batch_size, seed)
         self.pixels = torch.tensor(resized(images, plan.size), device=context.device)  # uint8 (N, size, size, C)
         self.labels = torch.tensor(labels, device=context.device)
@@ -40,32 +40,32 @@ class Pair:
             draw_weights(network, self.random)
         self.steps = 0
         self.moment = Moment(0, 1.0)
-        self.penalty = torch.zeros((), device=context.device)  # the newest, for the report
-        self._meet()
-        self.average = deepcopy(self.generator).requires_grad_(False)  # what draws the images in the end
+        self.penalty = torch.zeros((), device=context.device)  # the latest, for the report
+        self._start_level()
+        self.average = deepcopy(self.generator).requires_grad_(False)  # draws the images of the finished sampler
 
-    def _meet(self) -> None:
-        """New optimizers: Adam's moments are forgotten at every new level."""
+    def _start_level(self) -> None:
+        """Make new optimizers: Adam's moments are reset at every new level."""
         betas = (self.settings.beta1, self.settings.beta2)
         rate, device = self.settings.learning_rate, self.context.device
         self.players = Players.with_adam(self.generator, self.discriminator, rate, betas, device)
-        self.met = self.steps  # the step before the level's first
+        self.level_start = self.steps  # the last step before this level
 
     def step(self) -> Losses:
-        """One update of the discriminator and one of the generator, on one batch."""
+        """Update the discriminator and then the generator, on one batch; returns the losses."""
         moment = self.schedule.of_step(self.steps + 1)
         if moment.level != self.moment.level:
-            self._meet()
+            self._start_level()
         self.steps += 1
         self.moment = moment
         chosen = next(self.batches).to(self.context.device)
         real, labels = self.real(chosen), self.labels[chosen]  # (B, C, h, w), (B,)
         latent = latents(len(chosen), self.plan.latent, self.random).to(self.context.device)
-        code = codes(latent, labels, self.plan.classes)  # the batch's own labels: the critic can tell nothing from them
-        seen: Losses = {}
+        code = codes(latent, labels, self.plan.classes)  # the real batch's labels
+        reported: Losses = {}
 
         def discriminator_loss(fake: torch.Tensor) -> torch.Tensor:
-            return self._discriminator_loss(real, fake, labels, seen)
+            return self._discriminator_loss(real, fake, labels, reported)
 
         def generator_loss(fake: torch.Tensor) -> torch.Tensor:
             scores: torch.Tensor = self.discriminator(fake, moment)
@@ -74,17 +74,17 @@ class Pair:
         losses = adversarial_step(
             self.players, self.context, lambda: self.generator(code, moment), discriminator_loss, generator_loss
         )
-        follow(self.average, self.generator, ramped(self.settings.ema, self.steps - self.met))
-        return losses | seen
+        follow(self.average, self.generator, ramped(self.settings.ema, self.steps - self.level_start))
+        return losses | reported
 
     def real(self, chosen: torch.Tensor) -> torch.Tensor:
-        """These real images as the moment's level shows them, cross-faded as the synthetic ones: (B, C, h, w)."""
+        """These real images at the moment's level, (B, C, h, w), blended like the synthetic ones while it fades in."""
         pixels = self.pixels[chosen].permute(0, 3, 1, 2).float().div_(127.5).sub_(1.0)
         real = downsampled(pixels, self.plan.size // resolution(self.moment.level))
         return torch.lerp(upsampled(downsampled(real)), real, self.moment.fade) if self.moment.fade < 1 else real
 
     def _discriminator_loss(
-        self, real: torch.Tensor, fake: torch.Tensor, labels: torch.Tensor, seen: Losses
+        self, real: torch.Tensor, fake: torch.Tensor, labels: torch.Tensor, reported: Losses
     ) -> torch.Tensor:
         scores = self.discriminator(torch.cat([real, fake.to(real.dtype)]), self.moment).float()
         of_real, of_fake = scores.chunk(2)
@@ -93,15 +93,15 @@ class Pair:
             penalty = self._penalty(real, fake)
             self.penalty = penalty.detach()
             loss = loss + penalty * self.settings.penalty_every
-        seen["wasserstein"] = (of_real[:, 0].mean() - of_fake[:, 0].mean()).detach()
-        seen["gradient_penalty"] = self.penalty
+        reported["wasserstein"] = (of_real[:, 0].mean() - of_fake[:, 0].mean()).detach()
+        reported["gradient_penalty"] = self.penalty
         if self.plan.classes:
-            seen["class_loss"] = class_loss(of_real, labels).detach()
+            reported["class_loss"] = class_loss(of_real, labels).detach()
         return loss
 
     def _penalty(self, real: torch.Tensor, fake: torch.Tensor) -> torch.Tensor:
         along = torch.rand(len(real), generator=self.random).to(real.device)
-        with torch.autocast(self.context.device, enabled=False):  # a gradient of a gradient is lost in bfloat16
+        with torch.autocast(self.context.device, enabled=False):  # bfloat16 is too coarse for second derivatives
             return gradient_penalty(self._realness, real, fake.float(), along)
 
     def _realness(self, images: torch.Tensor) -> torch.Tensor:
@@ -110,7 +110,7 @@ class Pair:
 
     @torch.no_grad()
     def draw(self, latent: torch.Tensor, label: int) -> Images:
-        """The averaged generator's images as they stand, pixels repeated to full size: uint8 (N, size, size, C)."""
+        """Images of the averaged generator at present, pixels repeated up to full size: uint8 (N, size, size, C)."""
         labels = torch.full((len(latent),), label)
         code = codes(latent, labels, self.plan.classes).to(self.context.device)
         images = self.average(code, self.moment)
@@ -119,21 +119,21 @@ class Pair:
         return to_images(images)
 
     def weights(self) -> State:
-        """The averaged generator's weights, on the CPU; raises TrainingDiverged when one is not finite."""
+        """The averaged generator's weights on the CPU; raises TrainingDiverged if one is not finite."""
         check_weights(self.average, self.steps)
         return {name: tensor.cpu() for name, tensor in self.average.state_dict().items()}
 
 
 def ramped(decay: float, step: int) -> float:
-    """The average's decay at a level's step, counted from 1: it looks back over a third of them, up to the full decay.
+    """The decay of the average at a step of a level, counted from 1: it grows with the steps, up to `decay`.
 
-    Without it a short training would draw with the weights that its new layers began with.
+    With the full decay from the start, a short training would average in the random initial weights of new layers.
     """
     return min(decay, step / (step + 3))
 
 
 @torch.no_grad()
 def follow(average: torch.nn.Module, network: torch.nn.Module, decay: float) -> None:
-    """Move every weight of the average towards the network's: average * decay + network * (1 - decay)."""
+    """Update every weight of the average to average * decay + network * (1 - decay)."""
     for mean, weight in zip(average.parameters(), network.parameters(), strict=True):
         mean.lerp_(weight, 1 - decay)

@@ -1,4 +1,4 @@
-"""What a fit leaves: its averaged generators, which draw, save and load themselves."""
+"""The sampler of `progressive-gan`: the averaged generators, with drawing, saving and loading."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class ProgressiveSampler:
-    """The generators of one fit: one that is told the class, or one a class in their order.
+    """The generators of one fit: one with class labels, or one for each class in the order of the classes.
 
-    They draw on the CPU and in float32, wherever and however they learnt, so that a seed means one set of images.
-    shape: height, width and channels of the images that it draws.
+    They always draw on the CPU in float32, on whatever device they were trained, so a seed means one set of images.
+    shape: height, width and channels of the images that they draw.
     """
 
     plan: Blueprint
@@ -36,7 +36,7 @@ class ProgressiveSampler:
 
     @classmethod
     def of(cls, plan: Blueprint, shape: tuple[int, int, int], states: list[State]) -> ProgressiveSampler:
-        """The sampler with these weights; the one way to make it, so that a loaded one is the same."""
+        """The sampler with these weights; fitted and loaded samplers are both made here."""
         return cls(plan, shape, tuple(restored_network(lambda: Generator(plan), state) for state in states))
 
     def sample(self, label: int, count: int, seed: int) -> Images:

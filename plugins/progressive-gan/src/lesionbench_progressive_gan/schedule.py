@@ -1,4 +1,4 @@
-"""When the networks grow: counted in real images shown (Karras et al. 2017, appendix A)."""
+"""When the networks grow, counted in real images shown to them (Karras et al. 2017, appendix A)."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def level_of(size: int) -> int:
 
 
 class Moment(NamedTuple):
-    """Where the growth stands: the level in training, and how far it has faded in, 0 to 1."""
+    """The state of growth: the level in training, and how far it has faded in, 0 to 1."""
 
     level: int
     fade: float
@@ -33,7 +33,7 @@ class Moment(NamedTuple):
 
 @dataclass(frozen=True)
 class Phase:
-    """A stretch of training: a level, whether it fades in meanwhile, and the number of images shown."""
+    """A phase of training: its level, whether the level fades in, and the number of images shown."""
 
     level: int
     fades: bool
@@ -42,7 +42,7 @@ class Phase:
 
 @dataclass(frozen=True)
 class Schedule:
-    """Level 0 stable, then every level fading in and stable; one factor scales all of it."""
+    """The phases: level 0 stable, then each further level fading in and stable; one factor scales all of them."""
 
     phases: tuple[Phase, ...]
     batch_size: int
@@ -50,7 +50,7 @@ class Schedule:
 
     @classmethod
     def of(cls, settings: ProgressiveGan) -> Schedule:
-        """The schedule of these settings; `steps`, when given, takes the place of `scale`."""
+        """The schedule of these settings; `steps`, if given, replaces `scale`."""
         last = level_of(settings.size)
         whole = [Phase(0, False, settings.stable_images)]
         for level in range(1, last + 1):
@@ -64,21 +64,21 @@ class Schedule:
 
     @cached_property
     def ends(self) -> tuple[float, ...]:
-        """Images shown when each phase ends."""
+        """The number of images shown by the end of each phase."""
         return tuple(accumulate(phase.images for phase in self.phases))
 
     def at(self, shown: float) -> Moment:
-        """The level and its fade-in after so many images; a phase begins with the image after the last one's end."""
+        """The level and its fade-in after `shown` images."""
         for phase, end in zip(self.phases, self.ends, strict=True):
             if shown < end:
                 return Moment(phase.level, 1 - (end - shown) / phase.images if phase.fades else 1.0)
         return Moment(self.phases[-1].level, 1.0)
 
     def of_step(self, step: int) -> Moment:
-        """The moment at which a step, counted from 1, is taken: before its own images are shown."""
+        """The moment of a step, counted from 1, before its own images are shown."""
         return self.at((step - 1) * self.batch_size)
 
-    def looks(self) -> list[int]:
-        """The steps after which a picture is worth drawing: the last of each phase, and halfway through the last."""
+    def picture_steps(self) -> list[int]:
+        """The steps after which to save a picture: the last of each phase, and halfway through the last phase."""
         halves = [*self.ends[:-1], self.ends[-1] - self.phases[-1].images / 2]
         return sorted({min(self.steps, ceil(round(end / self.batch_size, 6))) for end in halves} | {self.steps})
