@@ -11,14 +11,14 @@ from test_layers import MAY_KNOW
 
 import lesionbench
 from lesionbench import errors, hookspecs
+from lesionbench.evidence.evidence import TABLE_COLUMNS as EVIDENCE
 from lesionbench.evidence.images.fidelity import FIDELITY_COLUMNS
 from lesionbench.evidence.images.leakage import PAIRS_COLUMNS, TWINS_COLUMNS
 from lesionbench.evidence.images.memorisation import MEMORISATION_COLUMNS
 from lesionbench.evidence.images.without_copies import WITHOUT_COPIES_COLUMNS
 from lesionbench.evidence.images.without_twins import WITHOUT_TWINS_COLUMNS
-from lesionbench.evidence.papers.beside_published import COMPARISON_COLUMNS
+from lesionbench.evidence.papers.beside_published import BESIDE_PUBLISHED_COLUMNS
 from lesionbench.evidence.papers.published import PUBLISHED_COLUMNS
-from lesionbench.evidence.tables.all_tables import TABLES as EVIDENCE
 from lesionbench.experiment.settings import Experiment, make_experiment
 from lesionbench.experiment.tables import CELL_COLUMNS, SPLIT_COLUMNS
 from lesionbench.pipeline.leaderboard import COLUMNS, PER_CLASS_COLUMNS
@@ -36,7 +36,7 @@ PAGES = {
 }
 CODE_BLOCK = re.compile(r"^```[^\n]*\n(.*?)^```", re.DOTALL | re.MULTILINE)
 
-TABLES = (COLUMNS, PER_CLASS_COLUMNS, CELL_COLUMNS, COMPARISON_COLUMNS, PUBLISHED_COLUMNS, *EVIDENCE.values())
+TABLES = (COLUMNS, PER_CLASS_COLUMNS, CELL_COLUMNS, BESIDE_PUBLISHED_COLUMNS, PUBLISHED_COLUMNS, *EVIDENCE.values())
 TABLES += (PAIRS_COLUMNS, TWINS_COLUMNS, WITHOUT_TWINS_COLUMNS)
 TABLES += (MEMORISATION_COLUMNS, WITHOUT_COPIES_COLUMNS, FIDELITY_COLUMNS)
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from lesionbench.builtin.liver_looks import CLASSES
-from lesionbench.evidence.papers.beside_published import comparison
+from lesionbench.evidence.papers.beside_published import beside_published
 from lesionbench.evidence.papers.published import published_beside, read_published
 from lesionbench.experiment.grid import arms
 from lesionbench.experiment.settings import make_experiment, read_toml
@@ -77,13 +77,13 @@ def test_another_setting_of_a_paper_repeats_its_published_values(path):
 
 
 def test_of_frid_adar_one_published_value_is_impossible_and_four_are_truncated():
-    rows = comparison(read_published(EXPERIMENTS / "frid-adar-2018" / "published.csv"), [], [])
+    rows = beside_published(read_published(EXPERIMENTS / "frid-adar-2018" / "published.csv"), [], [])
 
     assert [row["printed"] for row in rows if row["grim"] == "impossible"] == ["96.3%"]
     assert [row["printed"] for row in rows if row["grim"] == "by truncation"] == ["68.7%", "91.4%", "66.1%", "62.5%"]
 
 
 def test_two_decimals_of_the_kth_report_say_nothing_about_its_counts():
-    rows = comparison(read_published(EXPERIMENTS / "kth-2019" / "published.csv"), [], [])
+    rows = beside_published(read_published(EXPERIMENTS / "kth-2019" / "published.csv"), [], [])
 
     assert {row["grim"] for row in rows if row["n"]} == {"no power"}

@@ -9,12 +9,12 @@ import pytest
 import lesionbench
 from lesionbench import InputError, OutputError, SettingsError
 from lesionbench.api.frames import TEXT, WHOLE, YES_OR_NO
-from lesionbench.evidence.papers.beside_published import COMPARISON_COLUMNS
-from lesionbench.evidence.tables.all_tables import TABLES
+from lesionbench.evidence.evidence import TABLE_COLUMNS
+from lesionbench.evidence.papers.beside_published import BESIDE_PUBLISHED_COLUMNS
 from lesionbench.experiment.tables import CELL_COLUMNS, SPLIT_COLUMNS
 from lesionbench.pipeline.leaderboard import PER_CLASS_COLUMNS
 
-COLUMNS = {**TABLES, "per_class": PER_CLASS_COLUMNS, "cells": CELL_COLUMNS, "splits": SPLIT_COLUMNS}
+COLUMNS = {**TABLE_COLUMNS, "per_class": PER_CLASS_COLUMNS, "cells": CELL_COLUMNS, "splits": SPLIT_COLUMNS}
 DTYPES = {"string", "Int64", "boolean", "float64"}
 
 
@@ -46,7 +46,7 @@ def test_no_column_has_two_dtypes():
 
 def test_a_run_without_published_values_has_an_empty_comparison_with_all_columns(small_run):
     assert small_run.comparison.empty
-    assert tuple(small_run.comparison.columns) == COMPARISON_COLUMNS
+    assert tuple(small_run.comparison.columns) == BESIDE_PUBLISHED_COLUMNS
     assert str(small_run.comparison["measured"].dtype) == "float64"
 
 

@@ -8,7 +8,7 @@ from statsmodels.stats.contingency_tables import mcnemar as their_mcnemar
 from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.proportion import confint_proportions_2indep, proportion_confint
 
-from lesionbench.evidence.statistics.influence import pulls_of
+from lesionbench.evidence.statistics.influence import influence_of
 from lesionbench.evidence.statistics.paired import mcnemar
 from lesionbench.evidence.statistics.verdict import holm
 
@@ -87,7 +87,7 @@ def test_p_values_are_adjusted_for_how_many_there_are(method, adjusted):
 def test_the_kth_reports_matrices_give_its_rates(matrix, accuracy, sensitivity, specificity):
     """Benign first here; malignant is the positive class."""
     one = of_confusion(matrix)
-    found = [pulls_of(metric, one).mean for metric in ("accuracy", "sensitivity", "specificity")]
+    found = [influence_of(metric, one).mean for metric in ("accuracy", "sensitivity", "specificity")]
 
     assert found == pytest.approx([accuracy, sensitivity, specificity], abs=1e-5)
 
@@ -102,5 +102,5 @@ def test_the_kth_reports_matrices_give_its_rates(matrix, accuracy, sensitivity, 
 def test_frid_adars_matrices_give_its_weighted_rates(matrix, sensitivity, specificity):
     one = of_confusion(matrix, classes=("cyst", "metastasis", "hemangioma"))
 
-    assert pulls_of("sensitivity", one).mean == pytest.approx(sensitivity)
-    assert pulls_of("specificity", one).mean == pytest.approx(specificity, abs=5e-5)
+    assert influence_of("sensitivity", one).mean == pytest.approx(sensitivity)
+    assert influence_of("specificity", one).mean == pytest.approx(specificity, abs=5e-5)

@@ -11,7 +11,7 @@ import pandas as pd
 from lesionbench.api.frames import COUNTS, empty_frame, read_frame
 from lesionbench.api.html import run_as_html
 from lesionbench.errors import OutputError, SettingsError
-from lesionbench.evidence.papers.beside_published import COMPARISON_COLUMNS
+from lesionbench.evidence.papers.beside_published import BESIDE_PUBLISHED_COLUMNS
 from lesionbench.experiment.output import read_settings
 from lesionbench.experiment.store import file_digest
 from lesionbench.pipeline.arm import Arm
@@ -142,7 +142,7 @@ class Run:
     def comparison(self) -> pd.DataFrame:
         """Published values beside measured ones; without rows when nothing was published beside the experiment."""
         if not (self.folder / "comparison.csv").exists():
-            return empty_frame(COMPARISON_COLUMNS)
+            return empty_frame(BESIDE_PUBLISHED_COLUMNS)
         return self._table("comparison")
 
     @property

@@ -20,7 +20,6 @@ from lesionbench.experiment.grid import arms
 from lesionbench.experiment.provenance import provenance
 from lesionbench.experiment.store import DATASETS, SPLITS, Store, files_digest, key_of
 from lesionbench.experiment.stored_dataset import read_dataset, write_dataset
-from lesionbench.experiment.tested import Count, tested
 from lesionbench.pipeline.context import derive_seed
 from lesionbench.pipeline.dataset import load_dataset
 from lesionbench.pipeline.split import divide, group_status, hold_back, splits
@@ -38,6 +37,8 @@ if TYPE_CHECKING:
 
 DEFAULT_FOLDS = 5
 SPLITTING = "lesionbench.pipeline.split"  # the module that divides; its code is part of the key of splits
+
+Count = tuple[int, int]  # images, and the groups they are of
 
 
 @dataclass(frozen=True)
@@ -210,10 +211,17 @@ def _about(experiment: Experiment, dataset: Dataset, data: LoadedDataset, mode: 
         folds=len(parts),
         groups=group_status(data, mode),
         sizes={name: int((parts[0] == name).sum()) for name in ("train", "validation", "test")},
-        tested=tested(data.images, parts),
+        tested=_count_tested(data.images, parts),
         shape=data.images.shape,
         notes=data.notes,
     )
+
+
+def _count_tested(images: LabelledImages, parts: NDArray[np.str_]) -> tuple[Count, ...]:
+    """The test images of all folds and their groups: of each class, then of all; parts (folds, N)."""
+    of_test = (parts == "test").any(axis=0)
+    chosen = [of_test & (images.labels == label) for label in range(len(images.classes))]
+    return tuple((int(some.sum()), len(np.unique(images.groups[some]))) for some in (*chosen, of_test))
 
 
 def _positive_class(experiment: Experiment, dataset: Dataset, classes: tuple[str, ...]) -> str:

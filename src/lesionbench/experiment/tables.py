@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from lesionbench.evidence.papers.beside_published import COMPARISON_COLUMNS, comparison
+from lesionbench.evidence.papers.beside_published import BESIDE_PUBLISHED_COLUMNS, beside_published
 from lesionbench.evidence.papers.published import read_published
 from lesionbench.experiment.bench import read_record
 from lesionbench.experiment.output import predictions_path
@@ -121,25 +121,25 @@ class Tables:
 def write_tables(out: Path) -> Tables:
     """Make every table that is a function of the predictions in `out`."""
     results = read_results(out)
-    from lesionbench.evidence.tables.all_tables import TABLES, evidence  # statsmodels and scipy are slow to import
+    from lesionbench.evidence.evidence import TABLE_COLUMNS, gather_evidence  # statsmodels and scipy are slow to import
 
     write_confusion(out, results.found)
     by_arm = results.arms()
-    told = evidence(by_arm, judging(results), results.experiment.operating_point)
-    for name, columns in TABLES.items():
-        write_whole(out / f"{name}.csv", as_csv(told.rows[name], columns))
-    try_to_draw(lambda: save_dose_plots(out / "dose_response.png", [_plot(curve) for curve in told.curves]))
-    rows, of_classes = told.rows["leaderboard"], per_class_rows(by_arm)
+    evidence = gather_evidence(by_arm, judging(results), results.experiment.operating_point)
+    for name, columns in TABLE_COLUMNS.items():
+        write_whole(out / f"{name}.csv", as_csv(evidence.rows[name], columns))
+    try_to_draw(lambda: save_dose_plots(out / "dose_response.png", [_plot(curve) for curve in evidence.curves]))
+    rows, of_classes = evidence.rows["leaderboard"], per_class_rows(by_arm)
     write_whole(out / "per_class.csv", as_csv(of_classes, PER_CLASS_COLUMNS))
     published = out / PUBLISHED
-    compared = comparison(read_published(published), rows, of_classes) if published.exists() else []
+    compared = beside_published(read_published(published), rows, of_classes) if published.exists() else []
     if compared:
-        write_whole(out / "comparison.csv", as_csv(compared, COMPARISON_COLUMNS))
+        write_whole(out / "comparison.csv", as_csv(compared, BESIDE_PUBLISHED_COLUMNS))
     else:
         (out / "comparison.csv").unlink(missing_ok=True)
-    choices = zip(told.rows["dose_choice"], told.curves, strict=True)
+    choices = zip(evidence.rows["dose_choice"], evidence.curves, strict=True)
     doses = [row for row, curve in choices if not curve.is_control]
-    return Tables(rows, told.rows["comparisons"], doses, compared)
+    return Tables(rows, evidence.rows["comparisons"], doses, compared)
 
 
 def _plot(curve: Curve) -> DosePlot:

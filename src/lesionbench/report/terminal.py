@@ -8,7 +8,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from lesionbench.evidence.papers.beside_published import comparison_table
+from lesionbench.evidence.papers.beside_published import beside_published_table
 from lesionbench.pipeline.arm import ArmKey
 from lesionbench.pipeline.augmenter import BASELINE
 
@@ -110,7 +110,7 @@ def print_comparison(rows: list[Row]) -> None:
     if not rows:
         return
     console = _console(200)
-    headings, *lines = comparison_table(rows)
+    headings, *lines = beside_published_table(rows)
     table = Table(box=box.SIMPLE_HEAD, title="published and measured", title_justify="left", title_style="")
     for heading in headings:
         number = heading in ("published", "measured", "points")

@@ -4,11 +4,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lesionbench.builtin.skin_phantom import SkinPhantom
-from lesionbench.evidence.images.memorisation import MEASURES, RealImages, audit_pool, equal_draws
-from lesionbench.evidence.images.memorisation_measures import (
+from lesionbench.evidence.images.memorisation import (
+    MEASURES,
+    RealImages,
     adversarial_accuracy,
+    audit_pool,
     authentic,
     copy_threshold,
+    equal_draws,
     membership_advantage,
     membership_auc,
     membership_tpr,
@@ -63,7 +66,7 @@ def test_the_nearest_neighbour_tells_synthetic_from_real_as_often_as_worked_by_h
 def test_membership_inference_agrees_with_the_numbers_worked_by_hand():
     assert membership_auc(LEARNT_FROM, HELD_OUT) == 0.875
     assert membership_advantage(LEARNT_FROM, HELD_OUT) == 0.25
-    assert membership_tpr(LEARNT_FROM, HELD_OUT) == 0.5  # .05 and .1 lie below every held-out loss
+    assert membership_tpr(LEARNT_FROM, HELD_OUT, 0.01) == 0.5  # .05 and .1 lie below every held-out loss
     assert membership_tpr(LEARNT_FROM, HELD_OUT, 0.25) == 1.0  # below all held-out losses but one
 
 

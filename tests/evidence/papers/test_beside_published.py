@@ -4,7 +4,11 @@ import io
 import numpy as np
 import pytest
 
-from lesionbench.evidence.papers.beside_published import COMPARISON_COLUMNS, comparison, comparison_table
+from lesionbench.evidence.papers.beside_published import (
+    BESIDE_PUBLISHED_COLUMNS,
+    beside_published,
+    beside_published_table,
+)
 from lesionbench.evidence.papers.grim import Printed
 from lesionbench.evidence.papers.published import Published
 from lesionbench.pipeline.arm import Arm, ArmKey, Role
@@ -39,7 +43,7 @@ def rows_of(matrix=TABLE_I, classes=CLASSES, positive="each", failed=False):
 
 
 def compared(value, *rows):
-    (row,) = comparison([value], *(rows or rows_of()))
+    (row,) = beside_published([value], *(rows or rows_of()))
     return row
 
 
@@ -52,7 +56,7 @@ def test_the_paper_s_own_confusion_matrix_gives_its_own_values():
         published("specificity", "84.6%", 117, class_name="hemangioma"),
     ]
 
-    rows = comparison(values, *rows_of())
+    rows = beside_published(values, *rows_of())
 
     assert all(abs(row["difference"]) < 0.0005 for row in rows)
     assert {row["status"] for row in rows} == {"measured"}
@@ -110,26 +114,26 @@ def test_a_sensitivity_of_another_positive_class_is_not_compared():
 
 
 def test_without_a_leaderboard_every_value_is_still_a_row():
-    rows = comparison([published(), published("auc", ".9", None)], [], [])
+    rows = beside_published([published(), published("auc", ".9", None)], [], [])
 
     assert [row["status"] for row in rows] == ["not run", "not run"]
     assert [row["dataset"] for row in rows] == [None, None]
 
 
 def test_rates_have_four_decimals_in_the_file():
-    text = as_csv(comparison([published()], *rows_of()), COMPARISON_COLUMNS)
+    text = as_csv(beside_published([published()], *rows_of()), BESIDE_PUBLISHED_COLUMNS)
 
     (row,) = csv.DictReader(io.StringIO(text))
-    assert list(row) == list(COMPARISON_COLUMNS)
+    assert list(row) == list(BESIDE_PUBLISHED_COLUMNS)
     assert (row["printed"], row["published"], row["measured"]) == ("78.6%", "0.7860", "0.7857")
     assert row["difference"] == "-0.0003"
     assert row["dataset"] == "liver-phantom"
 
 
 def test_the_table_shows_what_was_printed_percent_and_points():
-    rows = comparison([published(text="70%"), published("sensitivity", "96.3%", 53, arm=None)], *rows_of())
+    rows = beside_published([published(text="70%"), published("sensitivity", "96.3%", 53, arm=None)], *rows_of())
 
-    assert comparison_table(rows) == [
+    assert beside_published_table(rows) == [
         ("table", "system", "metric", "published", "measured", "points", "GRIM"),
         ("Table I", "CNN-AUG", "accuracy", "70%", "78.57", "+8.57", "no power"),
         ("Table I", "CNN-AUG", "sensitivity", "96.3%", "no such arm", "", "impossible"),
@@ -137,6 +141,6 @@ def test_the_table_shows_what_was_printed_percent_and_points():
 
 
 def test_the_table_says_why_nothing_was_measured():
-    (headings, row) = comparison_table(comparison([published()], [], []))
+    (headings, row) = beside_published_table(beside_published([published()], [], []))
 
     assert dict(zip(headings, row, strict=True))["measured"] == "not run"

@@ -7,8 +7,8 @@ from hypothesis import strategies as some
 from made_arms import arm
 from scipy.stats import binomtest
 
-from lesionbench.evidence.statistics.influence import pulls_of
-from lesionbench.evidence.statistics.paired import bonett_price, exchange_p, mcnemar, nadeau_bengio
+from lesionbench.evidence.statistics.influence import influence_of
+from lesionbench.evidence.statistics.paired import exchange_p, mcnemar, nadeau_bengio
 from lesionbench.evidence.statistics.two_way import two_way
 from lesionbench.evidence.tables.comparisons import delong
 
@@ -73,8 +73,8 @@ def test_mcnemar_on_a_large_test_set_is_exact_too():
 
 
 def test_delong_is_that_of_the_oracle():
-    first, second = two_way(pulls_of("auc", A), A), two_way(pulls_of("auc", B), B)
-    difference = two_way(pulls_of("auc", A).minus(pulls_of("auc", B)), A)
+    first, second = two_way(influence_of("auc", A), A), two_way(influence_of("auc", B), B)
+    difference = two_way(influence_of("auc", A).minus(influence_of("auc", B)), A)
     row = delong(difference)
 
     assert (first.estimate, second.estimate) == pytest.approx((0.92, 0.76))
@@ -97,5 +97,12 @@ def test_one_fit_has_no_resampled_t_test():
     assert nadeau_bengio([0.0, 0.0, 0.0], 80, 20).p == 1.0
 
 
-def test_the_interval_of_a_paired_difference_is_that_of_the_oracle():
-    assert bonett_price(12, 3, 100) == pytest.approx((0.010881029178339066, 0.16558955905695505))
+def test_the_variance_of_a_paired_difference_is_that_of_the_oracle():
+    """Wald's interval; ours divides by n - 1 instead of n, and takes Student's quantile."""
+    first, second = discordant(12, 3)
+    difference = two_way(influence_of("sensitivity", first).minus(influence_of("sensitivity", second)), first)
+    half = 1.96 * np.sqrt(difference.patients * 99 / 100)
+
+    assert difference.estimate == pytest.approx(0.09)
+    ends = (difference.estimate - half, difference.estimate + half)
+    assert ends == pytest.approx((0.016167551848797534, 0.16383244815120246))

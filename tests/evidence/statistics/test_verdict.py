@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as some
 from made_arms import arm, world
 
-from lesionbench.evidence.statistics.influence import pulls_of
+from lesionbench.evidence.statistics.influence import influence_of
 from lesionbench.evidence.statistics.two_way import TwoWay, two_way
 from lesionbench.evidence.statistics.verdict import groups_needed, holm, judge, tie_groups
 from lesionbench.evidence.tables.comparisons import (
@@ -200,12 +200,12 @@ def test_a_seed_that_only_one_arm_has_is_left_out_of_the_comparison():
 
     assert row["seeds"] == 2
     both = one.of_repeats([(1, 1), (3, 1)])
-    assert row["auc_difference"] == pytest.approx(pulls_of("auc", fewer).mean - pulls_of("auc", both).mean)
+    assert row["auc_difference"] == pytest.approx(influence_of("auc", fewer).mean - influence_of("auc", both).mean)
 
 
 def test_training_luck_widens_the_interval():
     quiet, lucky = (
-        np.mean([two_way(pulls_of("auc", one), one).error for one in many])
+        np.mean([two_way(influence_of("auc", one), one).error for one in many])
         for many in ([world(np.random.default_rng(seed), luck=luck)[0] for seed in range(20)] for luck in (0.0, 0.8))
     )
 

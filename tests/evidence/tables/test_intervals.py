@@ -11,7 +11,7 @@ from scipy.stats import bootstrap
 
 from lesionbench.errors import NotKnown
 from lesionbench.evidence.statistics.bootstrap import Draws, Resampled, resampled
-from lesionbench.evidence.statistics.influence import pulls_of
+from lesionbench.evidence.statistics.influence import influence_of
 from lesionbench.evidence.statistics.two_way import two_way
 from lesionbench.evidence.tables.intervals import draws_of, interval_rows, logit_interval, rate_interval, wilson, worth
 from lesionbench.pipeline.metrics import METRICS, measure
@@ -54,7 +54,7 @@ def test_the_same_answers_in_every_repeat_are_worth_no_more_than_one_repeat():
 
 def test_the_logit_interval_of_an_auc_is_that_of_the_oracle():
     one = arm([1] * 5 + [0] * 5, SCORES)
-    area = two_way(pulls_of("auc", one), one)
+    area = two_way(influence_of("auc", one), one)
 
     assert logit_interval(area.estimate, np.sqrt(area.patients)) == pytest.approx((0.48606279, 0.99289945))
 
@@ -109,7 +109,7 @@ def test_resampling_every_group_once_gives_the_leaderboards_number(matrix, metri
 
     expected = getattr(measure(one.labels, one.scores[0], one.positive), metric)
     assert resampled(metric, one, draws).estimate == pytest.approx(expected)
-    assert pulls_of(metric, one).mean == pytest.approx(expected)
+    assert influence_of(metric, one).mean == pytest.approx(expected)
 
 
 @given(some.integers(0, 10_000), some.sampled_from([1, 3]), some.sampled_from([1, 3]))
@@ -126,17 +126,17 @@ def test_every_interval_contains_its_estimate(seed, per_group, repeats):
 
 @pytest.mark.parametrize("metric", METRICS)
 @pytest.mark.parametrize("classes", [2, 3])
-def test_pulls_sum_to_nothing_and_give_the_bootstraps_variance(metric, classes):
+def test_influence_values_sum_to_nothing_and_give_the_bootstraps_variance(metric, classes):
     generator = np.random.default_rng(5)
     labels = generator.integers(0, classes, 600)
     scores = generator.dirichlet(np.ones(classes), (2, 600)) + 0.6 * np.eye(classes)[labels]
     scores /= scores.sum(axis=2, keepdims=True)
     one = arm(labels, scores, np.arange(600) // 2, classes=("a", "b", "c")[:classes])
-    pulls = pulls_of(metric, one)
+    influence = influence_of(metric, one)
 
-    assert pulls.pulls.sum(axis=1) == pytest.approx(np.zeros(2), abs=1e-9)
+    assert influence.values.sum(axis=1) == pytest.approx(np.zeros(2), abs=1e-9)
     by_draws = resampled(metric, one, Draws.of(one.groups, 1, 1500)).values.std()
-    assert np.sqrt(two_way(pulls, one).patients) == pytest.approx(by_draws, rel=0.12)
+    assert np.sqrt(two_way(influence, one).patients) == pytest.approx(by_draws, rel=0.12)
 
 
 def test_one_patient_is_told_as_a_reason_and_not_as_a_number():

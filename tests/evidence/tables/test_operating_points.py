@@ -9,12 +9,12 @@ from hypothesis import strategies as st
 from made_arms import ROLES, arm_key
 
 from lesionbench.evidence.statistics.scores import ArmScores
+from lesionbench.evidence.tables.intervals import wilson
 from lesionbench.evidence.tables.operating_points import (
     OPERATING_COLUMNS,
     OperatingPoint,
     choose_threshold,
     operating_rows,
-    wilson_interval,
 )
 from lesionbench.pipeline.leaderboard import as_csv
 
@@ -135,32 +135,20 @@ def test_three_classes_have_a_row_a_class_and_target():
         classes=("a", "b", "c"),
         positive=None,
     )
-    rows = operating_rows([three], [three])
+    rows = operating_rows([three], [three], (("specificity", 0.9), ("sensitivity", 0.9)))
 
     assert ["a", "a", "b", "b", "c", "c"] == [row["class"] for row in rows]
     assert all(row["validation_specificity"] >= 0.9 for row in rows[::2])
     assert all(row["validation_sensitivity"] >= 0.9 for row in rows[1::2])
 
 
-def test_wilson_gives_the_known_intervals():
-    def of(right, images):
-        return wilson_interval(np.arange(images)[None] < right, np.arange(images))
+def test_groups_of_several_images_widen_the_interval():
+    alone, in_pairs = (scored(TEST), replace(scored(TEST), groups=np.arange(15) // 2))
+    narrow, wide = (one_row(one, scored(VALIDATION)) for one in (alone, in_pairs))
 
-    assert of(288, 300) == pytest.approx((0.9313957879613599, 0.9769726785120576))
-    assert of(0, 20) == pytest.approx((0.0, 0.1611251580528194))
-    assert of(53, 53) == pytest.approx((0.932418011423458, 1.0))
-
-
-def test_the_interval_is_an_argument_that_sees_hits_and_groups():
-    seen = []
-    operating_rows(
-        [scored(TEST)],
-        [scored(VALIDATION)],
-        SPECIFIC,
-        lambda hits, groups: seen.append((hits.shape, len(groups))) or (0, 1),
-    )
-
-    assert [((1, 5), 5), ((1, 10), 10)] == seen
+    assert (narrow["sensitivity_low"], narrow["sensitivity_high"]) == pytest.approx(wilson(0.6, 5))
+    assert (narrow["specificity_low"], narrow["specificity_high"]) == pytest.approx(wilson(0.8, 10))
+    assert wide["specificity_high"] - wide["specificity_low"] > narrow["specificity_high"] - narrow["specificity_low"]
 
 
 @settings(max_examples=40, deadline=None)

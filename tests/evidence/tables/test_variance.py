@@ -7,11 +7,9 @@ import numpy as np
 import pytest
 from made_arms import ROLES, arm_key
 
-from lesionbench.errors import SettingsError
-from lesionbench.evidence.statistics.fold_metric import fold_metric, image_variance
 from lesionbench.evidence.statistics.nested import components
 from lesionbench.evidence.statistics.scores import ArmScores
-from lesionbench.evidence.tables.variance import VARIANCE_COLUMNS, balanced, variance_rows
+from lesionbench.evidence.tables.variance import VARIANCE_COLUMNS, balanced, fold_metric, image_variance, variance_rows
 from lesionbench.pipeline.arm import Role
 from lesionbench.pipeline.leaderboard import as_csv
 from lesionbench.pipeline.metrics import METRICS, measure
@@ -41,7 +39,7 @@ def arm(folds=3, repeats=SEEDS_3X2, images=40, spread=1.0, augmenter="dcgan", se
     )
 
 
-def rows_of(one, metric=None):
+def rows_of(one, metric="auc"):
     rows = variance_rows([one], metric)
     assert ",nan" not in as_csv(rows, VARIANCE_COLUMNS)
     return {row["component"]: row for row in rows}
@@ -87,10 +85,10 @@ def test_estimates_are_unbiased_and_intervals_hold_what_they_promise(truth, shap
 @pytest.mark.parametrize("metric", METRICS)
 def test_the_metric_of_a_fold_is_that_of_the_leaderboard(metric):
     one = arm(folds=1, images=41)
-    values, pulls = fold_metric(one, 0, metric)
+    values, influence = fold_metric(one, 0, metric)
 
     assert [getattr(measure(one.labels, scores, 1), metric) for scores in one.scores] == pytest.approx(values)
-    assert np.zeros(6) == pytest.approx(pulls.sum(axis=1))
+    assert np.zeros(6) == pytest.approx(influence.sum(axis=1))
 
 
 def test_the_image_variance_of_one_seed_is_that_of_delong():
@@ -101,10 +99,10 @@ def test_the_image_variance_of_one_seed_is_that_of_delong():
         groups=np.arange(10),
         scores=np.stack([1 - scores, scores], axis=1)[None],
     )
-    values, pulls = fold_metric(one, 0, "auc")
+    values, influence = fold_metric(one, 0, "auc")
 
     assert 0.92 == pytest.approx(values[0])
-    assert 0.0088 == pytest.approx(image_variance(pulls))
+    assert 0.0088 == pytest.approx(image_variance(influence))
 
 
 def test_images_of_one_group_count_together():
@@ -129,8 +127,8 @@ def test_seed_noise_is_not_taken_for_image_noise():
     for _ in range(300):
         hits = random.random((4, 60)) < 0.8
         found.append(((hits - hits.mean(axis=1, keepdims=True)) / 60)[:, :, None].reshape(4, 60))
-    total = np.mean([image_variance(pulls[:1]) for pulls in found])
-    common = np.mean([image_variance(pulls) for pulls in found])
+    total = np.mean([image_variance(influence[:1]) for influence in found])
+    common = np.mean([image_variance(influence) for influence in found])
 
     assert 0.16 / 60 == pytest.approx(total, rel=0.05)
     assert common < 0.25 * total  # never below 0, so not 0 on the mean
@@ -256,21 +254,16 @@ def test_constant_scores_have_no_variance():
     assert rows["fold"]["share"] is None
 
 
-def test_three_classes_are_decomposed_by_their_accuracy():
+def test_three_classes_are_decomposed_too():
     three = arm(classes=3)
 
-    assert "accuracy" == rows_of(three)["mean"]["metric"]
+    assert rows_of(three)["mean"]["sd"] > 0
     assert rows_of(three, "balanced_accuracy")["mean"]["sd"] > 0
-
-
-def test_a_metric_that_the_leaderboard_lacks_is_refused():
-    with pytest.raises(SettingsError, match=r"one of sensitivity, .*, f1 is taken apart, not of 'dice'"):
-        variance_rows([arm()], "dice")
 
 
 def test_sixty_arms_take_a_second():
     arms = [arm(folds=5, images=132, seed=seed) for seed in range(60)]
     start = time.process_time()
-    variance_rows(arms)
+    variance_rows(arms, "auc")
 
     assert time.process_time() - start < 4  # a second where nothing else runs

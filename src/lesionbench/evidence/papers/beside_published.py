@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from lesionbench.evidence.papers.published import Published
     from lesionbench.pipeline.leaderboard import Row
 
-COMPARISON_COLUMNS = (
+BESIDE_PUBLISHED_COLUMNS = (
     "paper",
     "table",
     "system",
@@ -51,8 +51,10 @@ SHOWN = {
 }
 
 
-def comparison(published: Sequence[Published], leaderboard_rows: Sequence[Row], class_rows: Sequence[Row]) -> list[Row]:
-    """One row a published value, in their order, with the COMPARISON_COLUMNS; rates are fractions.
+def beside_published(
+    published: Sequence[Published], leaderboard_rows: Sequence[Row], class_rows: Sequence[Row]
+) -> list[Row]:
+    """One row a published value, in their order, with the BESIDE_PUBLISHED_COLUMNS; rates are fractions.
 
     leaderboard_rows, class_rows: what leaderboard.csv and per_class.csv are made of, numbers as numbers.
     """
@@ -108,7 +110,7 @@ def _look_up(value: Published, rows: Sequence[Row]) -> tuple[str, Row | None]:
     return "measured", of_arm[0]
 
 
-def comparison_table(rows: Sequence[Row]) -> list[tuple[str, ...]]:
+def beside_published_table(rows: Sequence[Row]) -> list[tuple[str, ...]]:
     """The comparison as text for the screen, the headings first.
 
     Published values as printed, measured ones in percent, the difference in percentage points; where nothing was

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Literal
 
-Verdict = Literal["possible", "by truncation", "impossible", "no power"]
+GrimResult = Literal["possible", "by truncation", "impossible", "no power"]
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class Printed:
         return cls(text, value, decimals)
 
 
-def grim(printed: Printed, images: int) -> Verdict:
+def grim(printed: Printed, images: int) -> GrimResult:
     """Whether some k of `images` right answers gives the printed rate.
 
     possible: k / images rounds to it, a half going up or to the even digit; by truncation: only cutting the digits off
@@ -67,18 +67,3 @@ def _count_in(low: Fraction, width: Fraction, images: int) -> bool:
     """Whether a whole number k of 0..images has low <= k / images < low + width."""
     first = max(math.ceil(low * images), 0)
     return first <= images and Fraction(first, images) < low + width
-
-
-def sizes_that_fit(rates: list[Printed], most: int) -> list[int]:
-    """The numbers of images up to `most` of which every one of the printed rates can be a rounded share."""
-    return [images for images in range(1, most + 1) if all(by_rounding(rate, images) for rate in rates)]
-
-
-def balanced_specificity(sensitivity: Fraction, classes: int) -> Fraction:
-    """The specificity that follows from a sensitivity when neither says more than the accuracy.
-
-    With classes of equal size and means over classes, and with counts summed over classes whatever their sizes, every
-    wrong answer is one false alarm among (classes - 1) times as many negatives as there are images. The rates of the
-    CSAE 2020 paper follow this exactly for three classes.
-    """
-    return 1 - (1 - sensitivity) / (classes - 1)

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     Values = NDArray[np.float64]
 
 RESAMPLES = 2000
+ENDS = (0.025, 0.975)  # of a 95% interval
 MOST_UNDEFINED = 0.05  # of the resamples; with more, the interval would speak of the lucky ones
 
 
@@ -64,14 +65,13 @@ class Resampled:
         """The difference of two numbers over the same resamples: paired."""
         return Resampled(self.estimate - other.estimate, self.values - other.values, self.without - other.without)
 
-    def percentile(self, confidence: float = 0.95) -> tuple[float, float]:
-        """The percentile interval; raises NotKnown when too many resamples give no value."""
-        tail = (1 - confidence) / 2
-        low, high = np.quantile(self._known(), [tail, 1 - tail])
+    def percentile(self) -> tuple[float, float]:
+        """The 95% percentile interval; raises NotKnown if too many resamples have no value."""
+        low, high = np.quantile(self._known(), ENDS)
         return float(low), float(high)
 
-    def bca(self, confidence: float = 0.95) -> tuple[float, float]:
-        """The bias-corrected and accelerated interval (Efron 1987); raises NotKnown as `percentile` does."""
+    def bca(self) -> tuple[float, float]:
+        """The 95% bias-corrected and accelerated interval (Efron 1987); raises NotKnown as `percentile` does."""
         values = self._known()
         without = self.without[~np.isnan(self.without)]
         below = ((values < self.estimate).mean() + (values <= self.estimate).mean()) / 2  # ties count half
@@ -80,7 +80,7 @@ class Resampled:
         if not 0 < below < 1 or not scale:
             raise NotKnown("a BCa interval needs resamples on both sides of the estimate, but all are on one")
         bias, acceleration = ndtri(below), float((deviations**3).sum()) / (6 * scale)
-        tail = ndtri([(1 - confidence) / 2, (1 + confidence) / 2])
+        tail = ndtri(ENDS)
         levels = ndtr(bias + (bias + tail) / (1 - acceleration * (bias + tail)))
         low, high = np.quantile(values, levels)
         return float(low), float(high)

@@ -16,8 +16,6 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-LEVEL = 0.05
-
 
 @dataclass(frozen=True)
 class Component:
@@ -28,12 +26,12 @@ class Component:
     high: float
 
 
-def components(values: NDArray[np.float64], level: float = LEVEL) -> list[Component]:
+def components(values: NDArray[np.float64]) -> list[Component]:
     """The variance that each level of nesting adds, the outermost first.
 
     values: (n1, ..., nL), every n at least 2; values[i] are those of the i-th unit of the outermost level.
     Intervals: for the innermost level exact, of the chi-square law; for the others Williams (1962) and Tukey (1951),
-    which assume normal effects and hold 1 - level or a little more. Bounds below 0 are set to 0.
+    which assume normal effects and cover 95% or a little more. Bounds below 0 are set to 0.
     """
     squares = _mean_squares(values - values.flat[0])  # so that equal values have a variance of exactly 0
     squares.append((0.0, 1))  # below the innermost level there is nothing
@@ -43,7 +41,7 @@ def components(values: NDArray[np.float64], level: float = LEVEL) -> list[Compon
         size = int(np.prod(values.shape[depth + 1 :]))  # values under one unit of this level
         bounds = [
             (between - within * ratio) * free / (chi * size)
-            for chi, ratio in _quantiles(free, free_within if within else None, level)
+            for chi, ratio in _quantiles(free, free_within if within else None)
         ]
         found.append(Component((between - within) / size, max(bounds[0], 0.0), max(bounds[1], 0.0)))
     return found
@@ -63,11 +61,11 @@ def _mean_squares(values: NDArray[np.float64]) -> list[tuple[float, int]]:
 
 
 @lru_cache(maxsize=256)
-def _quantiles(free: int, free_within: int | None, level: float) -> list[tuple[float, float]]:
+def _quantiles(free: int, free_within: int | None) -> list[tuple[float, float]]:
     """For the lower and the upper bound, the quantiles of chi-square and of F (1 where there is nothing within)."""
     from scipy.stats import chi2, f
 
-    tails = (1 - level / 2, level / 2)
+    tails = (0.975, 0.025)
     return [
         (float(chi2.ppf(tail, free)), 1.0 if free_within is None else float(f.ppf(tail, free, free_within)))
         for tail in tails

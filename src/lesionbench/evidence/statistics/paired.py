@@ -10,8 +10,6 @@ from scipy.signal import convolve
 from scipy.stats import binom
 from scipy.stats import t as student
 
-from lesionbench.pipeline.metrics import predicted_labels
-
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -36,7 +34,7 @@ def mcnemar(one: ArmScores, other: ArmScores, among: NDArray[np.bool_]) -> McNem
     repeats, are kept whole: under no difference the two arms of a group may be exchanged, and the p-value is the exact
     share of all such exchanges that are at least as uneven.
     """
-    gains = _right(one)[:, among].astype(np.int64) - _right(other)[:, among]  # (R, n): 1, 0 or -1
+    gains = one.right()[:, among].astype(np.int64) - other.right()[:, among]  # (R, n): 1, 0 or -1
     _, group_of = np.unique(one.groups[among], return_inverse=True)
     by_group = np.zeros(int(group_of.max(initial=-1)) + 1, np.int64)
     np.add.at(by_group, group_of, gains.sum(axis=0))
@@ -45,23 +43,18 @@ def mcnemar(one: ArmScores, other: ArmScores, among: NDArray[np.bool_]) -> McNem
     return McNemar(b, c, exchange_p(by_group))
 
 
-def _right(one: ArmScores) -> NDArray[np.bool_]:
-    """Whether the predicted class is the true one: (R, N)."""
-    return np.stack([predicted_labels(scores) == one.labels for scores in one.scores])
-
-
 def exchange_p(differences: NDArray[np.int64]) -> float:
     """The share of all 2^G choices of signs whose sum is at least as far from 0: exact, group size by group size.
 
     differences: whole numbers (G,), one a group. With all of them 1 or -1 it is the two-sided binomial test.
     """
-    chance = np.ones(1)  # of the sums -reach..reach
+    chance = np.ones(1)  # of every possible sum, from the lowest to the highest
     for size, count in zip(*np.unique(np.abs(differences[differences != 0]), return_counts=True), strict=True):
         of_size = np.zeros(2 * size * count + 1)
         of_size[:: 2 * size] = binom.pmf(np.arange(count + 1), count, 0.5)
         chance = convolve(chance, of_size)
-    reach = len(chance) // 2
-    sums = np.arange(-reach, reach + 1)
+    highest = len(chance) // 2
+    sums = np.arange(-highest, highest + 1)
     far = np.abs(sums) >= abs(int(differences.sum()))
     return min(1.0, float(chance[far].sum()))
 
@@ -91,10 +84,3 @@ def nadeau_bengio(differences: Sequence[float], train: int, test: int) -> Correc
     if not error:
         return CorrectedT(0.0, 1.0, mean, mean) if not mean else None
     return CorrectedT(mean / error, float(2 * student.sf(abs(mean) / error, degrees)), mean - half, mean + half)
-
-
-def bonett_price(b: int, c: int, pairs: int) -> tuple[float, float]:
-    """The 95% interval of a difference of two paired rates from its discordant pairs (Bonett and Price 2012)."""
-    first, second = (b + 1) / (pairs + 2), (c + 1) / (pairs + 2)
-    half = 1.959963984540054 * np.sqrt((first + second - (first - second) ** 2) / (pairs + 2))
-    return max(-1.0, float(first - second - half)), min(1.0, float(first - second + half))

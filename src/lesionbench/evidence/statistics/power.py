@@ -1,4 +1,4 @@
-"""Power: the smallest difference that McNemar's test would see, and how many images a difference needs.
+"""Power: the smallest difference that McNemar's test would detect.
 
 Two arms are compared on the same n images. The discordance is the share of them on which exactly one arm is right; a
 difference in rates cannot be larger than it. Normal approximation of Connor (1987), two-sided.
@@ -19,34 +19,19 @@ if TYPE_CHECKING:
 
     from lesionbench.evidence.statistics.scores import ArmScores
 
-POWER, LEVEL = 0.80, 0.05
+ALPHA = 0.05
+POWER = 0.80
 
 
-def images_needed(difference: float, discordance: float, power: float = POWER, level: float = LEVEL) -> int:
-    """How many images McNemar's test needs to see this difference (Connor 1987):
+def smallest_difference(images: int, discordance: float) -> float | None:
+    """The smallest difference in a rate that McNemar's test detects on `images` images with 80% power (Connor 1987).
 
-    n = (z_level sqrt(discordance) + z_power sqrt(discordance - difference^2))^2 / difference^2, rounded up.
-    Raises SettingsError unless 0 < |difference| <= discordance <= 1.
-    """
-    check_discordance(discordance)
-    if not 0 < abs(difference) <= discordance:
-        raise SettingsError(
-            f"a difference must be larger than 0 and at most the discordance, {discordance:g}, not {difference:g}: "
-            "arms can differ only on images where exactly one is right"
-        )
-    of_level, of_power = _quantiles(power, level)
-    wanted = of_level * math.sqrt(discordance) + of_power * math.sqrt(discordance - difference**2)
-    return math.ceil((wanted / difference) ** 2)
-
-
-def smallest_difference(images: int, discordance: float, power: float = POWER, level: float = LEVEL) -> float | None:
-    """The smallest difference that so many images show with this power; `images_needed` the other way round.
-
-    None when not even a difference as large as the discordance would be seen. Raises SettingsError unless
+    It solves images = (z_level sqrt(discordance) + z_power sqrt(discordance - difference^2))^2 / difference^2.
+    None if not even a difference as large as the discordance would be detected. Raises SettingsError unless
     0 < discordance <= 1.
     """
     check_discordance(discordance)
-    of_level, of_power = _quantiles(power, level)
+    of_level, of_power = (NormalDist().inv_cdf(quantile) for quantile in (1 - ALPHA / 2, POWER))
     rest = images + of_power**2 - of_level**2
     if images < 1 or rest < 0:
         return None
@@ -64,24 +49,6 @@ def check_discordance(discordance: float) -> None:
         )
 
 
-def _quantiles(power: float, level: float) -> tuple[float, float]:
-    if not (0 < level < 1 and 0.5 <= power < 1):
-        raise SettingsError(f"power must lie in [0.5, 1) and the level in (0, 1), not {power:g} and {level:g}")
-    return NormalDist().inv_cdf(1 - level / 2), NormalDist().inv_cdf(power)
-
-
-def exact_power(images: int, difference: float, discordance: float, level: float = LEVEL) -> float:
-    """The power of the exact McNemar test, every outcome counted; a little less than Connor's formula promises."""
-    from scipy.stats import binom
-
-    discordant = np.arange(images + 1)
-    few = binom.ppf(level / 2, discordant, 0.5)  # the largest count on one side that is still significant, or one more
-    few -= 2 * binom.cdf(few, discordant, 0.5) > level
-    of_one = (discordance + difference) / (2 * discordance)  # the chance that a discordant image speaks for one arm
-    rejected = binom.cdf(few, discordant, of_one) + binom.sf(discordant - few - 1, discordant, of_one)
-    return float((binom.pmf(discordant, images, discordance) * np.where(few >= 0, rejected, 0.0)).sum())
-
-
 def observed_discordance(arm: ArmScores, baseline: ArmScores) -> dict[str, float]:
     """The share of images on which exactly one of two arms is right, the mean over the repeats that both have.
 
@@ -92,14 +59,10 @@ def observed_discordance(arm: ArmScores, baseline: ArmScores) -> dict[str, float
     both = [repeat for repeat in arm.repeats if repeat in baseline.repeats]
     if not both:
         return {}
-    right = [
-        one.scores[[one.repeats.index(repeat) for repeat in both]].argmax(axis=2) == one.labels
-        for one in (arm, baseline)
-    ]
-    discordant = (right[0] != right[1]).mean(axis=0)  # (N,)
+    discordant = (arm.of_repeats(both).right() != baseline.of_repeats(both).right()).mean(axis=0)  # (N,)
     sides = {name: arm.labels == label for label, name in enumerate(side_names(arm.classes, arm.positive))}
     sides["accuracy"] = np.ones(len(arm.labels), bool)
-    return {name: float(discordant[there].mean()) for name, there in sides.items() if there.any()}
+    return {name: float(discordant[of_side].mean()) for name, of_side in sides.items() if of_side.any()}
 
 
 def side_names(classes: Sequence[str], positive: int | None) -> list[str]:

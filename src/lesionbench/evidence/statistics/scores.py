@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from lesionbench.errors import OutputError
+from lesionbench.pipeline.metrics import predicted_labels
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -43,6 +44,10 @@ class ArmScores:
     def name(self) -> str:
         """The arm as text, such as `dcgan@480`; the classifier is named beside it."""
         return self.arm.name
+
+    def right(self) -> NDArray[np.bool_]:
+        """Whether the predicted class is the true one: (R, N)."""
+        return np.stack([predicted_labels(scores) == self.labels for scores in self.scores])
 
     def of_fold(self, fold: int) -> ArmScores:
         """The images of one fold alone."""

@@ -10,10 +10,12 @@ import numpy as np
 from scipy.optimize import brentq
 from scipy.special import stdtrit
 
+from lesionbench.evidence.statistics.influence import influence_of
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from lesionbench.evidence.statistics.influence import Pulls
+    from lesionbench.evidence.statistics.influence import Influence
     from lesionbench.evidence.statistics.scores import ArmScores
 
 SMALLEST_P = 1e-12  # smaller ones are not told apart
@@ -44,12 +46,12 @@ class TwoWay:
         """The standard error."""
         return math.sqrt(self.patients + (self.training or 0.0))
 
-    def interval(self, confidence: float = 0.95) -> tuple[float, float]:
-        """The estimate less and plus what it may be off by."""
-        half = self.reach((1 - confidence) / 2)
+    def interval(self) -> tuple[float, float]:
+        """The 95% interval."""
+        half = self.half_width(0.025)
         return self.estimate - half, self.estimate + half
 
-    def reach(self, tail: float) -> float:
+    def half_width(self, tail: float) -> float:
         """How far off the estimate is with this probability, either way."""
         patients = self.patients * stdtrit(max(self.groups - 1, 1), tail) ** 2
         training = (self.training or 0.0) * stdtrit(self.degrees, tail) ** 2
@@ -67,27 +69,32 @@ class TwoWay:
         """The probability of being so far off, on one side: `reach` turned round; 0.5 for no distance or less."""
         if distance <= 0:
             return 0.5
-        if distance >= self.reach(SMALLEST_P):
+        if distance >= self.half_width(SMALLEST_P):
             return SMALLEST_P
-        return float(brentq(lambda tail: self.reach(tail) - distance, SMALLEST_P, 0.5))
+        return float(brentq(lambda tail: self.half_width(tail) - distance, SMALLEST_P, 0.5))
 
 
-def two_way(pulls: Pulls, like: ArmScores) -> TwoWay:
+def difference_of(metric: str, one: ArmScores, other: ArmScores) -> TwoWay:
+    """One of the METRICS in the first arm minus that in the second, on the same images and in the same repeats."""
+    return two_way(influence_of(metric, one).minus(influence_of(metric, other)), one)
+
+
+def two_way(influence: Influence, like: ArmScores) -> TwoWay:
     """The mean over repeats and its two-way variance.
 
     Patients: the squared pulls of groups, each the mean over repeats. Training: the spread of a fold's repeats, less
     half of what their images' noise alone would make; with several folds also how much more the folds differ than
     their groups alone would make them, and the larger counts.
     """
-    by_group = _sums(pulls.pulls, like.groups)  # (R, G)
+    by_group = _sums(influence.values, like.groups)  # (R, G)
     patients = float((by_group.mean(axis=0) ** 2).sum())
     parts = []
-    if len(pulls.estimates) > 1:
-        parts.append(_between_repeats(pulls, like, by_group))
+    if len(influence.estimates) > 1:
+        parts.append(_between_repeats(influence, like, by_group))
     if len(np.unique(like.folds)) > 1:
-        parts.append(_between_folds(pulls, like, patients))
+        parts.append(_between_folds(influence, like, patients))
     training, degrees = max(parts, key=_weight, default=(None, 1))
-    return TwoWay(pulls.mean, patients, training, degrees, by_group.shape[1])
+    return TwoWay(influence.mean, patients, training, degrees, by_group.shape[1])
 
 
 def _weight(part: tuple[float, int]) -> float:
@@ -95,18 +102,18 @@ def _weight(part: tuple[float, int]) -> float:
     return float(variance * stdtrit(degrees, 0.025) ** 2)
 
 
-def _between_repeats(pulls: Pulls, like: ArmScores, by_group: NDArray[np.float64]) -> tuple[float, int]:
+def _between_repeats(influence: Influence, like: ArmScores, by_group: NDArray[np.float64]) -> tuple[float, int]:
     """The variance of the mean that repeated fits show beyond their images' noise, and its degrees of freedom."""
-    repeats = len(pulls.estimates)
-    runs = _sums(_around_the_mean(pulls), like.folds)  # (R, F)
+    repeats = len(influence.estimates)
+    runs = _sums(_around_the_mean(influence), like.folds)  # (R, F)
     spread = float(((runs - runs.mean(axis=0)) ** 2).sum()) / (repeats * (repeats - 1))
     by_images = float(((by_group - by_group.mean(axis=0)) ** 2).sum()) / (repeats * (repeats - 1))
     degrees = runs.shape[1] * (repeats - 1)
     return max(spread - (NOISE_TAKEN_OFF * by_images if degrees > 1 else 0.0), 0.0), degrees
 
 
-def _between_folds(pulls: Pulls, like: ArmScores, patients: float) -> tuple[float, int]:
-    folds = _sums(_around_the_mean(pulls), like.folds).mean(axis=0)  # (F,)
+def _between_folds(influence: Influence, like: ArmScores, patients: float) -> tuple[float, int]:
+    folds = _sums(_around_the_mean(influence), like.folds).mean(axis=0)  # (F,)
     spread = float((folds**2).sum()) * len(folds) / (len(folds) - 1)
     degrees = len(folds) - 1
     if degrees < FEW_DEGREES:
@@ -114,9 +121,11 @@ def _between_folds(pulls: Pulls, like: ArmScores, patients: float) -> tuple[floa
     return max(spread - patients, 0.0), degrees
 
 
-def _around_the_mean(pulls: Pulls) -> NDArray[np.float64]:
-    """Pulls around the mean over repeats instead of each repeat's own estimate: (R, N)."""
-    around: NDArray[np.float64] = pulls.pulls + (pulls.estimates - pulls.mean)[:, None] / pulls.pulls.shape[1]
+def _around_the_mean(influence: Influence) -> NDArray[np.float64]:
+    """Influence values around the mean over repeats instead of around each repeat's own estimate: (R, N)."""
+    around: NDArray[np.float64] = (
+        influence.values + (influence.estimates - influence.mean)[:, None] / influence.values.shape[1]
+    )
     return around
 
 

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Literal
 
 from scipy.special import stdtrit
 
+from lesionbench.evidence.statistics.power import ALPHA, POWER
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -15,8 +17,6 @@ if TYPE_CHECKING:
 
 Verdict = Literal["helps", "harms", "no difference", "cannot tell"]
 
-ALPHA = 0.05
-POWER = 0.80
 RULE_OF_THREE = 3.0  # what none of n patients shows happens, surely, to fewer than 3 in n (Hanley, Lippman-Hand 1983)
 
 

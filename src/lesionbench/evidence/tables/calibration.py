@@ -6,11 +6,12 @@ highest score whether its class is the true one; *multiclass* sums over all clas
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import warnings
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lesionbench.evidence.statistics.recalibration import recalibration
 from lesionbench.pipeline.arm import ARM_COLUMNS
 
 if TYPE_CHECKING:
@@ -47,40 +48,40 @@ BINS = 15
 EPSILON = 1e-7  # near 1, what a float32 softmax can still tell apart
 
 
-def calibration_rows(arms: Sequence[ArmScores], bins: int = BINS) -> list[Row]:
-    """One row an arm, with the CALIBRATION_COLUMNS: each repeat is measured on its pooled folds, then the mean.
+def calibration_rows(arms: Sequence[ArmScores]) -> list[Row]:
+    """One row for each arm, with the CALIBRATION_COLUMNS: the mean over repeats, each measured on its pooled folds.
 
-    bins: how many equal-width bins the calibration errors have. What cannot be computed is None beside its reason.
+    What cannot be computed is None, and `reason` says why.
     """
-    return [_row(one, bins) for one in arms]
+    return [_row(one) for one in arms]
 
 
-def _row(one: ArmScores, bins: int) -> Row:
+def _row(one: ArmScores) -> Row:
     row: Row = dict.fromkeys(CALIBRATION_COLUMNS)
-    row |= {**one.arm.row(), "ece_bins": bins, "n_test": len(one.ids), "repeats": len(one.repeats)}
+    row |= {**one.arm.row(), "ece_bins": BINS, "n_test": len(one.ids), "repeats": len(one.repeats)}
     row["slope_form"] = "top label" if one.positive is None else "positive"
     wrong = int((~np.isfinite(one.scores)).sum())
     if wrong:
         return row | {"reason": f"scores must be finite, but {wrong} of them are not"}
     right, confidence = top_label(one.labels, one.scores)
-    asked = (right, confidence)
+    claim = (right, confidence)  # whether what the score says is true, and the score
     squared, reference = brier_multiclass(one.labels, one.scores), brier_of_base_rates(one.labels, len(one.classes))
-    row["ece_top_label"], row["mce_top_label"] = _means(calibration_error(right, confidence, bins))
+    row["ece_top_label"], row["mce_top_label"] = _means(calibration_error(right, confidence, BINS))
     reasons = [] if reference else ["the Brier skill needs two classes among the test images, but there is one"]
     if one.positive is not None:
         positive, score = one.labels == one.positive, one.scores[:, :, one.positive]
-        asked = (np.broadcast_to(positive, score.shape), score)
+        claim = (np.broadcast_to(positive, score.shape), score)
         row["brier_positive"] = float(brier_positive(positive, score).mean())
-        row["ece_positive"], row["mce_positive"] = _means(calibration_error(positive, score, bins))
+        row["ece_positive"], row["mce_positive"] = _means(calibration_error(positive, score, BINS))
         row["spiegelhalter_z"], reason = _spiegelhalter(positive, score)
         reasons += [reason] if reason else []
     row |= {
         "brier_multiclass": float(squared.mean()),
         "brier_skill": float(1 - squared.mean() / reference) if reference else None,
         "log_loss": float(log_loss(one.labels, one.scores).mean()),
-        "clipped": float(((asked[1] < EPSILON) | (asked[1] > 1 - EPSILON)).sum(axis=1).mean()),
+        "clipped": float(((claim[1] < EPSILON) | (claim[1] > 1 - EPSILON)).sum(axis=1).mean()),
     }
-    fitted, reason = _recalibrated(one, *asked)
+    fitted, reason = _recalibrated(one, *claim)
     reasons += [reason] if reason else []
     return row | fitted | {"reason": "; ".join(reasons) or None}
 
@@ -163,7 +164,7 @@ def spiegelhalter_z(positive: NDArray[np.bool_], score: NDArray[np.float64]) -> 
 
 def _recalibrated(one: ArmScores, true: NDArray[np.bool_], score: NDArray[np.float64]) -> tuple[Row, str | None]:
     """The mean slope, intercept and calibration-in-the-large over repeats; None when any repeat has none, and why."""
-    fits = [recalibration(*pair, EPSILON) for pair in zip(true, score, strict=True)]
+    fits = [recalibration(*pair) for pair in zip(true, score, strict=True)]
     found: Row = {}
     for column, name in (
         ("calibration_slope", "slope"),
@@ -181,3 +182,59 @@ def _recalibrated(one: ArmScores, true: NDArray[np.bool_], score: NDArray[np.flo
         return found, None
     more = f" (and so in {len(reasons)} of {len(fits)} repeats)" if len(reasons) > 1 else ""
     return found, reasons[0] + more
+
+
+@dataclass(frozen=True)
+class Recalibration:
+    """Calibrated scores have slope 1, intercept 0 and in-the-large 0; None where the fit does not exist, and why.
+
+    slope below 1: scores too extreme.  slope and intercept are fitted together; in_the_large is the intercept at
+    slope 1: above 0, scores are too low on the whole.
+    """
+
+    slope: float | None
+    intercept: float | None
+    in_the_large: float | None
+    reason: str | None
+
+
+def recalibration(true: NDArray[np.bool_], score: NDArray[np.float64]) -> Recalibration:
+    """The fits to N scores; true (N,): whether what each score says is so. Scores are clipped to EPSILON from 0 and 1.
+
+    Both fits exist, and are unique, exactly when the reasons below do not hold (Albert & Anderson 1984).
+    """
+    if true.all() or not true.any():
+        return Recalibration(None, None, None, f"a fit needs both outcomes, but all {len(true)} are the same")
+    clipped = np.clip(score, EPSILON, 1 - EPSILON)
+    logit = np.log(clipped / (1 - clipped))
+    in_the_large = _logistic_fit(true, np.ones((len(true), 1)), logit)
+    level = None if in_the_large is None else in_the_large[0]
+    if logit.min() == logit.max():
+        return Recalibration(None, None, level, "a slope needs scores that differ, but all are the same")
+    if _separated(true, logit):
+        return Recalibration(None, None, level, "the scores separate the outcomes, so the slope has no finite value")
+    both = _logistic_fit(true, np.column_stack([np.ones(len(true)), logit]), None)
+    if both is None or level is None:
+        return Recalibration(None, None, level, "the logistic fit did not converge")
+    return Recalibration(both[1], both[0], level, None)
+
+
+def _separated(true: NDArray[np.bool_], logit: NDArray[np.float64]) -> bool:
+    """Whether one cut has all of one outcome on it or above and all of the other on it or below."""
+    yes, no = logit[true], logit[~true]
+    return bool(no.max() <= yes.min() or yes.max() <= no.min())
+
+
+def _logistic_fit(
+    true: NDArray[np.bool_], design: NDArray[np.float64], offset: NDArray[np.float64] | None
+) -> list[float] | None:
+    """The coefficients of the logistic regression, or None when it did not converge."""
+    from statsmodels.genmod.families import Binomial
+    from statsmodels.genmod.generalized_linear_model import GLM
+
+    model: Any = GLM(true.astype(float), design, family=Binomial(), offset=offset)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # what they would say is read off the result
+        fitted = model.fit(maxiter=200)
+    values = [float(value) for value in fitted.params]
+    return values if fitted.converged and np.isfinite(values).all() else None

@@ -13,17 +13,18 @@ from scipy.special import ndtr, ndtri
 
 from lesionbench.errors import NotKnown
 from lesionbench.evidence.statistics.bootstrap import resampled
-from lesionbench.evidence.statistics.influence import pulls_of
+from lesionbench.evidence.statistics.influence import influence_of
 from lesionbench.evidence.statistics.paired import mcnemar, nadeau_bengio
+from lesionbench.evidence.statistics.power import ALPHA
 from lesionbench.evidence.statistics.scores import matched
-from lesionbench.evidence.statistics.two_way import two_way
-from lesionbench.evidence.statistics.verdict import ALPHA, holm, judge, tie_groups
+from lesionbench.evidence.statistics.two_way import difference_of
+from lesionbench.evidence.statistics.verdict import holm, judge, tie_groups
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from lesionbench.evidence.statistics.bootstrap import Draws
-    from lesionbench.evidence.statistics.influence import Pulls
+    from lesionbench.evidence.statistics.influence import Influence
     from lesionbench.evidence.statistics.scores import ArmScores
     from lesionbench.evidence.statistics.two_way import TwoWay
     from lesionbench.pipeline.leaderboard import Row
@@ -143,7 +144,7 @@ def _compared(one: ArmScores, baseline: ArmScores | None, judging: Judging, draw
         except NotKnown as unknown:
             found.reasons.append(str(unknown))
     try:
-        found.difference = two_way(pulls_of(judging.judged_by, one).minus(pulls_of(judging.judged_by, baseline)), one)
+        found.difference = difference_of(judging.judged_by, one, baseline)
     except NotKnown as unknown:
         found.reasons.insert(0, str(unknown))
     else:
@@ -196,7 +197,7 @@ def _images_of(side: str, one: ArmScores) -> Any:
 
 def _auc(one: ArmScores, baseline: ArmScores) -> Row:
     """The difference in AUC with DeLong's interval and p-value: of the test images alone, as DeLong has it."""
-    return delong(two_way(pulls_of("auc", one).minus(pulls_of("auc", baseline)), one))
+    return delong(difference_of("auc", one, baseline))
 
 
 def delong(difference: TwoWay) -> Row:
@@ -218,9 +219,9 @@ def _resampled_t(one: ArmScores, baseline: ArmScores, judging: Judging) -> Row:
     return {f"nadeau_bengio_{name}": getattr(test, name) for name in ("t", "p", "low", "high")} if test else {}
 
 
-def _in_fold(metric: str, one: ArmScores, fold: int) -> Pulls:
+def _in_fold(metric: str, one: ArmScores, fold: int) -> Influence:
     try:
-        return pulls_of(metric, one.of_fold(fold))
+        return influence_of(metric, one.of_fold(fold))
     except NotKnown as unknown:
         raise NotKnown(f"no resampled t-test, in fold {fold}: {unknown}") from None
 
@@ -228,7 +229,7 @@ def _in_fold(metric: str, one: ArmScores, fold: int) -> Pulls:
 def letters(arms: Sequence[ArmScores], judged_by: str) -> list[str]:
     """The tie groups of arms: those that share a letter cannot be told apart, by Holm over all pairs."""
     try:
-        pulls = [pulls_of(judged_by, one) for one in arms]
+        estimates = [influence_of(judged_by, one).mean for one in arms]
     except NotKnown:
         return [""] * len(arms)
     pairs = [(first, second) for second in range(len(arms)) for first in range(second)]
@@ -239,11 +240,11 @@ def letters(arms: Sequence[ArmScores], judged_by: str) -> list[str]:
     differ = [[False] * len(arms) for _ in arms]
     for (first, second), p_holm in zip(pairs, holm(p_values), strict=True):
         differ[first][second] = differ[second][first] = p_holm < ALPHA
-    order = sorted(range(len(arms)), key=lambda place: -pulls[place].mean)
+    order = sorted(range(len(arms)), key=lambda place: -estimates[place])
     return tie_groups(order, differ)
 
 
 def _chance(one: ArmScores, other: ArmScores, judged_by: str) -> float:
     """The p-value of no difference; 1 where the luck of training is not known."""
-    difference = two_way(pulls_of(judged_by, one).minus(pulls_of(judged_by, other)), one)
+    difference = difference_of(judged_by, one, other)
     return 1.0 if difference.training is None else difference.p_value()

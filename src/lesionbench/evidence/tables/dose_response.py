@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from lesionbench.errors import NotKnown
-from lesionbench.evidence.statistics.influence import Pulls, pulls_of
+from lesionbench.evidence.statistics.influence import Influence, influence_of
 from lesionbench.evidence.statistics.two_way import TwoWay, two_way
 from lesionbench.pipeline.arm import ARM_COLUMNS
 from lesionbench.pipeline.augmenter import BASELINE
@@ -60,14 +60,14 @@ FEWEST_FOR_A_BEND = 4  # doses, 0 among them; with three the curve is a straight
 class Curve:
     """One augmenter's arms over its doses, rising, the first of them dose 0, in the repeats that all have.
 
-    validation: the same arms on the validation images.  pulls: of the metric, an arm each.
+    validation: the same arms on the validation images.  influence: of the metric, one for each arm.
     """
 
     metric: str
     doses: tuple[int, ...]
     arms: tuple[ArmScores, ...]
     validation: tuple[ArmScores, ...]
-    pulls: tuple[Pulls, ...]
+    influence: tuple[Influence, ...]
 
     @property
     def arm(self) -> ArmKey:
@@ -81,9 +81,9 @@ class Curve:
 
     def combined(self, weights: NDArray[np.float64]) -> TwoWay:
         """A sum of the doses' metrics with these weights (D,), and its variance."""
-        total = self.pulls[0].times(float(weights[0]))
-        for weight, pulls in zip(weights[1:], self.pulls[1:], strict=True):
-            total = total.plus(pulls.times(float(weight)))
+        total = self.influence[0].times(float(weights[0]))
+        for weight, influence in zip(weights[1:], self.influence[1:], strict=True):
+            total = total.plus(influence.times(float(weight)))
         return two_way(total, self.arms[0])
 
     def smoother(self, at: Sequence[float]) -> NDArray[np.float64]:
@@ -127,19 +127,24 @@ def _curve(pairs: list[tuple[ArmScores, ArmScores]], metric: str) -> Curve:
     arms = tuple(one.of_repeats(shared) for one, _ in pairs)
     validation = tuple(one.of_repeats(shared) for _, one in pairs)
     doses = tuple(one.arm.synthetic_per_class for one in arms)
-    return Curve(metric, doses, arms, validation, tuple(pulls_of(metric, one) for one in arms))
+    return Curve(metric, doses, arms, validation, tuple(influence_of(metric, one) for one in arms))
 
 
 def dose_rows(curve: Curve, margin: float) -> list[Row]:
     """A row a dose: the estimate, the fitted curve with its band, and how far it may lie below the best dose."""
-    best = int(np.argmax([pulls.mean for pulls in curve.pulls]))
+    best = int(np.argmax([one.mean for one in curve.influence]))
     fits = curve.smoother(curve.doses)
     rows: list[Row] = []
     for place, dose in enumerate(curve.doses):
-        low, high = two_way(curve.pulls[place], curve.arms[place]).interval()
+        low, high = two_way(curve.influence[place], curve.arms[place]).interval()
         fitted = curve.combined(fits[place])
         row: Row = {**replace(curve.arm, synthetic_per_class=dose).row(), "metric": curve.metric, "reason": ""}
-        row |= {"estimate": curve.pulls[place].mean, "low": low, "high": high, "seeds": len(curve.arms[place].repeats)}
+        row |= {
+            "estimate": curve.influence[place].mean,
+            "low": low,
+            "high": high,
+            "seeds": len(curve.arms[place].repeats),
+        }
         row |= {"fitted": fitted.estimate, **dict(zip(("fitted_low", "fitted_high"), fitted.interval(), strict=True))}
         row |= {"validation": _on_validation(curve, place)}
         rows.append(row | _below_best(curve, place, best, margin))
@@ -150,7 +155,7 @@ def _below_best(curve: Curve, place: int, best: int, margin: float) -> Row:
     """How much worse than the best dose: the estimate, and what it surely is not more than (97.5%, one-sided)."""
     if place == best:
         return {"below_best": 0.0, "below_best_high": 0.0, "not_inferior": "yes"}
-    gap = two_way(curve.pulls[best].minus(curve.pulls[place]), curve.arms[best])
+    gap = two_way(curve.influence[best].minus(curve.influence[place]), curve.arms[best])
     most = gap.interval()[1]
     if gap.training is None:
         reason = "one fit a dose: the luck of training is unknown; run --seeds 3 or more"
@@ -164,7 +169,7 @@ def _on_validation(curve: Curve, place: int, fold: int | None = None) -> float |
     values = []
     for one in np.unique(arm.folds) if fold is None else [fold]:
         try:
-            values.append(pulls_of(curve.metric, arm.of_fold(int(one))).mean)
+            values.append(influence_of(curve.metric, arm.of_fold(int(one))).mean)
         except NotKnown:
             continue
     return float(np.mean(values)) if values else None
@@ -175,7 +180,7 @@ def choice_row(curve: Curve, rows: Sequence[Row], margin: float) -> Row:
 
     In folds each fold's validation images choose for that fold alone, because they are test images of another.
     """
-    estimates = [pulls.mean for pulls in curve.pulls]
+    estimates = [one.mean for one in curve.influence]
     best = int(np.argmax(estimates))
     row: Row = {**curve.arm.row(), **dict.fromkeys(CHOICE_COLUMNS)}
     row |= {"metric": curve.metric, "margin": margin, "reason": ""}
@@ -208,11 +213,11 @@ def _choose(curve: Curve, fold: int | None) -> int | None:
     return int(np.argmax(known)) if len(known) == len(values) else None
 
 
-def _of_choice(curve: Curve, chosen: dict[int, int]) -> tuple[Pulls, ArmScores]:
+def _of_choice(curve: Curve, chosen: dict[int, int]) -> tuple[Influence, ArmScores]:
     """The test scores of every fold at the dose that was chosen for it."""
     mixed = curve.arms[0].scores.copy()
     for fold, place in chosen.items():
         of_fold = curve.arms[0].folds == fold
         mixed[:, of_fold] = curve.arms[place].scores[:, of_fold]
     arm = replace(curve.arms[0], scores=mixed)
-    return pulls_of(curve.metric, arm), arm
+    return influence_of(curve.metric, arm), arm

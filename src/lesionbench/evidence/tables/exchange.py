@@ -5,9 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from lesionbench.errors import NotKnown
-from lesionbench.evidence.statistics.influence import pulls_of
 from lesionbench.evidence.statistics.scores import matched
-from lesionbench.evidence.statistics.two_way import two_way
+from lesionbench.evidence.statistics.two_way import difference_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -85,4 +84,4 @@ def _gain(one: ArmScores | None, other: ArmScores | None, metric: str) -> TwoWay
     one, other = matched(one, other)
     if not one.repeats:
         raise NotKnown("no seed is done in both arms")
-    return two_way(pulls_of(metric, one).minus(pulls_of(metric, other)), one)
+    return difference_of(metric, one, other)

@@ -14,10 +14,10 @@ from statsmodels.stats.proportion import proportion_confint
 
 from lesionbench.errors import NotKnown
 from lesionbench.evidence.statistics.bootstrap import Draws, resampled
-from lesionbench.evidence.statistics.influence import pulls_of
+from lesionbench.evidence.statistics.influence import influence_of
 from lesionbench.evidence.statistics.two_way import two_way
 from lesionbench.pipeline.arm import ArmKey
-from lesionbench.pipeline.metrics import METRICS, predicted_labels
+from lesionbench.pipeline.metrics import METRICS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -52,8 +52,8 @@ def worth(hits: NDArray[np.bool_], groups: NDArray[np.int64]) -> tuple[float, fl
     names, group_of = np.unique(groups, return_inverse=True)
     right = hits.mean(axis=0)
     share = float(right.mean())
-    pulls = np.bincount(group_of, right - share) / len(right)
-    variance = float((pulls**2).sum())
+    by_group = np.bincount(group_of, right - share) / len(right)
+    variance = float((by_group**2).sum())
     return share, share * (1 - share) / variance if variance else float(len(names))
 
 
@@ -69,8 +69,7 @@ def _hits(metric: str, one: ArmScores) -> tuple[NDArray[np.bool_], NDArray[np.in
         among = (one.labels == one.positive) == (metric == "sensitivity")
     if not among.any():
         raise NotKnown(f"no test image is there for the {metric}")
-    right = np.stack([predicted_labels(scores) == one.labels for scores in one.scores])
-    return right[:, among], one.groups[among]
+    return one.right()[:, among], one.groups[among]
 
 
 def logit_interval(area: float, error: float) -> Interval:
@@ -96,7 +95,7 @@ def _interval(metric: str, method: str, one: ArmScores, draws: Draws) -> Interva
     if method == "wilson":
         return wilson(*worth(*_hits(metric, one)))
     if method == "delong":
-        area = two_way(pulls_of(metric, one), one)
+        area = two_way(influence_of(metric, one), one)
         return logit_interval(area.estimate, float(np.sqrt(area.patients)))
     found = resampled(metric, one, draws)
     return found.percentile() if method == "percentile" else found.bca()
@@ -132,7 +131,7 @@ def _seed_sd(metric: str, one: ArmScores) -> float | None:
     if len(one.repeats) < 2:
         return None
     try:
-        return float(pulls_of(metric, one).estimates.std(ddof=1))
+        return float(influence_of(metric, one).estimates.std(ddof=1))
     except NotKnown:
         return None
 

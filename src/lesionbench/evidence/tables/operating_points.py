@@ -6,13 +6,13 @@ when its score is the threshold or more.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from lesionbench.evidence.tables.intervals import rate_interval
 from lesionbench.pipeline.arm import ARM_COLUMNS
 
 if TYPE_CHECKING:
@@ -42,11 +42,9 @@ OPERATING_COLUMNS = (
 )
 Held = Literal["specificity", "sensitivity"]
 Target = tuple[Held, float]
-TARGETS: tuple[Target, ...] = (("specificity", 0.90), ("sensitivity", 0.90))
 ROUNDING = 1e-12  # 9 of 10 reach 0.90, whatever the last bit says
 
 Hits = NDArray[np.bool_]  # (R, n): whether each of n images was right in each of R repeats
-Interval = Callable[[Hits, NDArray[np.int64]], tuple[float | None, float | None]]  # of hits (R, n) and groups (n,)
 
 
 @dataclass(frozen=True)
@@ -87,38 +85,23 @@ def choose_threshold(
     return OperatingPoint(float(thresholds[best]), float(sensitivity[best]), float(specificity[best]))
 
 
-def operating_rows(
-    test: Sequence[ArmScores],
-    validation: Sequence[ArmScores],
-    targets: Sequence[Target] = TARGETS,
-    interval: Interval | None = None,
-) -> list[Row]:
+def operating_rows(test: Sequence[ArmScores], validation: Sequence[ArmScores], targets: Sequence[Target]) -> list[Row]:
     """One row an arm, class and target, with the OPERATING_COLUMNS; thresholds come from `validation` alone.
 
     Two classes: the positive one; three or more: each class against the rest. Each fold and repeat has a threshold of
     its own, chosen on that fold's validation images and frozen for its test images; rates are pooled over folds, then
-    the mean over repeats is taken.  interval: of a rate, from hits (R, n) and groups (n,); by default Wilson's on the
-    mean rate of n images.
+    the mean over repeats is taken.
     """
     chosen_on = {one.arm: one for one in validation}
     rows: list[Row] = []
     for one in test:
         labels = range(len(one.classes)) if one.positive is None else (one.positive,)
         like = chosen_on.get(one.arm)
-        rows += [_row(one, like, label, target, interval or wilson_interval) for label in labels for target in targets]
+        rows += [_row(one, like, label, target) for label in labels for target in targets]
     return rows
 
 
-def wilson_interval(hits: Hits, groups: NDArray[np.int64]) -> tuple[float | None, float | None]:  # noqa: ARG001
-    """Wilson's 95% interval of the mean rate of n images; takes every image as one of its own."""
-    from statsmodels.stats.proportion import proportion_confint
-
-    images = hits.shape[1]
-    low, high = proportion_confint(hits.mean() * images, images, method="wilson")
-    return float(max(low, 0.0)), float(min(high, 1.0))
-
-
-def _row(test: ArmScores, validation: ArmScores | None, label: int, target: Target, interval: Interval) -> Row:
+def _row(test: ArmScores, validation: ArmScores | None, label: int, target: Target) -> Row:
     row: Row = dict.fromkeys(OPERATING_COLUMNS)
     row |= {
         **test.arm.row(),
@@ -143,7 +126,7 @@ def _row(test: ArmScores, validation: ArmScores | None, label: int, target: Targ
         "validation_sensitivity": float(seen.positives.mean()),
         "validation_specificity": float(seen.negatives.mean()),
     }
-    return row | _measured(applied, interval) | {"reason": _remark(points, target, applied, test.classes[label])}
+    return row | _measured(applied) | {"reason": _remark(points, target, applied, test.classes[label])}
 
 
 def _of_class(one: ArmScores, repeats: Sequence[tuple[int, int]], label: int) -> NDArray[np.float64]:
@@ -183,14 +166,14 @@ def _called(one: ArmScores, scores: NDArray[np.float64], label: int, points: dic
     """Who is called right at the frozen thresholds, pooled over folds."""
     called = np.zeros(scores.shape, bool)
     for fold, of_fold in points.items():
-        there = one.folds == fold
+        in_fold = one.folds == fold
         thresholds = np.array([point.threshold for point in of_fold])
-        called[:, there] = scores[:, there] >= thresholds[:, None]
+        called[:, in_fold] = scores[:, in_fold] >= thresholds[:, None]
     positive = one.labels == label
     return _Rates(called[:, positive], ~called[:, ~positive], one.groups[positive], one.groups[~positive])
 
 
-def _measured(rates: _Rates, interval: Interval) -> Row:
+def _measured(rates: _Rates) -> Row:
     """The test rates with their intervals; None where there is no image to measure on."""
     sides = (
         ("sensitivity", rates.positives, rates.positive_groups),
@@ -199,7 +182,7 @@ def _measured(rates: _Rates, interval: Interval) -> Row:
     found: Row = {}
     for name, hits, groups in sides:
         if hits.shape[1]:
-            low, high = interval(hits, groups)
+            low, high = rate_interval(hits, groups)
             found |= {name: float(hits.mean()), f"{name}_low": low, f"{name}_high": high}
     return found
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from lesionbench.errors import NotKnown
-from lesionbench.evidence.statistics.fold_metric import check_metric, default_metric, fold_metric, image_variance
+from lesionbench.evidence.statistics.influence import influence_of
 from lesionbench.evidence.statistics.nested import Component, components
 from lesionbench.pipeline.arm import ARM_COLUMNS
 
@@ -96,19 +96,17 @@ class Decomposition:
         return any(source.names[0] == name and source.component for source in self.sources)
 
 
-def variance_rows(arms: Sequence[ArmScores], metric: str | None = None) -> list[Row]:
+def variance_rows(arms: Sequence[ArmScores], metric: str) -> list[Row]:
     """One row a component of every arm, with the VARIANCE_COLUMNS; the last, `mean`, has the standard error and advice.
 
     Variances are text of three digits: the four decimals of a table would leave nothing of them.
 
-    metric: one of the leaderboard's, of each fold's test images; by default the AUC of two classes, the accuracy of
-    more. Raises SettingsError for another.
+    metric: one of the METRICS, of each fold's test images.
     """
-    return [row for one in arms for row in _rows(one, metric or default_metric(len(one.classes)))]
+    return [row for one in arms for row in _rows(one, metric)]
 
 
 def _rows(one: ArmScores, metric: str) -> list[Row]:
-    check_metric(metric)
     blank: Row = dict.fromkeys(VARIANCE_COLUMNS)
     blank |= {**one.arm.row(), "metric": metric}
     try:
@@ -129,14 +127,42 @@ def decompose(one: ArmScores, metric: str) -> Decomposition:
     of_folds = [fold_metric(one, fold, metric) for fold in np.unique(one.folds).tolist()]
     chosen = balanced(one.repeats)  # (S, C)
     table = np.stack([values[chosen] for values, _ in of_folds])  # (F, S, C)
-    pulls = [found[chosen].mean(axis=1) for _, found in of_folds]  # (S, G) each
+    influence = [values[chosen].mean(axis=1) for _, values in of_folds]  # (S, G) each
     augmented = one.arm.changes_batches or not one.role.is_baseline
     if not augmented:  # then what is called a seed is a classifier seed too
         table = table.reshape(len(of_folds), -1)
-        pulls = [found[chosen.ravel()] for _, found in of_folds]
-    images = float(np.mean([image_variance(of_fold) for of_fold in pulls]))
+        influence = [values[chosen.ravel()] for _, values in of_folds]
+    images = float(np.mean([image_variance(of_fold) for of_fold in influence]))
     sources = _sources(table, images, augmented)
     return Decomposition(images, len(of_folds), sources, augmented, len(one.repeats) - chosen.size)
+
+
+def fold_metric(one: ArmScores, fold: int, metric: str) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """The metric of one fold's test images in each repeat, (R,), and the influence of each of its groups, (R, G).
+
+    Raises NotKnown when the fold lacks a class or has too few groups of it.
+    """
+    part = one.of_fold(fold)
+    try:
+        found = influence_of(metric, part)
+    except NotKnown as unknown:
+        raise NotKnown(f"fold {fold}: {unknown}") from None
+    groups, group = np.unique(part.groups, return_inverse=True)
+    return found.estimates, found.values @ np.eye(len(groups))[group]
+
+
+def image_variance(influence: NDArray[np.float64]) -> float:
+    """The variance of a metric due to which images are tested, without what the seeds add to it.
+
+    influence: (S, G), of a fold's G groups with S seeds. With several seeds it is the mean covariance between two
+    seeds, so that noise of single seeds does not count; with one seed it is the variance. Never below 0.
+    """
+    seeds = len(influence)
+    own = float((influence**2).sum())
+    if seeds == 1:
+        return own
+    of_mean = float((influence.sum(axis=0) ** 2).sum())
+    return max((of_mean - own) / (seeds * (seeds - 1)), 0.0)
 
 
 def balanced(repeats: Sequence[Repeat]) -> NDArray[np.int64]:

@@ -24,7 +24,6 @@ from lesionbench.evidence.tables.intervals import (
     SPREAD_COLUMNS,
     draws_of,
     interval_rows,
-    rate_interval,
     with_intervals,
 )
 from lesionbench.evidence.tables.operating_points import OPERATING_COLUMNS, operating_rows
@@ -43,7 +42,7 @@ if TYPE_CHECKING:
 
 VERDICT_COLUMNS = ("verdict", "tie_group")
 LEADERBOARD_COLUMNS = (*COLUMNS, *INTERVAL_COLUMNS, *SPREAD_COLUMNS, *VERDICT_COLUMNS)
-TABLES = {
+TABLE_COLUMNS = {
     "leaderboard": LEADERBOARD_COLUMNS,
     "intervals": (*ARM_COLUMNS, *INTERVALS_COLUMNS),
     "comparisons": (*ARM_COLUMNS, *COMPARISONS_COLUMNS),
@@ -58,22 +57,22 @@ TABLES = {
 
 @dataclass(frozen=True)
 class Evidence:
-    """The rows of the TABLES by name, and the curves of which the dose-response is drawn."""
+    """The rows of every table by its name in TABLE_COLUMNS, and the curves from which the dose-response is drawn."""
 
     rows: dict[str, list[Row]]
     curves: list[Curve]
 
 
-def evidence(results: Sequence[ArmResult], judging: Judging, operating_point: float) -> Evidence:
-    """All tables; raises OutputError when arms were tested on different images."""
+def gather_evidence(results: Sequence[ArmResult], judging: Judging, operating_point: float) -> Evidence:
+    """All tables of a run; raises OutputError if arms were tested on different images."""
     board = leaderboard(results)
     arms, validation = arm_scores(results), arm_scores(results, "validation")
     draws = draws_of(arms)
     intervals = interval_rows(arms, board, draws)
     baselines = find_baselines(arms, judging.baseline)
     compared = comparison_rows(arms, baselines, judging, draws)
-    drawn = _curves(arms, validation, judging.judged_by)
-    of_curves = [dose_rows(curve, judging.margin) for curve in drawn]
+    of_doses = _curves(arms, validation, judging.judged_by)
+    of_curves = [dose_rows(curve, judging.margin) for curve in of_doses]
     return Evidence(
         {
             "leaderboard": _judged(with_intervals(board, intervals), arms, compared, judging),
@@ -81,14 +80,14 @@ def evidence(results: Sequence[ArmResult], judging: Judging, operating_point: fl
             "comparisons": compared,
             "dose_response": [row for rows in of_curves for row in rows],
             "dose_choice": [
-                choice_row(curve, rows, judging.margin) for curve, rows in zip(drawn, of_curves, strict=True)
+                choice_row(curve, rows, judging.margin) for curve, rows in zip(of_doses, of_curves, strict=True)
             ],
             "exchange": exchange_rows(arms, judging.judged_by),
-            "operating_points": operating_rows(arms, validation, _targets(operating_point), rate_interval),
+            "operating_points": operating_rows(arms, validation, _targets(operating_point)),
             "calibration": calibration_rows(arms),
             "variance": variance_rows(arms, judging.judged_by),
         },
-        drawn,
+        of_doses,
     )
 
 
