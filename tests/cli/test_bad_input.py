@@ -51,7 +51,7 @@ def test_two_classes_without_a_positive_one_must_be_told_apart(with_spies):
 def test_a_positive_class_among_three_is_refused(with_spies):
     refused = with_spies(*RUN, "--dataset", "spy-dots[classes=3]", status=2)
 
-    assert "a positive class is named for two classes, but 'spy-dots' has 3" in refused.stderr
+    assert "a positive class can be named only for two classes, but 'spy-dots' has 3" in refused.stderr
 
 
 @pytest.mark.parametrize(

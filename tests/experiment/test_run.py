@@ -313,7 +313,7 @@ def test_images_that_changed_since_the_first_run_are_another_experiment(with_spi
 
     assert "it is not known which images show the same patient" in first.stdout
     assert "3 of them finished before" in again.stdout  # the file says where the images lie
-    assert "may not lie inside the images in mine, but mine/o does" in inside.stderr
+    assert "must be outside the images in mine, but mine/o is inside" in inside.stderr
     assert not (with_spies.cwd / "mine" / "o").exists()
     assert "are not those that the run in this folder used" in refused.stderr
     assert table(with_spies.cwd / "o" / "leaderboard.csv")[0]["groups"] == "waived"

@@ -216,7 +216,7 @@ class Bench:
                 sampler.save(draft.folder(SAMPLER))
 
     def keep(self, cell: Cell, predictions: list[Predictions], predictor: Predictor, fit: Fit) -> None:
-        """Put a cell's predictions into the store, what the fit cost, its notes and, of a reference, the predictor."""
+        """Put a cell into the store: its predictions, cost and notes and, for a reference cell, the predictor."""
         with self.store.write(PREDICTIONS, self.keys.predictions(cell)) as draft:
             draft.put_text("predictions.csv", as_text(predictions))
             draft.put_json(RECORD, asdict(fit.record))

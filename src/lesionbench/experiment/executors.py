@@ -26,14 +26,14 @@ ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_
 
 @dataclass(frozen=True)
 class Workers:
-    """An executor and how many tasks it runs at a time."""
+    """An executor and the number of tasks it runs at the same time."""
 
     executor: Executor
     slots: int
 
 
 def default_jobs(device: Device) -> int:
-    """How many processes run at a time when nobody says: as many as there are cores, but one on a GPU."""
+    """The default number of processes: one for each core, or one in all on a GPU."""
     return os.cpu_count() or 1 if device == "cpu" else 1
 
 
@@ -59,8 +59,8 @@ class _Workers(SpawnContext):
 
 @contextmanager
 def local_workers(jobs: int) -> Iterator[Workers]:
-    """A pool of `jobs` fresh processes with one thread each; on an exception they are stopped at once."""
-    with _environment(ONE_THREAD):  # read by numpy and torch when a new process imports them
+    """A pool of `jobs` new processes with one thread each; on an exception they are stopped at once."""
+    with _environment(ONE_THREAD):  # numpy and torch read these when a new process imports them
         executor = ProcessPoolExecutor(jobs, _Workers(), _obey_parent)
         try:
             yield Workers(executor, jobs)
@@ -73,7 +73,7 @@ def local_workers(jobs: int) -> Iterator[Workers]:
 
 
 def _obey_parent() -> None:
-    """Leave Ctrl-C to the parent, which stops its workers itself."""
+    """Ignore Ctrl-C in a worker; the parent stops its workers."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 

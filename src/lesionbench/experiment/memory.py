@@ -6,7 +6,7 @@ from pathlib import Path
 
 
 def restart_peak() -> None:
-    """Begin a new peak where the system can (Linux); elsewhere the peak is that of the whole process."""
+    """Reset the peak on Linux; on other systems the peak is that of the whole process."""
     try:
         Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
     except OSError:
@@ -14,7 +14,7 @@ def restart_peak() -> None:
 
 
 def peak_megabytes() -> float:
-    """The largest resident memory since `restart_peak`, in MiB; 0.0 where the system does not tell."""
+    """The largest resident memory since `restart_peak`, in MiB; 0.0 if the system does not say."""
     try:
         for line in Path("/proc/self/status").read_text(encoding="ascii").splitlines():
             if line.startswith("VmHWM:"):

@@ -1,4 +1,4 @@
-"""An experiment's output folder: whose it is, its settings, and the predictions in it."""
+"""The output folder of an experiment: its settings, its lock and its predictions."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from lesionbench.experiment.store import write_whole
 try:
     import fcntl
 except ImportError:  # Windows
-    fcntl = None  # type: ignore[assignment]  # then nothing is locked
+    fcntl = None  # type: ignore[assignment]  # Windows: nothing is locked
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -36,7 +36,7 @@ DATA = "data"  # the images of an experiment that was given arrays; see builtin/
 
 
 def check_output(out: Path, experiment: Experiment) -> dict[str, Any]:
-    """What an earlier run of this experiment noted in `out` (empty when there was none).
+    """What an earlier run of this experiment resolved, from `out`/experiment.toml (empty if there was none).
 
     Raises OutputError when the folder holds anything else, or cannot be written.
     """
@@ -62,7 +62,7 @@ def check_output(out: Path, experiment: Experiment) -> dict[str, Any]:
     if changed:
         raise OutputError(
             f"{out} holds another experiment ({'; '.join(changed)})",
-            Try("choose another {out} (with {store} what was fitted there is not fitted again)", store=out / "store"),
+            Try("choose another {out} (add {store} to reuse what was fitted there)", store=out / "store"),
         )
     return resolved
 
@@ -73,18 +73,18 @@ def store_folder(out: Path, resolved: Mapping[str, Any], given: Path | None = No
 
 
 def refuse_inside(root: Path | None, *folders: Path) -> None:
-    """Raise OutputError when a folder to write into lies inside the images: the next run would read what it wrote."""
+    """Raise OutputError if an output folder is inside the folder of images: the next run would read its own output."""
     for folder in folders:
         if root is not None and folder.resolve().is_relative_to(root.resolve()):
             raise OutputError(
-                f"what is written may not lie inside the images in {root}, but {folder} does",
+                f"an output folder must be outside the images in {root}, but {folder} is inside",
                 ANOTHER_OUT,
             )
 
 
 @contextmanager
 def held(out: Path) -> Iterator[None]:
-    """Keep a second run out of `out`; raises OutputError when there is one already."""
+    """Lock `out` against a second run; raises OutputError if another run has locked it."""
     out.mkdir(parents=True, exist_ok=True)
     with (out / LOCK).open("w") as lock:
         if fcntl is not None:
@@ -100,7 +100,7 @@ def _shown(value: object) -> str:
 
 
 def read_settings(out: Path) -> tuple[Experiment, dict[str, Any]]:
-    """The settings of the experiment in `out` and what its run resolved; raises OutputError when there is none."""
+    """The settings of the experiment in `out` and what its run resolved; raises OutputError if there is none."""
     path = out / SETTINGS
     try:
         noted = tomllib.loads(path.read_text(encoding="utf-8"))
@@ -117,7 +117,7 @@ def read_settings(out: Path) -> tuple[Experiment, dict[str, Any]]:
 
 
 def write_settings(out: Path, prepared: Prepared) -> None:
-    """Write experiment.toml: the settings, so that it can be run again, and what was resolved from them."""
+    """Write experiment.toml: the settings, which can be run again, and what was resolved from them."""
     settings = prepared.experiment.model_dump(mode="json", exclude_none=True)
     if prepared.data is not None:
         inside = prepared.data.is_relative_to(out.absolute())  # then the folder can be moved
@@ -145,7 +145,7 @@ def write_settings(out: Path, prepared: Prepared) -> None:
 
 
 def judge_otherwise(out: Path, changes: Mapping[str, Any]) -> None:
-    """Note other judging settings in the experiment of `out`; raises SettingsError when one is wrong."""
+    """Write changed judging settings into experiment.toml; raises SettingsError if one is wrong."""
     path = out / SETTINGS
     experiment, _ = read_settings(out)
     judged = validated({**experiment.model_dump(exclude_none=True), **changes})
@@ -156,12 +156,12 @@ def judge_otherwise(out: Path, changes: Mapping[str, Any]) -> None:
 
 
 def predictions_path(out: Path, cell: Cell) -> Path:
-    """Where a cell's predictions lie in the output folder."""
+    """The file of a cell's predictions in the output folder."""
     return out / "predictions" / f"{cell.name}.csv"
 
 
 def export(out: Path, cell: Cell, bench: Bench) -> bool:
-    """Copy a cell's predictions out of the store; False, and nothing left in `out`, when they are not there."""
+    """Copy a cell's predictions from the store to `out`; if the store has none, remove the file and return False."""
     entry = bench.predictions(cell)
     path = predictions_path(out, cell)
     if entry is None:

@@ -1,4 +1,4 @@
-"""From validated settings to a runnable experiment: images loaded once, divided once, kept in the store."""
+"""From validated settings to a runnable experiment: loads and divides the images once and keeps them in the store."""
 
 from __future__ import annotations
 
@@ -61,9 +61,9 @@ class Prepared:
     """An experiment whose images and splits lie in the store: all that a worker needs, and small to send."""
 
     experiment: Experiment
-    data: Path | None  # the folder that was read; None for images that are made
+    data: Path | None  # the folder of the images; None if the dataset draws them itself
     store: Path
-    sources: str  # a digest of the files the dataset was read from; empty for one that is made
+    sources: str  # a digest of the dataset's files; empty if it reads none
     dataset_key: str
     splits_key: str
     train_digests: tuple[str, ...]  # a digest of the training images of every fold: all that an augmenter sees
@@ -76,7 +76,7 @@ class Prepared:
 def prepare(
     experiment: Experiment, plugins: Plugins, store_folder: Path, sources: str | None = None, *, keep: bool = True
 ) -> Prepared:
-    """Load and divide the images, or find them in the store; nothing is written before everything is known to be right.
+    """Load and divide the images, or find them in the store. Nothing is written until every check has passed.
 
     sources: the digest of the data that an earlier run in the same folder noted; other data is then an OutputError.
     keep: False leaves the store as it is.
@@ -84,7 +84,7 @@ def prepare(
     """
     device = _device(experiment)
     for plugin in used_plugins(experiment, plugins):
-        plugin.input_files()  # a file that cannot be used is found before anything runs
+        plugin.input_files()  # raises for an unusable file before anything runs
     dataset = plugins.dataset(experiment.dataset)
     root = find_data(dataset, experiment.data)
     store = Store(store_folder)
@@ -121,7 +121,7 @@ def prepare(
 
 
 def used_plugins(experiment: Experiment, plugins: Plugins) -> list[Plugin]:
-    """Every augmenter and classifier that an experiment names."""
+    """Every augmenter and classifier that the experiment names."""
     augmenters = [plugins.augmenter(spec) for spec in (*_links(experiment), *experiment.on_the_fly)]
     return [*augmenters, *(plugins.classifier(spec) for spec in experiment.classifiers)]
 
@@ -136,7 +136,7 @@ def _links(experiment: Experiment) -> list[str]:
 
 
 def _refuse_holding_back(experiment: Experiment, images: LabelledImages, parts: NDArray[np.str_]) -> None:
-    """Raise SplitError when an arm would hold back every training image of a class."""
+    """Raise SplitError if an arm would hold back every training image of a class."""
     most = max((held_back(arm.draws) for arm in arms(experiment)), default=0)
     for part in parts if most else ():
         hold_back(images.take(part == "train"), most, 0)
@@ -164,7 +164,9 @@ def _precision(experiment: Experiment, device: Device) -> Precision:
 def _load(dataset: Dataset, root: Path | None) -> LoadedDataset:
     data = load_dataset(dataset, root)
     if len(data.images.classes) < 2:
-        raise DatasetError(f"a dataset needs two classes or more, but {dataset.name!r} has {data.images.classes}")
+        raise DatasetError(
+            f"a dataset needs at least two classes, but {dataset.name!r} has {', '.join(data.images.classes) or 'none'}"
+        )
     return data
 
 
@@ -199,7 +201,7 @@ def _divide(store: Store, key: str, data: LoadedDataset, mode: Any, experiment: 
         parts: NDArray[np.str_] = entry.array("parts")
         return parts
     divided = divide(data, mode, experiment.validation, derive_seed("split", experiment.seed))
-    splits(data, divided)  # raises SplitError when a group stands on two sides
+    splits(data, divided)  # raises SplitError if a group is on two sides
     return np.stack(divided)
 
 
@@ -229,7 +231,7 @@ def _positive_class(experiment: Experiment, dataset: Dataset, classes: tuple[str
     if len(classes) > 2:
         if wanted is not None:
             raise SettingsError(
-                f"a positive class is named for two classes, but {dataset.name!r} has {len(classes)}",
+                f"a positive class can be named only for two classes, but {dataset.name!r} has {len(classes)}",
                 Try("leave out {positive_class}: each class is measured against the rest", positive_class=wanted),
             )
         return "each"
@@ -247,7 +249,7 @@ def _positive_class(experiment: Experiment, dataset: Dataset, classes: tuple[str
 
 
 def _keep(store: Store, dataset_key: str, data: LoadedDataset, splits_key: str, parts: NDArray[np.str_]) -> None:
-    """Put the images and the splits into the store unless they are there."""
+    """Put the images and the splits into the store if they are not there yet."""
     if not store.has(DATASETS, dataset_key):
         with store.write(DATASETS, dataset_key) as draft:
             write_dataset(draft, data)
@@ -257,7 +259,7 @@ def _keep(store: Store, dataset_key: str, data: LoadedDataset, splits_key: str, 
 
 
 def _device(experiment: Experiment) -> Device:
-    """The device asked for; `auto` looks for a GPU driver before it pays for importing torch."""
+    """The device to train on; `auto` imports torch only if there is a GPU driver."""
     if experiment.device == "cpu":
         return "cpu"
     driver = shutil.which("nvidia-smi") is not None or Path("/proc/driver/nvidia").exists()

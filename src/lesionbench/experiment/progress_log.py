@@ -1,4 +1,4 @@
-"""The context that a plugin's fit is given."""
+"""The context of a fit, which logs its progress."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ PROGRESS = "progress.jsonl"
 
 
 class Progress:
-    """Writes each report of one fit as a line of `progress.jsonl` and remembers how many steps were done."""
+    """Writes each report of a fit as a line of `progress.jsonl` and counts the steps."""
 
     def __init__(self, folder: Path) -> None:
         self.path = folder / PROGRESS
@@ -30,6 +30,6 @@ class Progress:
 
 
 def make_context(seed: int, device: Device, precision: Precision, folder: Path) -> tuple[RunContext, Progress]:
-    """The context of one fit that writes into this (existing, empty) folder, and its progress."""
+    """The context of one fit, which writes into an existing, empty folder, and its progress."""
     progress = Progress(folder)
     return RunContext(seed, device, precision, folder, progress), progress

@@ -1,4 +1,4 @@
-"""Running a grid: what is finished is skipped, what fails is recorded, the rest goes on.
+"""Running a grid: finished tasks are skipped, failures are recorded, and the rest goes on.
 
 The grid is a small graph: augmenter fits and their pools first, link by link, then the cells that draw on them.
 """
@@ -30,13 +30,13 @@ if TYPE_CHECKING:
     from lesionbench.experiment.prepare import Prepared
     from lesionbench.pipeline.leaderboard import Row
 
-TICK = 0.25  # seconds between two looks at what the workers report
-CHANGED = "a plugin or a library was changed while this ran, so its result is not used; run the same command again"
+TICK = 0.25  # seconds between two looks at the workers' progress
+CHANGED = "a plugin or a library changed while this ran, so the result was not used; run the same command again"
 
 
 @dataclass(frozen=True)
 class Running:
-    """One task at work and the last line of its progress (empty before the first)."""
+    """A running task and the last line of its progress (empty before the first line)."""
 
     task: Task
     seconds: float
@@ -44,7 +44,7 @@ class Running:
 
 
 class View(Protocol):
-    """What shows a run to a person; it is entered when the run starts and left when it ends."""
+    """Shows a run to the user; entered when the run starts and left when it ends."""
 
     def __enter__(self) -> View: ...
     def __exit__(self, *exception: object) -> None: ...
@@ -64,13 +64,13 @@ class Run:
     view: View
     rows: dict[str, Row] = field(default_factory=dict)
     started: float = field(default_factory=time.time)
-    waiting: dict[Task, set[PoolJob]] = field(default_factory=dict)  # and for which pools
+    waiting: dict[Task, set[PoolJob]] = field(default_factory=dict)  # every waiting task and the pools it waits for
     ready: deque[Task] = field(default_factory=deque)
-    suspects: set[Task] = field(default_factory=set)  # at work when a worker died; each is tried again alone
+    suspects: set[Task] = field(default_factory=set)  # tasks that ran when a worker died; each is run again alone
     said: set[str] = field(default_factory=set)
 
     def __call__(self, open_workers: Callable[[], AbstractContextManager[Workers]]) -> Tables:
-        """Run what is not finished, write every table and return them."""
+        """Run every unfinished cell, write all tables and return them."""
         grid = cells(self.bench.prepared.experiment, self.bench.prepared.about.folds)
         write_settings(self.out, self.bench.prepared)
         write_splits(self.out, self.bench)
@@ -98,7 +98,7 @@ class Run:
                     try_to_draw(partial(draw_samples, self.out / "samples", job.name, real, pool))
 
     def _write_tables(self, todo: list[Cell]) -> Tables:
-        """Write every table; a cell that was stopped between its predictions and its row gets the row now."""
+        """Write all tables; a cell that was stopped after its predictions and before its row gets the row now."""
         for cell in todo:
             if self.rows[cell.name]["status"] == "waiting":
                 self._note(cell, None)
@@ -109,8 +109,8 @@ class Run:
         return export(self.out, cell, self.bench)
 
     def _plan(self, todo: list[Cell]) -> None:
-        """Pools first, since others wait for them, then the cells that wait for none."""
-        jobs = dict.fromkeys(job for cell in todo for job in cell.needs)  # a chain's links, each after those before it
+        """Queue the missing pools first, because cells wait for them, then the cells that wait for nothing."""
+        jobs = dict.fromkeys(job for cell in todo for job in cell.needs)  # the links of a chain in their order
         missing = [job for job in jobs if not self.bench.has_pool(job)]
         tasks: list[Task] = [*missing, *todo]
         for task in tasks:
@@ -120,7 +120,7 @@ class Run:
             self.ready.append(task)
 
     def _work(self, open_workers: Callable[[], AbstractContextManager[Workers]]) -> None:
-        """Give tasks to workers until all are done, or until a worker dies: then the caller opens new ones."""
+        """Give tasks to workers until all are done or a worker dies; the caller then opens new workers."""
         with open_workers() as workers:
             running: dict[Future[Outcome], tuple[Task, float]] = {}
             try:
@@ -137,7 +137,7 @@ class Run:
                 self._died([task for task, _ in running.values()])
 
     def _submit(self, workers: Workers, running: dict[Future[Outcome], tuple[Task, float]]) -> None:
-        """Start tasks until every worker has one; a suspect has all workers to itself."""
+        """Start tasks until every worker has one; a suspect runs alone."""
         while self.ready and len(running) < workers.slots:
             if running and self.suspects.intersection([self.ready[0], *(task for task, _ in running.values())]):
                 return
@@ -145,9 +145,9 @@ class Run:
             running[future] = (self.ready.popleft(), time.monotonic())
 
     def _died(self, tasks: list[Task]) -> None:
-        """A worker died while these ran: one that ran alone is to blame, of several each is tried again alone."""
+        """Handle the death of a worker: a task that ran alone has failed, and of several each is run again alone."""
         if len(tasks) == 1 and tasks[0] in self.suspects:
-            error = "the process died whenever it ran this (out of memory?)"
+            error = "the process died each time it ran this task (out of memory?)"
             self._ended(tasks[0], Outcome(error, ()), 0.0)
             return
         self.suspects.update(tasks)
@@ -170,11 +170,11 @@ class Run:
         write_cells(self.out, list(self.rows.values()))
 
     def _release(self, job: PoolJob, error: str | None) -> None:
-        """Let the tasks that waited for a pool run, or fail with it."""
+        """Start the tasks that waited for this pool, or fail them if it could not be made."""
         concerned = [task for task, missing in self.waiting.items() if job in missing]
         if error is not None:
             for task in concerned:
-                if self.waiting.pop(task, None) is not None:  # else it failed already, with another pool it needs
+                if self.waiting.pop(task, None) is not None:  # otherwise it already failed because of another pool
                     self._fail(task, job, error)
             return
         for task in concerned:
@@ -185,7 +185,7 @@ class Run:
             self.ready.appendleft(task)
 
     def _fail(self, task: Task, job: PoolJob, error: str) -> None:
-        """Record that a task cannot run because a pool it needs could not be made."""
+        """Record a task as failed because a pool that it needs could not be made."""
         self._log_error(task, f"its augmenter failed, see logs/{job.name}\n{error}")
         if isinstance(task, Cell):
             self._note(task, error)
@@ -198,7 +198,7 @@ class Run:
         file.write_text(f"{error}\n", encoding="utf-8")
 
     def _note(self, cell: Cell, error: str | None) -> None:
-        """Bring one row of cells.csv up to date."""
+        """Update one row of cells.csv."""
         self.rows[cell.name] = cell_row(self.out, cell, self.bench, self.started, error)
 
     def _tick(self, running: list[tuple[Task, float]]) -> None:
@@ -209,17 +209,17 @@ class Run:
 
 
 def _outcome(future: Future[Outcome]) -> Outcome:
-    """How a task ended; raises BrokenExecutor when its worker died."""
+    """How a task ended; raises BrokenExecutor if its worker died."""
     try:
         return future.result()
     except BrokenExecutor:
         raise
-    except Exception as error:  # a cluster that gives a task up may raise anything
+    except Exception as error:  # a cluster that drops a task may raise anything
         return Outcome(f"{type(error).__name__}: {error}", ())
 
 
 def last_progress(out: Path, task: Task) -> dict[str, Any]:
-    """The last whole line that a task reported; empty before the first."""
+    """The last complete line of a task's progress; empty before the first."""
     path = out / LOGS / task.name / PROGRESS
     try:
         with path.open("rb") as file:

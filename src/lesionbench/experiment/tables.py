@@ -70,7 +70,7 @@ def write_splits(out: Path, bench: Bench) -> None:
 
 
 def cell_row(out: Path, cell: Cell, bench: Bench, since: float, error: str | None) -> Row:
-    """One row of cells.csv; what was made before `since`, in seconds since the epoch, came from the store."""
+    """One row of cells.csv; a fit made before `since` (seconds since the epoch) counts as taken from the store."""
     path = predictions_path(out, cell)
     row: Row = dict.fromkeys(CELL_COLUMNS)
     row |= {
@@ -94,7 +94,7 @@ def cell_row(out: Path, cell: Cell, bench: Bench, since: float, error: str | Non
 
 
 def _cost(whose: str, entry: Entry | None, since: float) -> Row:
-    """What a fit cost, and whether it was made before `since`; empty when that is not known."""
+    """What a fit cost and whether it was made before `since`; empty if the store has no record of it."""
     record = read_record(entry)
     if entry is None or record is None:
         return {}
@@ -119,7 +119,7 @@ class Tables:
 
 
 def write_tables(out: Path) -> Tables:
-    """Make every table that is a function of the predictions in `out`."""
+    """Make all tables from the predictions in `out`, write and return them."""
     results = read_results(out)
     from lesionbench.evidence.evidence import TABLE_COLUMNS, gather_evidence  # statsmodels and scipy are slow to import
 
@@ -170,13 +170,13 @@ def judging(results: Results) -> Judging:
 
 
 def keep_published(out: Path, source: Path | None) -> None:
-    """Copy a file of published values into the folder of a run, so that its comparison can be made again."""
+    """Copy a file of published values into the run's folder, so that its comparison can be made again."""
     if source is not None and source.resolve() != (out / PUBLISHED).resolve():
         write_whole(out / PUBLISHED, source.read_text(encoding="utf-8"))
 
 
 def write_confusion(out: Path, found: Mapping[str, Mapping[str, Predictions]]) -> None:
-    """Write confusion/<cell>.csv for every cell that is done: a row a true class, a column a predicted one."""
+    """Write confusion/<cell>.csv for every finished cell: a row for each true class, a column for each prediction."""
     folder = out / "confusion"
     folder.mkdir(exist_ok=True)
     for stale in folder.glob("*.csv"):

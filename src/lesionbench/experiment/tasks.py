@@ -1,4 +1,4 @@
-"""The two tasks that a worker process is given: make one pool, or run one cell."""
+"""The two kinds of task for a worker process: make one pool, or run one cell."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ OUTPUT = "output.txt"
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a task ended: the error in one line, or None; what plugins logged; and whether error.txt is written."""
+    """How a task ended: the error in one line or None, the plugins' log messages, and whether error.txt was written."""
 
     error: str | None
     messages: tuple[str, ...]
@@ -39,12 +39,12 @@ class Outcome:
 
 @cache
 def installed() -> Plugins:
-    """The plugins of this process, found once."""
+    """The installed plugins, loaded once in each process."""
     return Plugins.load()
 
 
 def do(task: Task, prepared: Prepared, out: Path) -> Outcome:
-    """Run one task to its end; whatever goes wrong is in the outcome and, with its traceback, in the task's log."""
+    """Run one task and return how it ended; an error is also written, with its traceback, to the task's log."""
     return _guarded(out / LOGS / task.name, lambda: _run(task, prepared, out))
 
 
@@ -61,10 +61,10 @@ def _run(task: Task, prepared: Prepared, out: Path) -> None:
 
 
 def try_to_draw(picture: Callable[[], None]) -> None:
-    """Draw a picture; log a warning if that fails, for the result is kept all the same."""
+    """Draw a picture; log a warning if that fails, and keep the result."""
     try:
         picture()
-    except Exception as error:  # a font, a disk, a plotting library
+    except Exception as error:  # a missing font, a full disk, the plotting library
         logging.getLogger("lesionbench").warning("a picture could not be drawn (%s: %s)", type(error).__name__, error)
 
 
@@ -78,7 +78,7 @@ def _guarded(folder: Path, work: Callable[[], None]) -> Outcome:
     try:
         with contextlib.redirect_stdout(printed), contextlib.redirect_stderr(printed):
             work()
-    except Exception as raised:  # whatever a plugin raises fails its cell and no other
+    except Exception as raised:  # an error in a plugin fails its own cell only
         error = str(raised) if isinstance(raised, LesionbenchError) else f"{type(raised).__name__}: {raised}"
         error = " ".join(error.split())[:500]
         folder.mkdir(parents=True, exist_ok=True)
