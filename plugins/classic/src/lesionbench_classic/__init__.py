@@ -16,11 +16,11 @@ if TYPE_CHECKING:
 
 
 class Classic(Augmenter):
-    """Rotated, then flipped, shifted or zoomed copies of the real images, every lesion copied equally often.
+    """Copies of the real images, rotated and then flipped, shifted or zoomed; every lesion is copied equally often.
 
-    The paper keeps, of every lesion, N_rot rotations, and of every rotation 3 flips, 7 shifts and 5 zooms:
-    N = N_rot (1 + 3 + 7 + 5), a sum, not a product (Frid-Adar et al. 2018, III-A). A copy here is one draw
-    from that set. Nothing is learnt, so `fit` only keeps the images.
+    The paper keeps N_rot rotations of every lesion, and 3 flips, 7 shifts and 5 zooms of every rotation:
+    N = N_rot (1 + 3 + 7 + 5), a sum, not a product (Frid-Adar et al. 2018, III-A). A copy here is one random element
+    of that set. Nothing is learned: `fit` only keeps the images.
     """
 
     name: ClassVar[str] = "classic"
@@ -30,23 +30,24 @@ class Classic(Augmenter):
         180.0,
         ge=0,
         le=360,
-        description="Largest angle in degrees: every copy is turned by a random angle in [0, rotation]; 0 turns none.",
+        description="Largest angle in degrees: every copy is rotated by a random angle in "
+        "[0, rotation]; 0 switches rotation off.",
     )
     flips: bool = Field(
-        True, description="Whether 3 of 16 copies are also flipped: left-right, up-down, or both; equally often."
+        True, description="Whether 3 of 16 copies are also flipped: left-right, up-down or both, equally often."
     )
     translation: float = Field(
         0.0625,
         ge=0,
         le=0.5,
-        description="Largest shift of 7 of 16 copies, along each axis, as a share of the shorter side "
-        "(0.0625 is 4 of 64 pixels); 0 shifts none.",
+        description="Largest shift of 7 of 16 copies along each axis, as a fraction of the shorter side "
+        "(0.0625 is 4 of 64 pixels); 0 switches shifts off.",
     )
     scale_min: float = Field(
         0.83, gt=0, le=10, description="Smallest zoom of 5 of 16 copies: 0.83 shows the lesion at 0.83 of its size."
     )
     scale_max: float = Field(
-        1.25, gt=0, le=10, description="Largest zoom of 5 of 16 copies; scale_min=1 and scale_max=1 zooms none."
+        1.25, gt=0, le=10, description="Largest zoom of 5 of 16 copies; scale_min=1 and scale_max=1 switch zooms off."
     )
 
     @model_validator(mode="after")
@@ -71,5 +72,5 @@ class Classic(Augmenter):
 
 @hookimpl
 def register_augmenters() -> list[type[Augmenter]]:
-    """Bring `classic`."""
+    """The augmenter `classic`."""
     return [Classic]

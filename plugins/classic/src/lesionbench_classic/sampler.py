@@ -1,4 +1,4 @@
-"""The training images, from which copies are drawn."""
+"""The sampler of `classic`: changed copies of the training images."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from lesionbench import Images, Labels
     from lesionbench_classic import Classic
 
-# What a random stream is for; a key keeps streams of one seed apart.
+# What a random stream is used for: part of its key, so that streams of one seed are independent.
 ORDER, COPY, ON_THE_FLY = range(3)
 
 
@@ -37,10 +37,10 @@ class ClassicSampler:
     labels: Labels
 
     def sample(self, label: int, count: int, seed: int) -> Images:
-        """`count` copies of the class's images, each image copied once before any is copied twice.
+        """`count` copies of the class's images, uint8 (count, H, W, C); each is copied once before any is copied twice.
 
-        uint8 (count, H, W, C). Copy i depends on the seed, the label and i alone, so doses are nested.
-        Raises ContractError when the class has no image to copy.
+        Copy number i depends only on the seed, the label and i, so doses are nested.
+        Raises ContractError if the class has no image to copy.
         """
         own = np.flatnonzero(self.labels == label)
         if count and not len(own):
@@ -51,7 +51,7 @@ class ClassicSampler:
     def transform(self, images: Images, seed: int) -> Images:
         """The same images, each changed at random: uint8 (N, H, W, C).
 
-        The change of image i depends on the seed and i alone.
+        The change of image number i depends only on the seed and i.
         """
         return self._changed(images, seed, ON_THE_FLY)
 
@@ -62,7 +62,7 @@ class ClassicSampler:
 
     @classmethod
     def load(cls, folder: Path) -> ClassicSampler:
-        """The sampler that `save` wrote into this folder, with the settings that it had."""
+        """The sampler that `save` wrote into this folder, with its settings."""
         from lesionbench_classic import Classic
 
         settings = Classic.model_validate_json((folder / "settings.json").read_text(encoding="utf-8"))
@@ -75,25 +75,25 @@ class ClassicSampler:
         return copies(self.settings, height, width)
 
     def _changed(self, images: Images, seed: int, *key: int) -> Images:
-        """Each image changed by the draws of a stream of its own: uint8 (N, H, W, C), a new array."""
+        """Each image changed with its own random stream: uint8 (N, H, W, C), a new array."""
         change = self._copies
         changed = np.empty(images.shape, np.uint8)
         for i, image in enumerate(np.ascontiguousarray(images)):
             stream = _stream(seed, *key, i)
-            # One pair of streams for the whole tree: seeded by albumentations, every node starts the same stream
-            # anew, and the draw that chose a flip would also choose which.
+            # One pair of streams for the whole tree of transforms. Albumentations' own seeding would start the same
+            # stream in every node, so the number that chose a flip would also choose which flip.
             change.set_random_state(stream, Random(int(stream.integers(2**63))))  # noqa: S311  # no secret
             changed[i] = change(image=image)["image"]
         return changed
 
 
 def _stream(seed: int, *key: int) -> np.random.Generator:
-    """The random stream of this seed that the key names."""
+    """The random stream that belongs to this seed and key."""
     return np.random.default_rng(np.random.SeedSequence(seed % 2**64, spawn_key=key))
 
 
 def _order(total: int, count: int, stream: np.random.Generator) -> NDArray[np.int64]:
-    """`count` positions in 0..total-1, int64 (count,): one random order of all after another."""
+    """`count` positions in 0..total-1, int64 (count,): one random order of all positions after another."""
     rounds = -(-count // total) if total else 0
     orders = [stream.permutation(total) for _ in range(rounds)]
     return np.concatenate([np.zeros(0, np.int64), *orders])[:count]

@@ -1,4 +1,4 @@
-"""Liver lesions on CT as a lesionbench dataset, and the command that cuts them out of whole scans."""
+"""The dataset `liver-lesion`, and the command `cut-rois` that cuts lesions out of whole CT scans."""
 
 from __future__ import annotations
 
@@ -16,22 +16,26 @@ if TYPE_CHECKING:
 
 
 class LiverLesion(Dataset):
-    """Regions of interest cut from CT slices, `root/CLASS/*` (cyst, metastasis, hemangioma), in grey.
+    """Grey regions of interest from CT slices, `root/CLASS/*` (cyst, metastasis, hemangioma).
 
-    Which patient an image shows is said by `patients.csv` in `root`; without it every file must be called
-    PATIENT_LESION, as p012_3.png. Images that cannot be told apart by patient are refused, unless that is waived.
+    `patients.csv` in `root` says which patient an image shows; without it, every file name must be PATIENT_LESION, such
+    as p012_3.png. Images of unknown patients are refused, unless `groups` is waived.
     """
 
     name: ClassVar[str] = "liver-lesion"
 
     size: int = Field(64, ge=8, le=1024, description="Height and width of the images, in pixels.")
     groups: Literal["patients", "waived"] = Field(
-        "patients", description="patients: one patient's images stay on one side of a split; waived: they need not."
+        "patients", description="patients: a patient's images stay on one side of a split; waived: they may be on both."
     )
-    window_level: float = Field(60, ge=-2000, le=4000, description="Middle of the grey range of HU, such as in .npy.")
-    window_width: float = Field(400, ge=1, le=8000, description="Width of the grey range of HU, such as in .npy.")
+    window_level: float = Field(
+        60, ge=-2000, le=4000, description="Middle of the grey range, for files in HU such as .npy."
+    )
+    window_width: float = Field(
+        400, ge=1, le=8000, description="Width of the grey range, for files in HU such as .npy."
+    )
     hu_offset: float | None = Field(
-        None, description="HU = value - hu_offset in 16-bit PNG; unset: 0..65535 becomes black..white."
+        None, description="For 16-bit PNG: HU = value - hu_offset; unset: 0..65535 becomes black..white."
     )
 
     def load(self, root: Path | None) -> LoadedDataset:

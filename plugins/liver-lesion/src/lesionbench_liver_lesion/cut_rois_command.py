@@ -19,39 +19,35 @@ def cut_rois(
     *,
     out: Annotated[Path, typer.Option(metavar="DIR", help="The folder to write; must be new or empty.")],
     mask: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="The lesions: NIfTI, NRRD, DICOM SEG, or PNG a slice.")
+        Path | None, typer.Option(metavar="FILE", help="The lesions: NIfTI, NRRD, DICOM SEG, or one PNG per slice.")
     ] = None,
     annotations: Annotated[
         Path | None,
         typer.Option(metavar="CSV", help="series, slice, x, y, diameter_mm or diameter_px, label (and patient)."),
     ] = None,
     cases: Annotated[
-        Path | None, typer.Option(metavar="CSV", help="scan, mask (and label, patient, series), a row a scan.")
+        Path | None, typer.Option(metavar="CSV", help="scan, mask (and label, patient, series), one row per scan.")
     ] = None,
     label: Annotated[str | None, typer.Option(metavar="CLASS", help="The class of all lesions in a mask.")] = None,
     mask_label: Annotated[
         list[str] | None, typer.Option(metavar="VALUE=CLASS", help="The class of a mask value; repeat for more.")
     ] = None,
-    classes: Annotated[
-        str, typer.Option(metavar="A,B,...", help="The classes there are.")
-    ] = "cyst,metastasis,hemangioma",
-    margin: Annotated[float, typer.Option(help="Tissue on each side, as a share of the diameter.")] = 0.25,
+    classes: Annotated[str, typer.Option(metavar="A,B,...", help="All class names.")] = "cyst,metastasis,hemangioma",
+    margin: Annotated[float, typer.Option(help="Tissue on each side, as a fraction of the diameter.")] = 0.25,
     size: Annotated[int, typer.Option(help="Height and width of the images, in pixels.")] = 64,
     window_level: Annotated[float, typer.Option(help="HU in the middle of the grey range.")] = 60.0,
     window_width: Annotated[float, typer.Option(help="HU from black to white.")] = 400.0,
-    min_diameter: Annotated[float, typer.Option(metavar="MM", help="Smaller lesions are passed over.")] = 0.0,
+    min_diameter: Annotated[float, typer.Option(metavar="MM", help="Smaller lesions are ignored.")] = 0.0,
     every_slice: Annotated[
-        bool, typer.Option("--every-slice", help="Every cross-section in a mask, not each lesion's largest alone.")
+        bool, typer.Option("--every-slice", help="Cut every cross-section in a mask, not only each lesion's largest.")
     ] = False,
     patient: Annotated[
         str | None, typer.Option(metavar="NAME", help="Whose scan it is; only its hash is written.")
     ] = None,
-    series: Annotated[str | None, typer.Option(metavar="UID", help="The DICOM series, of several in a folder.")] = None,
+    series: Annotated[str | None, typer.Option(metavar="UID", help="The DICOM series, if there are several.")] = None,
     salt: Annotated[
         str | None,
-        typer.Option(
-            metavar="TEXT", envvar="LESIONBENCH_SALT", help="Makes hashes the same every time. [default: random]"
-        ),
+        typer.Option(metavar="TEXT", envvar="LESIONBENCH_SALT", help="Makes hashes reproducible. [default: random]"),
     ] = None,
 ) -> None:
     """Cut square ROIs around lesions from CT, window and resize them, and write class folders without names."""

@@ -1,4 +1,4 @@
-"""Which images lie in the class folders, whose they are, and everything that is wrong with that."""
+"""Listing the images in the class folders with their patients, and everything that is wrong with them."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Roi:
 
 @dataclass
 class Listing:
-    """The images in the order of their ids, the table that was read, what is wrong and what the user is told."""
+    """The images in the order of their ids, the tables that were read, what is wrong, and notes to the user."""
 
     rois: list[Roi] = field(default_factory=list)
     tables: list[Path] = field(default_factory=list)
@@ -52,7 +52,7 @@ class Listing:
 
 
 def usable_listing(settings: LiverLesion, root: Path | None) -> Listing:
-    """The listing of the folder; raises DatasetError when anything is wrong with it."""
+    """The listing of the folder; raises DatasetError if anything is wrong with it."""
     listing = list_rois(settings, root)
     refuse(listing.problems, settings, root)
     return listing
@@ -70,7 +70,7 @@ def refuse(problems: list[str], settings: LiverLesion, root: Path | None) -> Non
 
 
 def list_rois(settings: LiverLesion, root: Path | None) -> Listing:
-    """What the folder holds, with its problems; raises DatasetError when there is no folder or no such table."""
+    """The listing of the folder with its problems; raises DatasetError if the folder or the table cannot be read."""
     if root is None:
         raise DatasetError(
             "the dataset 'liver-lesion' reads your own images", Try("name their folder with {data}", data="DIR")
@@ -86,7 +86,7 @@ def list_rois(settings: LiverLesion, root: Path | None) -> Listing:
 
 
 def _in_class_folders(root: Path) -> Listing:
-    """The images of `root/CLASS`, at any depth; the patients are not known yet."""
+    """The images of `root/CLASS` at any depth, without their patients."""
     paths = image_paths(root, ROI_SUFFIXES)
     rois = [
         Roi(path, path.relative_to(root).as_posix(), path.relative_to(root).parts[0].strip().lower())
@@ -112,7 +112,7 @@ def _in_class_folders(root: Path) -> Listing:
 
 
 def _twins(rois: list[Roi]) -> list[str]:
-    """A line for each image that lies there in two formats."""
+    """A line for each image that exists in two formats."""
     first: dict[Path, Path] = {}
     pairs = [(roi.path, first.setdefault(roi.path.with_suffix(""), roi.path)) for roi in rois]
     return [f"{other}: an image may be there once, but {one.name} is there too" for other, one in pairs if other != one]
@@ -129,13 +129,13 @@ def _scans_hint(root: Path) -> str:
 
 
 def _name_patients(listing: Listing, settings: LiverLesion, root: Path) -> None:
-    """Add every image's patient by the one rule that holds for the folder, or what is wrong with it."""
+    """Add the patient of every image, from the table or else from the file names; adds problems if that fails."""
     table = root / PATIENTS_FILE
     if settings.groups == "waived":
-        passed_over = f"; {PATIENTS_FILE} is there and is not read" if table.is_file() else ""
+        ignored = f"; {PATIENTS_FILE} is there and is not read" if table.is_file() else ""
         listing.notes.append(
             "patients are waived: images of one patient may stand on both sides of a split, "
-            f"and results look better than they are{passed_over}"
+            f"and results look better than they are{ignored}"
         )
         return
     ids = [roi.id for roi in listing.rois]

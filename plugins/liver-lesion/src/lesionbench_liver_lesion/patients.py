@@ -1,4 +1,4 @@
-"""Whose lesion an image shows: as `patients.csv` says, or as the file is called."""
+"""The patient that an image shows: from `patients.csv`, or from the file name."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ if TYPE_CHECKING:
 
 PATIENTS_FILE = "patients.csv"
 COLUMNS = ("file", "patient")
-# A patient without any digit would be a word: cyst_01.png and IMG_0007.png say nothing about patients.
+# A patient must contain a digit: cyst_01.png and IMG_0007.png say nothing about patients.
 # The lesion is a number, or the hash that cut-rois writes.
 NAME = re.compile(r"(?P<patient>.*\d.*)_(?P<lesion>\d+|[0-9a-f]{8,})")
 
 
 def patients_by_table(table: Path, ids: Sequence[str]) -> tuple[dict[str, str], list[str]]:
-    """The patient of every image that the table has a good row for, and everything wrong with the table.
+    """The patient of every image with a valid row in the table, and everything that is wrong with the table.
 
-    Raises DatasetError when it is no table with the columns `file` and `patient`.
+    Raises DatasetError if the file is no table with the columns `file` and `patient`.
     """
     columns, rows = read_rows(table)
     missing = [name for name in COLUMNS if name not in columns]
@@ -56,7 +56,7 @@ def _row_problem(file: str, patient: str, lines: Mapping[str, int], known: Set[s
 
 
 def patients_by_name(root: Path, ids: Sequence[str]) -> tuple[dict[str, str], list[str]]:
-    """The patient in the name PATIENT_LESION of every image file; a problem when any is called otherwise."""
+    """The patients from file names PATIENT_LESION, and a problem if any file is named differently."""
     found = {name: NAME.fullmatch(PurePosixPath(name).stem) for name in ids}
     others = [name for name, match in found.items() if match is None]
     if not others:
@@ -69,7 +69,7 @@ def patients_by_name(root: Path, ids: Sequence[str]) -> tuple[dict[str, str], li
 
 
 def spelling_problems(patients: Mapping[str, str]) -> list[str]:
-    """A line for each patient who is spelled in several ways that differ only in case and spaces."""
+    """A line for each patient with several spellings that differ only in case and spaces."""
     spellings: dict[str, dict[str, str]] = {}  # the first image of each spelling
     for name, patient in patients.items():
         spellings.setdefault("".join(patient.split()).casefold(), {}).setdefault(patient, name)

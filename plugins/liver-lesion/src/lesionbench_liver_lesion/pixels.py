@@ -1,4 +1,4 @@
-"""One image file read as it is: which kind of values it holds, and those values."""
+"""Reading one image file: its values, and what kind of values they are."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ if TYPE_CHECKING:
 Values = NDArray[np.float32]
 
 PNG = b"\x89PNG\r\n\x1a\n"
-PNG_COLOUR_TYPE = 25  # the byte of the header that holds it; 0 is plain grey
-COLOUR = 8  # how far red, green and blue of a grey image may lie apart after JPEG, of 255
+PNG_COLOUR_TYPE = 25  # the position in the header of the byte that holds it; 0 is plain grey
+COLOUR = 8  # largest difference between red, green and blue in a grey image after JPEG, of 255
 LEAST_SIDE = 4
-MOST_OBLONG = 1.1  # long side over short side; what is beyond the central square is cut off
+MOST_OBLONG = 1.1  # long side / short side; only the central square is used
 
 
 class Kind(Enum):
@@ -42,7 +42,7 @@ class Pixels(NamedTuple):
 
 
 def read_pixels(path: Path) -> Pixels:
-    """The file's central square; raises UnreadableImage when it is damaged, coloured, oblong or no single image."""
+    """The file's central square; raises UnreadableImage if it is damaged, coloured, oblong or no single image."""
     kind, values = _read_array(path) if path.suffix.lower() == ".npy" else _read_image(path)
     short, long = sorted(values.shape)
     if short < LEAST_SIDE:
@@ -89,14 +89,14 @@ def _read_wide(path: Path, plain: bool) -> Values:
     try:
         with Image.open(path, formats=["PNG"]) as image:
             return np.asarray(image, np.float32)
-    except Exception as error:  # on damaged files Pillow raises nearly anything
+    except Exception as error:  # Pillow raises all kinds of exceptions on damaged files
         raise UnreadableImage(f"{path}: an image must be whole, but this one is damaged ({error})") from None
 
 
 def _read_array(path: Path) -> tuple[Kind, Values]:
     try:
         array = np.load(path, allow_pickle=False)
-    except Exception as error:  # on damaged files numpy raises nearly anything
+    except Exception as error:  # numpy raises all kinds of exceptions on damaged files
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise UnreadableImage(f"{path}: an .npy file must hold one array of numbers ({reason})") from None
     if not isinstance(array, np.ndarray) or array.ndim != 2:

@@ -1,4 +1,4 @@
-"""From the listing of image files to labelled images in grey."""
+"""Reading the `liver-lesion` dataset: from the listing of image files to labelled grey images."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from lesionbench_liver_lesion.listing import Roi
 
 WIDEST = 65535
-DARK = 4095  # 16-bit files that hold no more than this are 12-bit data, and nearly black
+DARK = 4095  # 16-bit files without larger values hold 12-bit data and look nearly black
 
 
 def load(settings: LiverLesion, root: Path | None) -> LoadedDataset:
@@ -41,7 +41,7 @@ def load(settings: LiverLesion, root: Path | None) -> LoadedDataset:
 
 
 def problems(settings: LiverLesion, root: Path | None) -> list[str]:
-    """Everything wrong with the folders, the patients and the image files, a line each."""
+    """Everything that is wrong with the folders, the patients and the image files, one line each."""
     try:
         listing = list_rois(settings, root)
     except DatasetError as error:
@@ -51,7 +51,7 @@ def problems(settings: LiverLesion, root: Path | None) -> list[str]:
 
 
 def _read(rois: Sequence[Roi]) -> tuple[list[Pixels], list[str]]:
-    """The pixels of every file that can be read, and what is wrong with the others."""
+    """The pixels of all readable files, and a line for each of the others."""
     pixels, bad = [], []
     for roi in rois:
         try:
@@ -62,7 +62,7 @@ def _read(rois: Sequence[Roi]) -> tuple[list[Pixels], list[str]]:
 
 
 def kind_problems(settings: LiverLesion, rois: Sequence[Roi], pixels: Sequence[Pixels]) -> list[str]:
-    """What is wrong with the values of the whole set: one rule must make grey of all of them."""
+    """What is wrong with the values of the whole set: all images must be convertible to grey by one rule."""
     first = {one.kind: roi.path for roi, one in reversed(list(zip(rois, pixels, strict=True)))}
     if len(first) > 1:
         files = " and ".join(f"{kind.value} ({path})" for kind, path in first.items())
@@ -82,7 +82,7 @@ def kind_problems(settings: LiverLesion, rois: Sequence[Roi], pixels: Sequence[P
 
 
 def _grey(settings: LiverLesion, pixels: Pixels) -> Values:
-    """The values as grey from 0 to 255, by a rule that is the same for every image: float32."""
+    """The values as grey from 0 to 255, float32; the rule is the same for every image."""
     if pixels.kind is Kind.GREY:
         return pixels.values
     if pixels.kind is Kind.WIDE and settings.hu_offset is None:

@@ -1,4 +1,4 @@
-"""Dropout whose draws are cheap on the CPU."""
+"""Dropout that is fast on the CPU."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from torch import Tensor, nn
 
 
 class Dropout(nn.Module):
-    """While training, each value is zero with probability `rate` and else divided by 1 - `rate`.
+    """During training, sets each value to zero with probability `rate`, and divides the others by 1 - `rate`.
 
-    The same function as torch.nn.Dropout. That one draws its mask with `bernoulli_`, which took a third
-    of kth-cnn's step on a CPU; comparing uniform draws with the rate takes half as long.
+    The same function as torch.nn.Dropout, which draws its mask with `bernoulli_`: that took a third of kth-cnn's step
+    on a CPU. Comparing uniform random numbers with the rate takes half as long.
     """
 
     def __init__(self, rate: float) -> None:
@@ -18,7 +18,7 @@ class Dropout(nn.Module):
         self.rate = rate
 
     def forward(self, values: Tensor) -> Tensor:
-        """The values with some of them dropped, in the shape, type and memory layout they came in."""
+        """The values with some of them dropped, in the same shape, type and memory layout."""
         if not self.training or self.rate == 0:
             return values
         keep = torch.rand_like(values, dtype=torch.float32).ge_(self.rate)  # 1.0 or 0.0

@@ -25,7 +25,7 @@ log = logging.getLogger("lesionbench")
 
 
 def fit_frid_adar_cnn(settings: FridAdarCnn, train: TrainingSet, context: RunContext) -> TorchPredictor:
-    """A predictor: the network after training with SGD and Nesterov momentum, at its best step by validation loss."""
+    """A predictor: the network of the step with the lowest validation loss, trained with SGD and Nesterov momentum."""
     height, width, _ = train.real.shape
     if (height, width) != (settings.size, settings.size):
         log.info("frid-adar-cnn resizes images of %dx%d to %dx%d pixels", height, width, settings.size, settings.size)
@@ -44,14 +44,14 @@ def load_frid_adar_cnn(settings: FridAdarCnn, folder: Path) -> TorchPredictor:
     """The predictor that was saved in this folder."""
 
     def network(channels: int, classes: int) -> nn.Sequential:
-        mean = torch.zeros(channels, settings.size, settings.size)  # a buffer: it is among the weights that were saved
+        mean = torch.zeros(channels, settings.size, settings.size)  # a buffer: the saved weights contain it
         return frid_adar_network(mean, classes, settings.dropout)
 
     return TorchPredictor.load(folder, network, settings.size)
 
 
 def steps_of(settings: FridAdarCnn, images: int) -> int:
-    """The number of optimizer steps: `steps`, or as many as `epochs` passes over this many images take."""
+    """The number of optimizer steps: `steps`, or the steps of `epochs` passes over this number of images."""
     if settings.epochs is None:
         return settings.steps
     return settings.epochs * -(-images // settings.batch_size)
@@ -65,7 +65,7 @@ def mean_image(images: Images, size: int) -> Tensor:
 
 
 class Centre(nn.Module):
-    """Images in [-1, 1] brought to (0, 1), less the mean image, which is a buffer: float32 (C, size, size)."""
+    """Images in [-1, 1], scaled to [0, 1] minus the mean image, a buffer: float32 (C, size, size)."""
 
     mean: Tensor
 
@@ -81,8 +81,8 @@ class Centre(nn.Module):
 def frid_adar_network(mean: Tensor, outputs: int, dropout: float) -> nn.Sequential:
     """Figure 2's layers: (N, C, size, size) to logits (N, outputs); 1,273,347 parameters for 1, 64 and 3.
 
-    The figure leaves the padding open; only convolutions without padding give its 1.3 million parameters.
-    Pools stand before their ReLU, which gives the same values from a quarter of the input.
+    The figure does not state the padding; only convolutions without padding give its 1.3 million parameters. Pools come
+    before their ReLU, which gives the same values and processes a quarter of the input.
     """
     channels, size, _ = mean.shape
     side = (((size - 2) // 2 - 2) // 2 - 2) // 2
@@ -110,7 +110,7 @@ def frid_adar_network(mean: Tensor, outputs: int, dropout: float) -> nn.Sequenti
 
 
 def _glorot(layer: nn.Module) -> None:
-    """Weights as Keras draws them, in which the paper's network was written: Glorot uniform, biases zero."""
+    """Draw weights like Keras, in which the paper's network was written: Glorot uniform, biases zero."""
     if isinstance(layer, nn.Conv2d | nn.Linear):
         nn.init.xavier_uniform_(layer.weight)
         if layer.bias is not None:

@@ -23,7 +23,7 @@ log = logging.getLogger("lesionbench")
 
 
 def fit_kth_cnn(settings: KthCnn, train: TrainingSet, context: RunContext) -> TorchPredictor:
-    """A predictor: the network after training with Adam, at its best step by validation loss."""
+    """A predictor: the network of the step with the lowest validation loss, trained with Adam."""
     height, width, channels = train.real.shape
     if (height, width) != (settings.size, settings.size):
         log.info("kth-cnn resizes images of %dx%d to %dx%d pixels", height, width, settings.size, settings.size)
@@ -49,9 +49,9 @@ def _network(settings: KthCnn, channels: int, classes: int) -> nn.Sequential:
 def kth_network(channels: int, outputs: int, dropout: float, size: int = 32) -> nn.Sequential:
     """The appendix's layers: (N, channels, size, size) to logits (N, outputs); 108,225 parameters for 3, 1 and 32.
 
-    The appendix prints output shapes and parameter counts; they leave one choice of kernels and
-    paddings. The activations are not printed: ReLU, between the pool and the dropout because it
-    gives the same values there as before the pool, from a quarter of the input.
+    The appendix prints output shapes and parameter counts, which allow only one choice of kernels and paddings. It does
+    not print the activations: we use ReLU, after the pool and before the dropout, where it gives the same values as
+    before the pool and processes a quarter of the input.
     """
     side = _side_before_flatten(size)
     return nn.Sequential(
@@ -79,6 +79,6 @@ def kth_network(channels: int, outputs: int, dropout: float, size: int = 32) -> 
 
 def _side_before_flatten(size: int) -> int:
     """Height and width of conv 4's output."""
-    after_pool2 = (size // 2 - 1 + 1) // 2  # conv 2 takes one pixel, ceil_mode rounds up
+    after_pool2 = (size // 2 - 1 + 1) // 2  # conv 2 removes one pixel, ceil_mode rounds up
     after_pool3 = (after_pool2 - 1) // 2
     return after_pool3 - 1

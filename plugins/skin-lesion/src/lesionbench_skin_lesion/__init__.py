@@ -1,4 +1,4 @@
-"""The Kaggle set of skin lesions, benign and malignant, as a lesionbench dataset."""
+"""The dataset `skin-lesion`: the Kaggle set of benign and malignant skin lesions."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 class SkinLesion(Dataset):
     """Benign and malignant skin lesions, `{train,test}/{benign,malignant}/*`, with the published split.
 
-    The archive holds the tree twice, and people unpack it in several ways: the shallowest folder with both train
-    and test is read, and nothing below or beside it. `groups.csv` beside train and test says which images show one
-    lesion; without it lesions cannot be kept apart, and the user is told so.
+    The archive contains the tree twice, and people unpack it in several ways: we read the shallowest folder with both
+    train and test, and nothing below or beside it. `groups.csv`, beside train and test, says which images show the same
+    lesion; without it, lesions may be on both sides of a split, and a note says so.
     """
 
     name: ClassVar[str] = "skin-lesion"
@@ -28,8 +28,8 @@ class SkinLesion(Dataset):
     size: int = Field(32, ge=8, le=1024, description="Height and width of the images, in pixels.")
     test: Literal["official", "clean"] = Field(
         "official",
-        description="official: the published test images; clean: without those whose lesion is also in train, "
-        "which are left out of folds too (needs groups.csv).",
+        description="official: the published test images; clean: without those whose lesion is also in train; "
+        "they are left out of folds too (needs groups.csv).",
     )
 
     def load(self, root: Path | None) -> LoadedDataset:

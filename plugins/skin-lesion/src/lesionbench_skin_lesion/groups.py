@@ -1,4 +1,4 @@
-"""Which images show the same lesion, as `groups.csv` says."""
+"""Reading `groups.csv`: which images show the same lesion."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ class Lesion(NamedTuple):
 
 
 def read_groups(file: Path, tree: Tree) -> list[Lesion]:
-    """The lesion of every image of the tree, in its order; rows for images that are not there are passed over.
+    """The lesion of every image of the tree, in the tree's order; ignores rows of images that do not exist.
 
-    Raises DatasetError when a column or the row of an image is missing, a row contradicts another or is incomplete.
+    Raises DatasetError if a column or an image's row is missing, or if a row is incomplete or contradicts another.
     """
     rows = _rows(file)
     missing = [image.id for image in tree.images if image.key not in rows]
@@ -40,7 +40,7 @@ def read_groups(file: Path, tree: Tree) -> list[Lesion]:
 
 
 def shared_lesions(images: Iterable[TreeImage], lesions: Iterable[Lesion]) -> set[str]:
-    """The groups that stand in train and in test."""
+    """The groups that are in train and in test."""
     sides: dict[str, set[str]] = {"train": set(), "test": set()}
     for image, lesion in zip(images, lesions, strict=True):
         sides[image.side].add(lesion.group)

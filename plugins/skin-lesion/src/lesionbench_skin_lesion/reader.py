@@ -1,4 +1,4 @@
-"""From the tree on disk to labelled images."""
+"""Reading the `skin-lesion` dataset: from the tree on disk to labelled images."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def load(settings: SkinLesion, root: Path | None) -> LoadedDataset:
     images = LabelledImages(
         read_images([image.path for image in chosen], settings.size, 3, check),
         np.array([CLASSES.index(image.label) for image in chosen], np.int64),
-        np.searchsorted(known, names).astype(np.int64),  # numbered before any is left out: clean and official agree
+        np.searchsorted(known, names).astype(np.int64),  # before any is left out: clean and official agree
         np.array([image.id for image in chosen]),
         CLASSES,
     )
@@ -41,7 +41,7 @@ def load(settings: SkinLesion, root: Path | None) -> LoadedDataset:
 
 
 def problems(settings: SkinLesion, root: Path | None) -> list[str]:
-    """Everything wrong with the tree, `groups.csv` and the image files, a line each."""
+    """Everything that is wrong with the tree, `groups.csv` and the image files, one line each."""
     try:
         tree = find_tree(root)
     except DatasetError as error:
@@ -70,7 +70,7 @@ def _lesions(settings: SkinLesion, tree: Tree) -> list[Lesion] | None:
 def _with_lesions(
     settings: SkinLesion, tree: Tree, lesions: list[Lesion]
 ) -> tuple[list[TreeImage], list[Lesion], list[str]]:
-    """The images that the setting `test` keeps, their lesions, and what to tell the user."""
+    """The images that the setting `test` keeps, their lesions, and notes to the user."""
     pairs = list(zip(tree.images, lesions, strict=True))
     if settings.test == "official":
         shared = shared_lesions(tree.images, lesions)

@@ -1,4 +1,4 @@
-"""Where the tree of images lies below the folder that was given, and what it holds."""
+"""Finding the tree of images below the given folder, and listing its files."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 CLASSES = ("benign", "malignant")
 SIDES = ("train", "test")
 GROUPS_FILE = "groups.csv"
-DEEPEST = 3  # folders that may be in the way, as in skin-lesion/archive/data
+DEEPEST = 3  # folders that may be in between, as in skin-lesion/archive/data
 LAYOUT = "{train,test}/{benign,malignant}/*"
 
 
@@ -35,7 +35,7 @@ class TreeImage:
 
 @dataclass(frozen=True)
 class Tree:
-    """The images in the order of their ids, and `groups.csv` where there is one."""
+    """The images in the order of their ids, and the path of `groups.csv` or None."""
 
     root: Path
     images: tuple[TreeImage, ...]
@@ -50,7 +50,7 @@ ELSEWHERE = Try("name it with {data}", data="DIR")
 
 
 def find_tree(given: Path | None) -> Tree:
-    """The one tree of images in this folder; raises DatasetError when it is missing, incomplete or there are two."""
+    """The one tree of images in this folder; raises DatasetError if it is missing, incomplete or not unique."""
     if given is None:
         raise DatasetError("the dataset 'skin-lesion' reads images", Try("name their folder with {data}", data="DIR"))
     if not given.is_dir():
@@ -70,7 +70,7 @@ def find_tree(given: Path | None) -> Tree:
 
 
 def _root(given: Path) -> Path:
-    """The shallowest folder with both train and test; failing that, the shallowest with one of them."""
+    """The shallowest folder with both train and test, or else the shallowest with one of them."""
     level, partial = [given], []
     for _ in range(DEEPEST + 1):
         whole = [folder for folder in level if all((folder / side).is_dir() for side in SIDES)]

@@ -13,19 +13,19 @@ if TYPE_CHECKING:
     from lesionbench import Predictor, RunContext, TrainingSet
 
 Stem = Literal["auto", "standard", "small"]
-SMALL_BELOW = 64  # pixels; the standard stem takes a quarter of the side before the first block
+SMALL_BELOW = 64  # pixels; the standard stem reduces the side to a quarter before the first block
 
 
 class TorchvisionClassifier(Classifier):
-    """What the three networks have in common: their training, and where their weights start."""
+    """What the three networks share: their training and their initial weights."""
 
     steps: int = Field(600, ge=1, description="optimizer steps")
-    batch_size: int = Field(32, ge=2, description="images a step")
+    batch_size: int = Field(32, ge=2, description="images per step")
     learning_rate: float = Field(1e-3, gt=0, description="Adam's learning rate")
     size: int = Field(64, ge=32, description="side of the network's input in pixels; other images are resized")
-    evaluate_every: int = Field(50, ge=1, description="steps between two looks at the validation loss")
+    evaluate_every: int = Field(50, ge=1, description="steps between evaluations of the validation loss")
     weights: Path | None = Field(
-        None, description="a local file of pretrained weights, .pth or .safetensors; none: random weights"
+        None, description="a local file of pretrained weights, .pth or .safetensors; unset: random weights"
     )
 
     def fit(self, train: TrainingSet, context: RunContext) -> Predictor:
@@ -48,7 +48,7 @@ class TorchvisionClassifier(Classifier):
 
 
 class StemmedClassifier(TorchvisionClassifier):
-    """A network whose first layers shrink the image to a quarter of its side, which is too much for small ones."""
+    """A network whose first layers reduce the image to a quarter of its side, which is too much for small images."""
 
     stem: Stem = Field(
         "auto",
@@ -57,7 +57,7 @@ class StemmedClassifier(TorchvisionClassifier):
 
     @property
     def has_small_stem(self) -> bool:
-        """Whether the first layers are the small ones; pretrained weights have the standard ones."""
+        """Whether to use the small first layers; pretrained weights need the standard ones."""
         if self.stem == "auto":
             return self.weights is None and self.size < SMALL_BELOW
         return self.stem == "small"
@@ -82,7 +82,7 @@ class Vgg16(TorchvisionClassifier):
 
     learning_rate: float = Field(1e-4, gt=0, description="Adam's learning rate")
     head: Literal["small", "standard"] = Field(
-        "small", description="the dense layers: small (mean of each map, 512) or standard (7x7 of each, 4096, 4096)"
+        "small", description="the dense layers: small (mean of each map, 512) or standard (7x7 of each map, 4096, 4096)"
     )
 
 

@@ -24,7 +24,7 @@ log = logging.getLogger("lesionbench")
 
 
 def fit_network(settings: TorchvisionClassifier, train: TrainingSet, context: RunContext) -> TorchPredictor:
-    """A predictor: the network after training all its layers with Adam, at its best step by validation loss."""
+    """A predictor: the network of the step with the lowest validation loss; Adam trains all layers."""
     height, width, _ = train.real.shape
     side = settings.size
     if (height, width) != (side, side):
@@ -43,7 +43,7 @@ def fit_network(settings: TorchvisionClassifier, train: TrainingSet, context: Ru
 def load_network(settings: TorchvisionClassifier, folder: Path) -> TorchPredictor:
     """The predictor that was saved in this folder."""
 
-    def network(_: int, classes: int) -> nn.Module:  # whatever the channels: grey images are made colour inside it
+    def network(_: int, classes: int) -> nn.Module:  # for any channels: the network converts grey images to colour
         return prepared(settings, make_network(settings, 1 if classes == 2 else classes))
 
     return TorchPredictor.load(folder, network, settings.size)

@@ -14,13 +14,13 @@ from lesionbench_torchvision_models import Densenet121, Resnet18, StemmedClassif
 if TYPE_CHECKING:
     from lesionbench_torchvision_models import TorchvisionClassifier
 
-# What torchvision's pretrained networks expect of pixels in 0..1: mean and standard deviation of red, green and blue.
+# Mean and standard deviation of red, green and blue in 0..1, which torchvision's pretrained networks expect.
 IMAGENET_MEAN, IMAGENET_DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 VGG_MAPS, VGG_DENSE = 512, 512
 
 
 class Prepare(nn.Module):
-    """Images in [-1, 1] as a network takes them: grey ones as three equal colours, scaled as its weights expect."""
+    """Prepares images in [-1, 1] for a network: grey becomes three equal channels, scaled as its weights expect."""
 
     scale: Tensor
     shift: Tensor
@@ -39,12 +39,12 @@ class Prepare(nn.Module):
 
 
 def prepared(settings: TorchvisionClassifier, network: nn.Module) -> nn.Sequential:
-    """The network behind its preparation: (N, C, size, size) in [-1, 1] to logits (N, outputs)."""
+    """The network with `Prepare` in front of it: (N, C, size, size) in [-1, 1] to logits (N, outputs)."""
     return nn.Sequential(OrderedDict(prepare=Prepare(settings.weights is not None), network=network))
 
 
 def make_network(settings: TorchvisionClassifier, outputs: int) -> nn.Module:
-    """The network with random weights, its parameters named as torchvision names them: (N, 3, H, W) to (N, outputs)."""
+    """The network with random weights and torchvision's parameter names: (N, 3, H, W) to (N, outputs)."""
     if isinstance(settings, Vgg16):
         return _vgg16(settings, outputs)
     assert isinstance(settings, StemmedClassifier)
@@ -54,7 +54,7 @@ def make_network(settings: TorchvisionClassifier, outputs: int) -> nn.Module:
 
 
 def head_of(settings: TorchvisionClassifier) -> str:
-    """How the names of the layers begin that pretrained weights may lack: the last one, or vgg16's small head."""
+    """The name prefix of the layers that pretrained weights may lack: the last layer, or vgg16's small head."""
     if isinstance(settings, Vgg16):
         return "classifier.6." if settings.head == "standard" else "classifier."
     return "classifier." if isinstance(settings, Densenet121) else "fc."
@@ -78,18 +78,18 @@ def _densenet121(small: bool, outputs: int) -> nn.Module:
 
 
 def _small_conv(maps: int) -> nn.Conv2d:
-    """3x3 with stride 1 in place of 7x7 with stride 2, as for images of 32 pixels in the networks' papers."""
+    """3x3 with stride 1 instead of 7x7 with stride 2, as the networks' papers use for images of 32 pixels."""
     conv = nn.Conv2d(3, maps, kernel_size=3, padding=1, bias=False)
     nn.init.kaiming_normal_(conv.weight, mode="fan_out", nonlinearity="relu")
     return conv
 
 
 def _vgg16(settings: Vgg16, outputs: int) -> nn.Module:
-    """VGG-16; the small head is a dense layer on the mean of each map, instead of 120 million parameters."""
+    """VGG-16; the small head works on the mean of each map, which saves 120 million parameters."""
     if settings.head == "standard":
         standard: nn.Module = models.vgg16(num_classes=outputs)
         return standard
-    with torch.device("meta"):  # so that the head that is not wanted takes neither time nor memory
+    with torch.device("meta"):  # the unused standard head then takes neither time nor memory
         network: nn.Module = models.vgg16(init_weights=False)
     features = network.get_submodule("features").to_empty(device=torch.get_default_device())
     for layer in features.children():

@@ -1,4 +1,4 @@
-"""Pretrained weights from a local file: read without running code, and refused unless they fit."""
+"""Pretrained weights from a local file: read without running code, and refused if they do not fit the network."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ if TYPE_CHECKING:
 
     from lesionbench_torchvision_models import TorchvisionClassifier
 
-PICKLE_START = b"\x80"  # the first byte of a file of torch before version 1.6, which is no zip archive
+PICKLE_START = b"\x80"  # the first byte of files written by torch before 1.6, which are no zip archives
 SAVE_AGAIN = "save the tensors alone: torch.save(model.state_dict(), FILE)"
-COUNTER = "num_batches_tracked"  # of batch norm; files of older versions lack it, and nothing here reads it
+COUNTER = "num_batches_tracked"  # of batch norm; files of older versions lack it, and it is not used here
 # DenseNet's published files say `norm.1.weight` where the network says `norm1.weight`.
 OLD_DENSENET = re.compile(r"(denselayer\d+\.(?:norm|conv))\.([12]\.)")
 
 
 def check_weights(settings: TorchvisionClassifier, path: Path) -> None:
-    """Raise SettingsError unless the file's tensors fit the network of these settings; no weights are kept."""
+    """Raise SettingsError if the file's tensors do not fit the network of these settings; keeps no weights."""
     try:
         found = path.stat()
     except OSError as error:
@@ -40,22 +40,21 @@ def check_weights(settings: TorchvisionClassifier, path: Path) -> None:
 
 @lru_cache(maxsize=64)
 def _check_once(settings: TorchvisionClassifier, path: Path, size: int, changed: int) -> None:  # noqa: ARG001  # as it was
-    with torch.device("meta"):  # names and shapes alone
+    with torch.device("meta"):  # only names and shapes
         network = make_network(settings, outputs=1)
     _fitting(network, settings, path)
 
 
 def load_weights(network: nn.Module, settings: TorchvisionClassifier, path: Path) -> None:
-    """Fill the network with the file's tensors, all but the head when its shape differs.
+    """Load the file's tensors into the network, except those of the head if its shape differs.
 
-    Raises SettingsError when the file cannot be read, or when any other tensor is missing, is left over,
-    or has another shape.
+    Raises SettingsError if the file cannot be read, or if any other tensor is missing, unknown or of another shape.
     """
     network.load_state_dict(_fitting(network, settings, path), strict=False)
 
 
 def _fitting(network: nn.Module, settings: TorchvisionClassifier, path: Path) -> dict[str, Tensor]:
-    """The file's tensors that this network takes, by its names."""
+    """The file's tensors that go into this network, by the network's names; raises SettingsError."""
     wanted = network.state_dict()
     found = {OLD_DENSENET.sub(r"\1\2", name): tensor for name, tensor in read_tensors(path).items()}
     head = head_of(settings)
@@ -75,7 +74,7 @@ def _shapes(tensors: dict[str, Tensor], start: str) -> dict[str, torch.Size]:
 
 
 def _differences(wanted: dict[str, Tensor], found: dict[str, Tensor]) -> list[str]:
-    """What is wrong with the found tensors, with an example each; empty when they fit."""
+    """What is wrong with the tensors, with an example of each problem; empty if they fit."""
     missing = [name for name in wanted if name not in found and not name.endswith(COUNTER)]
     foreign = [name for name in found if name not in wanted]
     other = [name for name in wanted if name in found and wanted[name].shape != found[name].shape]
@@ -91,9 +90,9 @@ def _differences(wanted: dict[str, Tensor], found: dict[str, Tensor]) -> list[st
 
 
 def read_tensors(path: Path) -> dict[str, Tensor]:
-    """The tensors in a .safetensors file or a file of torch.save, by name, on the CPU; no code in it is run.
+    """The tensors in a .safetensors file or a file of torch.save, by name, on the CPU; runs no code in it.
 
-    Raises SettingsError, one message, when it is missing, is no such file, is damaged, or holds anything else.
+    Raises SettingsError if the file is missing, damaged, of another kind, or holds anything but tensors.
     """
     try:
         content: Any = load_file(path) if path.suffix == ".safetensors" else _torch_content(path)
@@ -110,7 +109,7 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
 
 
 def _torch_content(path: Path) -> Any:
-    """What `torch.save` put into the file, tensors and plain containers only."""
+    """The content of a file of `torch.save`: tensors and plain containers only; raises SettingsError."""
     with path.open("rb") as file:
         start = file.read(1)
     if start != PICKLE_START and not zipfile.is_zipfile(path):
@@ -120,7 +119,7 @@ def _torch_content(path: Path) -> Any:
         )
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # torch's about odd files; what matters is said below
+            warnings.simplefilter("ignore")  # torch warns about odd files; errors are reported below
             return torch.load(path, map_location="cpu", weights_only=True)
     except OSError:
         raise
@@ -128,7 +127,7 @@ def _torch_content(path: Path) -> Any:
         raise SettingsError(
             f"{path} holds Python objects, which are not loaded because they can run code; {SAVE_AGAIN}"
         ) from None
-    except Exception as error:  # torch raises whatever a damaged archive leads it into
+    except Exception as error:  # torch raises all kinds of exceptions on a damaged archive
         raise SettingsError(
             f"{path} cannot be loaded, it may be damaged ({type(error).__name__}); copy it again, or {SAVE_AGAIN}"
         ) from None

@@ -1,5 +1,5 @@
-"""Square ROIs cut from CT scans, in the order of the story.
+"""Cutting square ROIs from CT scans.
 
-settings, case (which scan with which lesions), volume (nifti, series, slice_file), lesion (mask, annotation),
-roi, secret (salted hashes), output; `cut` tells it.
+The steps, in order: settings, case (which scan with which lesions), volume (nifti, series, slice_file), lesion (mask,
+annotation), roi, secret (salted hashes), output. `cut` runs them.
 """

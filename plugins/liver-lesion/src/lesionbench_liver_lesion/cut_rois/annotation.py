@@ -1,4 +1,4 @@
-"""Lesions that a table gives by their centre and diameter, a row a lesion."""
+"""Lesions from a table of centres and diameters, one lesion in each row."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ if TYPE_CHECKING:
 
 COLUMNS = ("series", "slice", "x", "y", "label")
 DIAMETERS = ("diameter_mm", "diameter_px")
-SQUARE = 0.01  # how much a pixel's sides may differ where diameters are counted in pixels
+SQUARE = 0.01  # largest relative difference of a pixel's sides if diameters are in pixels
 
 
 @dataclass(frozen=True)
 class Annotation:
-    """One row.
+    """One row of the table.
 
-    x, y: column and row of the lesion's centre in the slice as stored, the first pixel's centre at 0.
+    x, y: column and row of the lesion's centre in the slice as stored; the first pixel's centre is at 0.
     where: file and line, for messages.
     """
 
@@ -40,7 +40,7 @@ class Annotation:
     patient: str | None
 
     def lesion(self, volume: Volume) -> Lesion:
-        """The lesion in its scan; raises DatasetError when it does not lie in the scan."""
+        """The lesion in its scan; raises DatasetError if it is outside the scan."""
         index = self._slice_index(volume)
         columns, rows, _ = volume.stored.shape
         if not (-0.5 <= self.x <= columns - 0.5 and -0.5 <= self.y <= rows - 0.5):
@@ -80,7 +80,7 @@ class Annotation:
 
 
 def read_annotations(path: Path, settings: CutSettings) -> list[Annotation]:
-    """Every row of the table; raises DatasetError that names the line and says what is wrong."""
+    """All rows of the table; raises DatasetError that names the line and says what is wrong."""
     columns, rows = read_rows(path)
     _check_columns(path, columns)
     if not rows:

@@ -35,7 +35,7 @@ class Case:
     annotations: tuple[Annotation, ...] = ()
 
     def volume(self) -> Volume:
-        """The scan; raises DatasetError when there is none or it cannot be used."""
+        """The scan; raises DatasetError if it does not exist or cannot be used."""
         if not self.scan.exists():
             raise DatasetError(f"{self.scan}: there is no such scan")
         return nifti.read_volume(self.scan) if nifti.is_nifti(self.scan) else read_series(self.scan, self.series)
@@ -43,7 +43,7 @@ class Case:
 
 @dataclass(frozen=True)
 class Request:
-    """What the command line names, checked: exactly one of the WAYS. Raises SettingsError."""
+    """The scans and lesions named on the command line, in exactly one of the WAYS; raises SettingsError."""
 
     scans: tuple[Path, ...] = ()
     mask: Path | None = None
@@ -81,7 +81,7 @@ class Request:
 
 
 def _from_table(path: Path, settings: CutSettings) -> list[Case]:
-    """The cases of a table: scan and mask (relative to the table), and where wanted label, patient and series."""
+    """The cases of a table: scan and mask (relative to the table), and optionally label, patient and series."""
     columns, rows = read_rows(path)
     for name in CASE_COLUMNS:
         if name not in columns:
@@ -104,7 +104,7 @@ def _from_table(path: Path, settings: CutSettings) -> list[Case]:
 
 
 def _annotated(scans: tuple[Path, ...], annotations: list[Annotation], series: str | None) -> list[Case]:
-    """The scans that rows name, each with its rows; raises DatasetError when a row names none or several."""
+    """The scans that the rows name, each with its rows; raises DatasetError if a row names none or several."""
     rows: dict[Path, list[Annotation]] = defaultdict(list)
     for one in annotations:
         fitting = [scan for scan in scans if one.series in (str(scan), scan.name, _short(scan))]

@@ -1,4 +1,4 @@
-"""From scans and lesions to class folders of ROIs: the story of `lesionbench data cut-rois`."""
+"""From scans and lesions to class folders of ROIs: all steps of `lesionbench data cut-rois`."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Summary:
-    """What was written: how many ROIs of each class, of how many patients, and what the user must be told."""
+    """What was written: the number of ROIs of each class, the number of patients, and notes to the user."""
 
     classes: dict[str, int]
     patients: int
@@ -31,23 +31,23 @@ class Summary:
 
 
 def cut_all(request: Request, settings: CutSettings, salt: str | None, out: Path) -> Summary:
-    """Cut every lesion and write `out`, a new folder; raises InputError and then writes nothing.
+    """Cut every lesion and write the new folder `out`; if it raises InputError, nothing is written.
 
-    salt: makes the hashes the same every time; None: nobody can make them again.
+    salt: makes the hashes reproducible; None: uses a random key, so nobody can compute them again.
     """
     check_salt(salt)
     out = check_output(out)
     cases = request.resolved(settings)
     secret, notes, cuts = Secret.of(salt), list[str](), dict[str, Cut]()
     several = len({(case.scan.resolve(), case.series) for case in cases}) > 1
-    told_by: dict[str, Case] = {}  # what names the patients: the table, or one of two DICOM tags
+    named_by: dict[str, Case] = {}  # the source of patient names (the table or a DICOM tag) and a case that uses it
     for case in cases:
         volume = case.volume()
         patient = _patient(case, volume, several)
-        told_by[patient.partition(":")[0]] = case
-        _refuse_two_namings(told_by)
-        lesions, said = _lesions(case, volume, settings)
-        notes += [*([volume.note] if volume.note else []), *said]
+        named_by[patient.partition(":")[0]] = case
+        _refuse_two_namings(named_by)
+        lesions, lesion_notes = _lesions(case, volume, settings)
+        notes += [*([volume.note] if volume.note else []), *lesion_notes]
         for lesion in lesions:
             _add(cuts, _cut(volume, lesion, settings, secret, patient), volume)
     write_output(out, [cuts[name] for name in sorted(cuts)], settings, salted=salt is not None)
@@ -56,7 +56,7 @@ def cut_all(request: Request, settings: CutSettings, salt: str | None, out: Path
 
 
 def _patient(case: Case, volume: Volume, several: bool) -> str:
-    """Who is in the scan, as a secret; raises DatasetError when two scans might show one patient unnoticed."""
+    """The patient of a scan, not to be written; raises DatasetError if it is unknown and there are several scans."""
     if case.patient is not None:
         return f"given:{case.patient}"
     if volume.patient is not None:
@@ -69,10 +69,10 @@ def _patient(case: Case, volume: Volume, several: bool) -> str:
     return f"series:{volume.series}"
 
 
-def _refuse_two_namings(told_by: dict[str, Case]) -> None:
-    """Raise DatasetError when patients are named in two ways: one of them could then pass for two."""
-    if len(told_by) > 1:
-        named = " and ".join(f"{tag} in {case.scan}" for tag, case in told_by.items())
+def _refuse_two_namings(named_by: dict[str, Case]) -> None:
+    """Raise DatasetError if patient names come from two sources: one patient could then count as two."""
+    if len(named_by) > 1:
+        named = " and ".join(f"{tag} in {case.scan}" for tag, case in named_by.items())
         raise DatasetError(f"patients must be named in one way, but it is {named}; add a column patient to the table")
 
 

@@ -1,4 +1,4 @@
-"""A lesion's cross-section: where it is in a scan, how large, and of which class."""
+"""The cross-section of a lesion: its place in a scan, its size and its class."""
 
 from __future__ import annotations
 
@@ -31,10 +31,10 @@ class Lesion:
 
 
 def lesions_in(mask: ClassMask, volume: Volume, every_slice: bool, min_diameter: float) -> tuple[list[Lesion], int]:
-    """The lesions of a mask, and how many were smaller than `min_diameter`.
+    """The lesions of a mask, and the number of those smaller than `min_diameter`.
 
-    A lesion is a 3-D connected part (voxels that share a corner are connected). It gives one cross-section, its
-    largest connected one, or with `every_slice` every connected one.
+    A lesion is a 3-D connected part (voxels that share a corner are connected). It gives its largest connected
+    cross-section, or with `every_slice` all of them.
     """
     from scipy.ndimage import find_objects, label
 
@@ -62,7 +62,7 @@ def _sections(part: NDArray[np.bool_]) -> Iterator[tuple[int, NDArray[np.bool_]]
 
 
 def _measured(name: str, section: NDArray[np.bool_], volume: Volume, start: tuple[int, ...], slice_: int) -> Lesion:
-    """The lesion whose ROI is centred on the box around its cross-section, so that all of it is in the ROI."""
+    """The lesion centred on the bounding box of its cross-section, so that the ROI contains all of it."""
     rows, columns = np.nonzero(section)
     row = start[1] + (rows.min() + rows.max()) / 2
     column = start[2] + (columns.min() + columns.max()) / 2
@@ -71,7 +71,7 @@ def _measured(name: str, section: NDArray[np.bool_], volume: Volume, start: tupl
 
 
 def diameter(section: NDArray[np.bool_], between_rows: float, between_columns: float) -> float:
-    """The longest straight line between two corners of the marked pixels, mm."""
+    """The largest distance between two corners of the marked pixels, in mm."""
     from scipy.spatial import ConvexHull
     from scipy.spatial.distance import pdist
 

@@ -22,13 +22,13 @@ if TYPE_CHECKING:
 
     from lesionbench_liver_lesion.cut_rois.settings import CutSettings
 
-Layers = dict[int, "NDArray[np.bool_]"]  # by mask value, (columns, rows, slices) as stored
-MOST_VALUES = 1000  # a file with more is a scan and no mask
+Layers = dict[int, "NDArray[np.bool_]"]  # mask value to (columns, rows, slices) as stored
+MOST_VALUES = 1000  # a file with more values is a scan, not a mask
 
 
 @dataclass(frozen=True, eq=False)
 class ClassMask:
-    """Where one class is marked: bool (slices, rows, columns) as shown."""
+    """The voxels of one class: bool (slices, rows, columns) as shown."""
 
     label: str
     marked: NDArray[np.bool_]
@@ -37,10 +37,10 @@ class ClassMask:
 def read_mask(
     path: Path, volume: Volume, settings: CutSettings, label: str | None
 ) -> tuple[list[ClassMask], list[str]]:
-    """What is marked of each class, and notes on what was passed over.
+    """The mask of each class, and notes on values that were ignored.
 
     label: the class of the whole mask; None: `settings.mask_labels` gives each value's class.
-    Raises DatasetError when the mask is empty or lies on another grid, UnreadableImage when a file is damaged.
+    Raises DatasetError if the mask is empty or on another grid, UnreadableImage if a file is damaged.
     """
     layers, grid = _read_layers(path, volume)
     present = sorted(value for value, layer in layers.items() if layer.any())

@@ -1,4 +1,4 @@
-"""Masks in NRRD files, as 3D Slicer writes them."""
+"""Masks in NRRD files, as written by 3D Slicer."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-TO_RAS = {  # how a space's axes run, against right, anterior, superior
+TO_RAS = {  # the directions of a space's axes, relative to right, anterior, superior
     "right-anterior-superior": (1.0, 1.0, 1.0),
     "ras": (1.0, 1.0, 1.0),
     "left-anterior-superior": (-1.0, 1.0, 1.0),
@@ -32,7 +32,7 @@ def read_nrrd(path: Path) -> tuple[NDArray[Any], Grid]:
         values, header = nrrd.read(str(path))
     except OSError:
         raise
-    except Exception as error:  # damaged files raise nearly anything
+    except Exception as error:  # pynrrd raises all kinds of exceptions on damaged files
         raise UnreadableImage(f"{path}: an NRRD file must be whole, but this one is damaged ({error})") from None
     if values.ndim != 3:
         raise UnreadableImage(

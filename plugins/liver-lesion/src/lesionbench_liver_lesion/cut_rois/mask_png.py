@@ -1,4 +1,4 @@
-"""Masks in PNG files, one a DICOM slice, in the slice's own rows and columns."""
+"""Masks in PNG files, one for each DICOM slice, with the slice's rows and columns."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ GREY_MODES = ("1", "L", "P", "I", "I;16", "I;16B")
 
 
 def read_pngs(path: Path, volume: Volume) -> dict[int, NDArray[np.bool_]]:
-    """By mask value, the marked voxels, bool (columns, rows, slices) as stored; slices without a PNG are unmarked.
+    """The marked voxels of each mask value, bool (columns, rows, slices) as stored; none in slices without a PNG.
 
-    A PNG belongs to the slice whose file name (without .dcm) it has, or begins with: slice-01.dcm and
-    slice-01_lesion.png. Raises DatasetError when a PNG belongs to no slice, or two to one.
+    A PNG belongs to the slice whose file name (without .dcm) is its name or the beginning of its name: slice-01.dcm and
+    slice-01_lesion.png. Raises DatasetError if a PNG belongs to no slice, or two belong to one.
     """
     if nifti.is_nifti(volume.path):
         raise DatasetError(f"{path}: PNG masks go with DICOM slices; make the mask of {volume.path} a NIfTI too")
@@ -79,5 +79,5 @@ def _read(path: Path) -> NDArray[Any]:
         raise
     except PermissionError:
         raise
-    except Exception as error:  # on damaged files Pillow raises nearly anything
+    except Exception as error:  # Pillow raises all kinds of exceptions on damaged files
         raise UnreadableImage(f"{path}: a PNG mask must be whole, but this file is damaged or none ({error})") from None

@@ -19,10 +19,10 @@ if TYPE_CHECKING:
 
 
 def read_seg(path: Path, volume: Volume) -> dict[int, NDArray[np.bool_]]:
-    """By segment number, the marked voxels, bool (columns, rows, slices) as the scan is stored.
+    """The marked voxels of each segment number, bool (columns, rows, slices) as the scan is stored.
 
-    Every frame must cover one slice of the scan, pixel for pixel (a fractional one counts from a half on).
-    Raises DatasetError when it does not, UnreadableImage when the file is no segmentation or is damaged.
+    Every frame must cover one slice of the scan, pixel for pixel (fractional ones count from a half upwards).
+    Raises DatasetError if one does not, UnreadableImage if the file is no segmentation or is damaged.
     """
     data = read_dataset(path)
     try:
@@ -31,7 +31,7 @@ def read_seg(path: Path, volume: Volume) -> dict[int, NDArray[np.bool_]]:
             return _layers(path, data, volume)
     except InputError:
         raise
-    except Exception as error:  # a damaged or incomplete object raises nearly anything
+    except Exception as error:  # pydicom raises all kinds of exceptions on damaged objects
         raise UnreadableImage(f"{path}: a DICOM SEG must be whole, but this cannot be read ({error!r})") from None
 
 
@@ -59,7 +59,7 @@ def _segment(data: Any, index: int) -> int:
 
 
 def _slice_index(path: Path, data: Any, index: int, volume: Volume) -> int:
-    """Which slice of the scan, as stored, a frame covers."""
+    """The index of the slice of the scan, as stored, that a frame covers."""
     right, down = np.array(_group(data, index, "PlaneOrientationSequence").ImageOrientationPatient, float).reshape(2, 3)
     position = np.array(_group(data, index, "PlanePositionSequence").ImagePositionPatient, float)
     between_rows, between_columns = map(float, _group(data, index, "PixelMeasuresSequence").PixelSpacing)

@@ -28,7 +28,7 @@ def read_volume(path: Path) -> Volume:
     """The scan in a NIfTI file of HU, 2-D or 3-D; raises UnreadableImage that names the file."""
     values, grid = read_array(path)
     slices = [SliceName(number, str(number), frozenset({str(number)})) for number in range(grid.shape[2])]
-    # A file's own bytes name it best: a path may change, and may hold a patient's name.
+    # Identified by its bytes: a path may change, and may contain a patient's name.
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
     return make_volume(path, values.astype(np.float32), grid, slices, digest, None)
 
@@ -45,7 +45,7 @@ def read_array(path: Path) -> tuple[np.ndarray[Any, Any], Grid]:
             values = np.asanyarray(image.dataobj)
     except UnreadableImage:
         raise
-    except Exception as error:  # damaged files raise nearly anything
+    except Exception as error:  # nibabel raises all kinds of exceptions on damaged files
         raise UnreadableImage(f"{path}: a NIfTI file must be whole and readable, but this is not ({error})") from None
     shape = (*values.shape, 1, 1)[:3]
     return values.reshape(shape), Grid(shape, np.asarray(image.affine, float))
@@ -53,7 +53,7 @@ def read_array(path: Path) -> tuple[np.ndarray[Any, Any], Grid]:
 
 @contextmanager
 def _silent(logger: logging.Logger) -> Iterator[None]:
-    """What nibabel mends in a header kept off the screen: what matters of it is checked here."""
+    """Silence nibabel's messages about header repairs; the relevant fields are checked here."""
     before, logger.disabled = logger.disabled, True
     try:
         yield

@@ -1,4 +1,4 @@
-"""The folder of ROIs, written whole or not at all; nothing in it tells whose they are."""
+"""Writing the folder of ROIs, completely or not at all; nothing in it identifies a patient."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class Cut:
 
     @property
     def label(self) -> str:
-        """The class."""
+        """The name of the class."""
         return self.lesion.label
 
     @property
@@ -54,7 +54,7 @@ class Cut:
 
 
 def check_output(out: Path) -> Path:
-    """The whole path of the folder to write; raises OutputError when it is not new or empty, or not writable."""
+    """The whole path of the folder to write; raises OutputError if it is not new or empty, or not writable."""
     if out.exists() and not out.is_dir():
         raise OutputError(f"the output must be a folder, but {out} is a file; choose another --out")
     try:
@@ -76,7 +76,7 @@ def write_output(out: Path, cuts: list[Cut], settings: CutSettings, salted: bool
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
         made = Path(tempfile.mkdtemp(prefix=f".{out.name}-", dir=out.parent))
-        whole = made / "whole"  # a folder of its own, because mkdtemp's is closed to other users
+        whole = made / "whole"  # a folder inside, because other users cannot open mkdtemp's
         whole.mkdir()
         _write_images(whole, cuts)
         _write_table(whole / PATIENTS, [_patient_row(one) for one in cuts])

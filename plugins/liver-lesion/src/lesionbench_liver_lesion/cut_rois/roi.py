@@ -23,9 +23,9 @@ if TYPE_CHECKING:
 class Roi:
     """A square in mm around a lesion, before windowing.
 
-    hu: float32 (rows, columns), every pixel of the slice that the square touches, with air for what lies outside.
-    box: left, top, right, bottom of the square in `hu`, in pixels from its outer corner, not whole numbers.
-    outside: the share of `hu` that lies outside the slice. side: mm.
+    hu: float32 (rows, columns), every pixel of the slice that the square touches; air outside the slice.
+    box: left, top, right, bottom of the square in `hu`, in pixels from its outer corner; not whole numbers.
+    outside: the fraction of `hu` that is outside the slice. side: of the square, in mm.
     """
 
     hu: NDArray[np.float32]
@@ -35,7 +35,7 @@ class Roi:
 
 
 def cut(volume: Volume, lesion: Lesion, margin: float) -> Roi:
-    """The ROI around a lesion: its side is the diameter with the margin on both sides, its centre the lesion's."""
+    """The ROI centred on a lesion; its side is the diameter plus the margin on both sides."""
     side = lesion.diameter * (1 + 2 * margin)
     between_columns, between_rows, _ = volume.grid.spacing
     left, right = _span(lesion.column, side / between_columns)
@@ -52,13 +52,13 @@ def cut(volume: Volume, lesion: Lesion, margin: float) -> Roi:
 
 
 def _span(centre: float, length: float) -> tuple[float, float]:
-    """From where to where, counted from the outer edge of the first pixel, to a ten-thousandth of a pixel."""
-    # Without rounding, the last bits of a header's 32-bit numbers would decide whether a whole row is touched.
+    """Start and end, in pixels from the outer edge of the first pixel, rounded to 1/10,000 of a pixel."""
+    # Without rounding, the last bits of the header's 32-bit numbers would decide whether a row is touched.
     return round(centre + 0.5 - length / 2, 4), round(centre + 0.5 + length / 2, 4)
 
 
 def grey(roi: Roi, settings: CutSettings) -> NDArray[np.uint8]:
-    """The ROI windowed, then resized bicubic: uint8 (size, size), 0 at and below the window, 255 at and above it."""
+    """The ROI windowed, then resized bicubic: uint8 (size, size), 0 below the window, 255 above it."""
     lowest = settings.window_level - settings.window_width / 2
     shades = np.clip((roi.hu - lowest) / settings.window_width, 0, 1).astype(np.float32) * 255
     size = (settings.size, settings.size)

@@ -1,4 +1,4 @@
-"""A DICOM series: the slices in a folder, or one slice, as a scan."""
+"""Reading a DICOM series, the slices in a folder or one slice, as a scan."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ SHIFT_TOLERANCE = 0.5  # of a pixel
 def read_series(path: Path, chosen: str | None) -> Volume:
     """The scan in a DICOM file or folder; raises UnreadableImage or DatasetError that names it.
 
-    chosen: the UID of the series to read, of several in a folder.
+    chosen: the UID of the series to read, if the folder has several.
     """
     slices = _chosen_series(path, _ct_slices(path), chosen)
     _check_alike(slices)
@@ -42,7 +42,7 @@ def read_series(path: Path, chosen: str | None) -> Volume:
 
 
 def _ct_slices(path: Path) -> list[SliceFile]:
-    """The CT slices in the file, or below the folder; other modalities in a folder are passed over."""
+    """The CT slices in the file, or below the folder; other modalities in a folder are ignored."""
     if path.is_file():
         return [slice_of(path, read_dataset(path))]
     found = []
@@ -83,12 +83,12 @@ def _chosen_series(path: Path, slices: list[SliceFile], chosen: str | None) -> l
 def _check_alike(slices: list[SliceFile]) -> None:
     first = slices[0]
     for other in slices[1:]:
-        for what, here, there in (
+        for what, value, other_value in (
             ("rows and columns", first.shape, other.shape),
             ("directions and pixel spacing", first.along_columns, other.along_columns),
             ("directions and pixel spacing", first.along_rows, other.along_rows),
         ):
-            if not np.allclose(here, there, atol=1e-3):
+            if not np.allclose(value, other_value, atol=1e-3):
                 raise UnreadableImage(
                     f"{other.path}: all slices of a series must have the same {what}, but those of {first.path.name} "
                     "differ; keep slices that do not belong to the scan out of the folder"

@@ -1,4 +1,4 @@
-"""How ROIs are cut: the settings, checked once."""
+"""The settings of `cut-rois`, validated."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from lesionbench import SettingsError, did_you_mean
 
 SAFE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9 _.-]*")  # a class becomes a folder
 SHORTEST_SALT = 8
-AIR = -1000.0  # HU; what lies outside the slice
+AIR = -1000.0  # HU, used outside the slice
 
 
 @dataclass(frozen=True)
 class CutSettings:
-    """What is the same for every ROI; raises SettingsError when a value is out of range.
+    """Settings that all ROIs share; raises SettingsError if a value is out of range.
 
-    label: the class of everything in a mask; mask_labels: the class of each value in a mask; one of them, or none.
-    margin: tissue on each side of the lesion, as a share of its diameter (Frid-Adar et al. III-A: 0.1 to 0.4).
+    label: the class of everything in a mask; mask_labels: the class of each value in a mask; at most one of the two.
+    margin: tissue on each side of the lesion, as a fraction of its diameter (Frid-Adar et al. III-A: 0.1 to 0.4).
     window_level, window_width: HU shown as mid grey, and HU from black to white.
     """
 
@@ -53,7 +53,7 @@ class CutSettings:
             self.check_class(name, "--mask-label")
 
     def check_class(self, name: str, where: str) -> str:
-        """The name, when it is one of the classes; raises SettingsError that says where it stands."""
+        """The name, if it is one of the classes; raises SettingsError that says where the name is."""
         if name not in self.classes:
             raise SettingsError(
                 f"{where}: {name!r} is none of the classes {', '.join(self.classes)}"
@@ -68,7 +68,7 @@ def parse_classes(text: str) -> tuple[str, ...]:
 
 
 def parse_mask_labels(texts: list[str]) -> dict[int, str]:
-    """Class by mask value, from texts such as `1=cyst`; raises SettingsError."""
+    """The class of each mask value, from texts such as `1=cyst`; raises SettingsError."""
     labels: dict[int, str] = {}
     for text in texts:
         value, equals, name = text.partition("=")
@@ -81,7 +81,7 @@ def parse_mask_labels(texts: list[str]) -> dict[int, str]:
 
 
 def check_salt(salt: str | None) -> None:
-    """Raise SettingsError when the salt is so short that hashes could be guessed back."""
+    """Raise SettingsError if the salt is so short that names could be guessed from their hashes."""
     if salt is not None and len(salt) < SHORTEST_SALT:
         raise SettingsError(
             f"--salt must have at least {SHORTEST_SALT} characters, not {len(salt)}: with a short one, patient "

@@ -27,15 +27,15 @@ NEEDED = {
     "Rows": "how many rows it has",
     "Columns": "how many columns it has",
 }
-WANTED = ("InstanceNumber", "PatientID", "PatientName")  # used where they are there
+WANTED = ("InstanceNumber", "PatientID", "PatientName")  # used if present
 
 
 @dataclass(frozen=True, eq=False)
 class SliceFile:
-    """The header of one slice, checked; the pixels are read by `hu`.
+    """The validated header of one slice; `hu` reads the pixels.
 
-    along_columns, along_rows: mm from one column, or row, to the next, (3,), in left, posterior, superior;
-    position: of the first pixel's centre, (3,).
+    along_columns, along_rows: mm from one column, or row, to the next, (3,), as left, posterior, superior;
+    position: of the first pixel's centre in mm, (3,).
     """
 
     path: Path
@@ -72,7 +72,7 @@ class SliceFile:
         try:
             with quiet():
                 pixels = self.header.pixel_array
-        except Exception as error:  # damaged pixel data raise nearly anything
+        except Exception as error:  # pydicom raises all kinds of exceptions on damaged pixels
             raise UnreadableImage(f"{self.path}: the pixel data cannot be read, they are damaged ({error})") from None
         return np.asarray(pixels.astype(np.float64) * slope + intercept, np.float32)
 
@@ -91,26 +91,26 @@ def is_dicom(path: Path) -> bool:
 
 
 def read_dataset(path: Path) -> Any:
-    """The DICOM data set; raises UnreadableImage when there is none or it is damaged."""
+    """The DICOM data set; raises UnreadableImage if there is none or it is damaged."""
     import pydicom
 
     try:
         with quiet():
             data = pydicom.dcmread(path)
-            data.file_meta.TransferSyntaxUID  # noqa: B018  # one that says nothing of its encoding is no DICOM file
+            data.file_meta.TransferSyntaxUID  # noqa: B018  # a file that does not state its encoding is no DICOM file
             return data
     except OSError as error:
         raise UnreadableImage(f"{path}: the file cannot be opened ({error.strerror or error})") from None
-    except Exception as error:  # damaged files raise nearly anything
+    except Exception as error:  # pydicom raises all kinds of exceptions on damaged files
         raise UnreadableImage(f"{path}: a DICOM file must be whole, but this is damaged or none ({error})") from None
 
 
 def modality_of(path: Path, data: Any) -> str:
-    """The modality, such as CT or SEG, or nothing; raises UnreadableImage when the tag is damaged."""
+    """The modality, such as CT or SEG, or an empty text; raises UnreadableImage if the tag is damaged."""
     try:
         with quiet():
             return str(data.get("Modality") or "")
-    except Exception as error:  # damaged tags raise nearly anything
+    except Exception as error:  # pydicom raises all kinds of exceptions on damaged tags
         raise _bad_tag(path, error) from None
 
 
@@ -170,7 +170,7 @@ def _check_pixels(path: Path, data: Any) -> None:
 
 
 def check_codec(path: Path, data: Any) -> None:
-    """Raise UnreadableImage when no installed codec reads the file's compressed pixel data."""
+    """Raise UnreadableImage if no installed codec reads the file's compressed pixel data."""
     from pydicom.pixels.decoders.base import get_decoder
 
     syntax = data.file_meta.TransferSyntaxUID
@@ -187,7 +187,7 @@ def check_codec(path: Path, data: Any) -> None:
 
 def _placed(path: Path, data: Any) -> SliceFile:
     orientation = _numbers(data.ImageOrientationPatient, 6)
-    between_rows, between_columns = _numbers(data.PixelSpacing, 2)  # DICOM says the rows' distance first
+    between_rows, between_columns = _numbers(data.PixelSpacing, 2)  # DICOM puts the distance of rows first
     position = _numbers(data.ImagePositionPatient, 3)
     if min(between_rows, between_columns) <= 0:
         raise UnreadableImage(f"{path}: pixel spacing must be above 0 mm, not {between_rows} and {between_columns}")
@@ -208,7 +208,7 @@ def _numbers(values: Any, count: int) -> NDArray[np.float64]:
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Pydicom's doubts about a header kept off the screen: what matters here is checked here."""
+    """Silence pydicom's warnings about headers; the relevant tags are checked here."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         yield

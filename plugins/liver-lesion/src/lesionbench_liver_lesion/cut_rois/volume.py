@@ -1,4 +1,4 @@
-"""A CT scan as a stack of axial slices in HU, turned the way radiologists look at it."""
+"""A CT scan as a stack of axial slices in HU, oriented as radiologists view it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 SHOWN = ("L", "P", "S")  # columns run to the patient's left, rows to the back, slices upwards
-GRID_TOLERANCE = 0.1  # of a pixel; header rounding stays well below
+GRID_TOLERANCE = 0.1  # of a pixel; rounding in headers is well below this
 LARGEST_HU, SMALLEST_HU = 32767.0, -32768.0
 SMALLEST_VOXEL = 1e-9  # mm³
 AIR_EXPECTED = -200.0  # HU; any scan that shows the skin goes lower
@@ -24,7 +24,7 @@ AIR_EXPECTED = -200.0  # HU; any scan that shows the skin goes lower
 
 @dataclass(frozen=True, eq=False)
 class Grid:
-    """Where voxels lie: the counts of columns, rows and slices, and the way from their indices to mm.
+    """The positions of voxels: the numbers of columns, rows and slices, and the map from indices to mm.
 
     affine: float64 (4, 4), from (column, row, slice) to millimetres right, anterior, superior; at voxel centres.
     """
@@ -46,11 +46,11 @@ class Grid:
         return np.asarray((positions - self.affine[:3, 3]) @ np.linalg.inv(self.affine[:3, :3]).T)
 
     def corners(self) -> NDArray[np.float64]:
-        """The outermost voxels' coordinates, (8, 3)."""
+        """The coordinates of the corner voxels, (8, 3)."""
         return np.asarray(np.indices((2, 2, 2)).reshape(3, 8).T * (np.array(self.shape, float) - 1))
 
     def is_like(self, other: Grid) -> bool:
-        """Whether both have the same voxels at the same places, within a tenth of a pixel."""
+        """Whether both have the same voxels at the same positions, within a tenth of a pixel."""
         if self.shape != other.shape:
             return False
         apart = np.abs(self.to_mm(self.corners()) - other.to_mm(self.corners())).max()
@@ -59,7 +59,7 @@ class Grid:
 
 @dataclass(frozen=True, eq=False)
 class SliceName:
-    """What a user may call a slice, the number that an output may show, and what tells it from all others (secret)."""
+    """The names a user may give a slice, the number that outputs may show, and a unique key (a secret)."""
 
     number: int
     key: str
@@ -72,8 +72,8 @@ class Volume:
     """One scan.
 
     hu: float32 (slices, rows, columns) as shown: row 0 anterior, column 0 at the patient's right, slice 0 lowest.
-    grid: of `hu`; stored: of the file, in which annotations and PNG masks are counted.
-    slices: the slices of `stored`, in its order. series, patient: secrets, to be hashed; patient None when unknown.
+    grid: of `hu`; stored: the grid of the file, in which annotations and PNG masks are given.
+    slices: the slices of `stored`, in its order. series, patient: secrets, to be hashed; patient is None if unknown.
     """
 
     path: Path
@@ -86,13 +86,13 @@ class Volume:
 
     def slice_name(self, shown: int) -> SliceName:
         """The name of a shown slice."""
-        if len(self.slices) != len(self.hu):  # stored in another direction than axial: count as shown
+        if len(self.slices) != len(self.hu):  # not stored as axial slices: counted as shown
             return SliceName(shown, str(shown))
         centre = np.array([[*(np.array(self.grid.shape[:2], float) - 1) / 2, shown]])
         return self.slices[round(float(self.stored.from_mm(self.grid.to_mm(centre))[0, 2]))]
 
     def shown(self, column: float, row: float, slice_: float) -> tuple[float, float, int]:
-        """Column, row and slice as shown of a place counted as stored."""
+        """The column, row and slice as shown, from those as stored."""
         place = self.grid.from_mm(self.stored.to_mm(np.array([[column, row, slice_]], float)))[0]
         return float(place[0]), float(place[1]), round(float(place[2]))
 
@@ -113,14 +113,14 @@ def make_volume(
     series: str,
     patient: str | None,
 ) -> Volume:
-    """The volume of values (columns, rows, slices) as stored; raises UnreadableImage when they cannot be HU."""
+    """The volume of values (columns, rows, slices) as stored; raises UnreadableImage if they cannot be HU."""
     _check_range(path, hu)
     shown, grid = as_shown(hu, stored, path)
     return Volume(path, shown, grid, stored, tuple(slices), series, patient)
 
 
 def as_shown(array: NDArray[Any], stored: Grid, path: Path) -> tuple[NDArray[Any], Grid]:
-    """The array (columns, rows, slices) turned and mirrored to (slices, rows, columns) as shown, and its grid."""
+    """The array (columns, rows, slices), reoriented to (slices, rows, columns) as shown, and its grid."""
     from nibabel import orientations
 
     turning: Any = orientations  # nibabel's functions have no types
