@@ -12,8 +12,9 @@ demo: .installed
 	$(BIN)/lesionbench run --augmenter classic --augmenter 'dcgan[steps=800]' --synthetic 480 \
 	    --classifier 'kth-cnn[steps=800]' --seeds 2 --out runs/demo
 
+# Two processes; the tests of one file stay together, because they share what they made.
 test: lint
-	$(BIN)/pytest
+	$(BIN)/pytest --numprocesses 2 --dist loadfile
 
 lint: .installed
 	$(BIN)/ruff check .

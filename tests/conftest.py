@@ -9,6 +9,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
+
+from lesionbench.experiment.executors import ONE_THREAD
+
+for name, value in ONE_THREAD.items():  # two processes of pytest share the cores; read when numpy and torch are imported
+    os.environ.setdefault(name, value)
 
 PYPROJECT = """
 [build-system]
@@ -63,10 +69,14 @@ def install(source: Path, package: str, code: str, into: Path) -> Path:
 
 @pytest.fixture(scope="session")
 def spy_package(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder into which the spy plugins are installed."""
-    folder = tmp_path_factory.mktemp("spy")
+    """The folder into which the spy plugins are installed, once for all processes of pytest."""
+    base = tmp_path_factory.getbasetemp()
+    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "spy"
     code = (Path(__file__).parent / "packages" / "spy.py").read_text(encoding="utf-8")
-    return install(folder / "source", "lesionbench-spy", code, folder / "site")
+    with FileLock(f"{folder}.lock"):
+        if not folder.exists():
+            install(folder / "source", "lesionbench-spy", code, folder / "site")
+    return folder / "site"
 
 
 @pytest.fixture
