@@ -5,15 +5,23 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass, field
 from pathlib import Path
+from tempfile import TemporaryFile
+from typing import IO
 
 import pytest
 from filelock import FileLock
 
+from lesionbench.cli.main import main
 from lesionbench.experiment.executors import ONE_THREAD
 
-for name, value in ONE_THREAD.items():  # two processes of pytest share the cores; read when numpy and torch are imported
+for (
+    name,
+    value,
+) in ONE_THREAD.items():  # two processes of pytest share the cores; read when numpy and torch are imported
     os.environ.setdefault(name, value)
 
 PYPROJECT = """
@@ -41,12 +49,15 @@ class CommandLine:
 
     def __call__(self, *arguments: object, status: int | None = 0) -> subprocess.CompletedProcess[str]:
         """Run it to its end; the exit status must be `status` unless that is None."""
-        done = subprocess.run(
-            self.command(*arguments), cwd=self.cwd, env=self.env(), capture_output=True, text=True, timeout=240
-        )
+        done = self.run(arguments)
         assert status in (None, done.returncode), f"status {done.returncode}\n{done.stdout}\n{done.stderr}"
         assert "Traceback" not in done.stderr, done.stderr
         return done
+
+    def run(self, arguments: tuple[object, ...]) -> subprocess.CompletedProcess[str]:
+        """Run it in a process of its own, as a user does."""
+        command = self.command(*arguments)
+        return subprocess.run(command, cwd=self.cwd, env=self.env(), capture_output=True, text=True, timeout=240)
 
     def command(self, *arguments: object) -> list[str]:
         return [sys.executable, "-m", "lesionbench", *map(str, arguments)]
@@ -54,6 +65,53 @@ class CommandLine:
     def env(self) -> dict[str, str]:
         path = os.pathsep.join(map(str, self.packages))
         return {**os.environ, "PYTHONPATH": path, "COLUMNS": "200", **self.environment}
+
+
+class CommandLineHere(CommandLine):
+    """`lesionbench` in this process, which has imported already what a new one takes seconds to import."""
+
+    def run(self, arguments: tuple[object, ...]) -> subprocess.CompletedProcess[str]:
+        """Call `main` with these arguments; the workers of a run are processes of their own, as ever."""
+        with TemporaryFile("w+") as out, TemporaryFile("w+") as errors:
+            with pytest.MonkeyPatch.context() as patch, writing_to(out, errors):
+                patch.chdir(self.cwd)
+                patch.setattr(sys, "argv", ["lesionbench", *map(str, arguments)])
+                for package in self.packages:
+                    patch.syspath_prepend(package)
+                for name, value in self.env().items():
+                    patch.setenv(name, value)
+                status = status_of(main)
+            return subprocess.CompletedProcess(self.command(*arguments), status, *map(text_of, (out, errors)))
+
+
+@contextmanager
+def writing_to(out: IO[str], errors: IO[str]) -> Iterator[None]:
+    """Let this process and those that it starts write into these files instead of stdout and stderr."""
+    before = os.dup(1), os.dup(2)
+    try:
+        with redirect_stdout(out), redirect_stderr(errors):
+            os.dup2(out.fileno(), 1)
+            os.dup2(errors.fileno(), 2)
+            yield
+    finally:
+        for number, kept in enumerate(before, start=1):
+            os.dup2(kept, number)
+            os.close(kept)
+
+
+def status_of(main: Callable[[], None]) -> int | str | None:
+    """The exit status with which a process would end."""
+    try:
+        main()
+    except SystemExit as ended:
+        return ended.code
+    return 0
+
+
+def text_of(file: IO[str]) -> str:
+    """All that was written into a file."""
+    file.seek(0)
+    return file.read()
 
 
 def install(source: Path, package: str, code: str, into: Path) -> Path:
@@ -82,10 +140,10 @@ def spy_package(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def lesionbench(tmp_path: Path) -> CommandLine:
     """The command line without extra plugins, in an empty folder."""
-    return CommandLine(tmp_path)
+    return CommandLineHere(tmp_path)
 
 
 @pytest.fixture
 def with_spies(tmp_path: Path, spy_package: Path) -> CommandLine:
     """The command line with the spy plugins installed, in an empty folder."""
-    return CommandLine(tmp_path, (spy_package,))
+    return CommandLineHere(tmp_path, (spy_package,))

@@ -152,7 +152,8 @@ def test_a_damaged_store_entry_is_set_aside_and_made_again(finished):
 
 
 def test_a_failed_augmenter_fails_its_cells_and_the_rest_goes_on(with_spies):
-    failed = with_spies(*GRID, "--augmenter", "spy-copies[fails=true]", "--positive-class", "b", "--out", "o", status=1)
+    arguments = (*GRID, "--augmenter", "spy-copies[fails=true]", "--positive-class", "b", "--out", "o")
+    failed = CommandLine(with_spies.cwd, with_spies.packages)(*arguments, status=1)  # in a process of its own
 
     rows = {row["augmenter"]: row for row in table(with_spies.cwd / "o" / "leaderboard.csv")}
 
