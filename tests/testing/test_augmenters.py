@@ -238,6 +238,13 @@ def test_a_broken_augmenter_is_caught_by_the_check_meant_for_it(broken, failing)
     assert BROKEN[broken] == failing("augmenter", broken)
 
 
+@pytest.mark.parametrize("broken", BROKEN, ids=lambda broken: broken.__name__)
+def test_the_order_of_the_checks_does_not_matter(broken, failing):
+    anew = type(broken.__name__, (broken,), {"__module__": __name__})  # of which nothing is kept for other checks
+
+    assert BROKEN[broken] == failing("augmenter", anew, order=reversed)
+
+
 def test_a_message_says_rule_value_and_what_to_change():
     check = next(check for check in augmenter_checks() if check.__name__ == "check_fit_leaves_global_state_alone")
     with pytest.raises(AssertionError) as error:

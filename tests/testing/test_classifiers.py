@@ -283,3 +283,10 @@ def test_a_correct_classifier_keeps_the_contract(correct, check):
 @pytest.mark.parametrize("broken", BROKEN, ids=lambda broken: broken.__name__)
 def test_a_broken_classifier_is_caught_by_the_check_meant_for_it(broken, failing):
     assert BROKEN[broken] == failing("classifier", broken)
+
+
+@pytest.mark.parametrize("broken", BROKEN, ids=lambda broken: broken.__name__)
+def test_the_order_of_the_checks_does_not_matter(broken, failing):
+    anew = type(broken.__name__, (broken,), {"__module__": __name__})  # of which nothing is kept for other checks
+
+    assert BROKEN[broken] == failing("classifier", anew, order=reversed)

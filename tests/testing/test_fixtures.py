@@ -1,19 +1,22 @@
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import ClassVar
 
 import numpy as np
 from pydantic import Field
 
 from lesionbench import Classifier
-from lesionbench.testing import a_context, quick, tiny_images, tiny_training_set
+from lesionbench.builtin.controls import Oversample
+from lesionbench.testing import Skipped, a_context, augmenter_checks, quick, tiny_images, tiny_training_set
+from lesionbench.testing.fixtures import KeptFolder, kept_for_other_checks
 
 
 class Slow(Classifier):
     """Takes many steps."""
 
     name: ClassVar[str] = "slow"
-    steps: int = Field(5000, ge=1, description="Optimiser steps.")
+    steps: int = Field(5000, ge=1, description="Optimizer steps.")
 
     def fit(self, train, context):
         raise NotImplementedError
@@ -48,3 +51,45 @@ def test_a_context_keeps_what_is_reported(tmp_path):
 
 def test_a_quick_plugin_takes_two_steps():
     assert 2 == quick(Slow).steps
+
+
+class CountsItsFits(Oversample):
+    """Counts how often it was fitted."""
+
+    fits: ClassVar[list[int]] = []
+
+    def fit(self, train, context):
+        self.fits.append(context.seed)
+        return super().fit(train, context)
+
+
+def test_all_checks_of_an_augmenter_need_six_fits():
+    for check in augmenter_checks():
+        with suppress(Skipped):
+            check(CountsItsFits)
+    assert 6 == len(CountsItsFits.fits)  # watched, drawn from, the same once more, read-only, of other images, grey
+
+
+def test_a_fit_is_kept_until_it_is_replaced_or_others_take_its_place(monkeypatch):
+    class Other(Slow):
+        pass
+
+    made = []
+    kept = kept_for_other_checks(maxsize=1)(lambda plugin_class: made.append(plugin_class))
+    for plugin_class in (Slow, Slow, Other, Slow):
+        kept(plugin_class)
+    assert [Slow, Other, Slow] == made
+    monkeypatch.setattr(Slow, "fit", lambda self, train, context: None)
+    kept(Slow)
+    assert 4 == len(made)
+
+
+def test_a_kept_folder_can_be_moved_away_and_ends_with_its_owner():
+    owner = KeptFolder()
+    path = owner.path
+    (path / "weights").write_text("1")
+    with owner.moved_away():
+        assert not path.exists()
+    assert "1" == (path / "weights").read_text()
+    del owner
+    assert not path.exists()

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
-from functools import lru_cache
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
@@ -11,20 +12,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from lesionbench.pipeline.augmenter import Saveable, Transformer
-from lesionbench.testing.fixtures import (
-    Reports,
-    a_context,
-    arrays_of,
-    changed,
-    kept_folder,
-    quick,
-    tiny_images,
-    writable,
-)
+from lesionbench.testing.fixtures import KeptFolder, a_context, kept_for_other_checks, quick, tiny_images, writable
 from lesionbench.testing.pickles import pickles_in
 from lesionbench.testing.reports import require_sound_reports
 from lesionbench.testing.require import Skipped, require
-from lesionbench.testing.watching import global_state_left_alone, nothing_printed, nothing_written_outside
+from lesionbench.testing.watching import Traces, WatchedFit, global_state_left_alone, watch_fit
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -38,26 +30,68 @@ SEED, OTHER_SEED = 11, 12
 
 @contextmanager
 def fitted(plugin_class: type[Augmenter]) -> Iterator[Sampler]:
-    """A sampler newly fitted on tiny images; its folder is there until the block ends."""
+    """A newly fitted sampler; its folder exists until the block ends."""
     with TemporaryDirectory() as folder:
         yield quick(plugin_class).fit(writable(tiny_images()), a_context(Path(folder), 1))
 
 
-@lru_cache(maxsize=2)
-def shared(plugin_class: type[Augmenter], classes: int = 2, channels: int = 3) -> Sampler:
-    """One fit for all checks that only draw: a GAN's take a second each."""
-    return quick(plugin_class).fit(writable(tiny_images(classes, channels)), a_context(kept_folder(), 1))
+@kept_for_other_checks(maxsize=1)
+def watched(plugin_class: type[Augmenter]) -> WatchedFit:
+    """One fit, watched for every side effect; each check looks at one of them."""
+    return watch_fit(quick(plugin_class), writable(tiny_images()))
+
+
+@kept_for_other_checks(maxsize=1)
+def traces_of_use(plugin_class: type[Augmenter]) -> Traces:
+    """What the watched fit, and then sampling and transforming, printed and wrote."""
+    fit = watched(plugin_class)
+    with fit.traces.kept():
+        use(plugin_class, fit.fitted)
+    return fit.traces
+
+
+@dataclass
+class SharedSampler:
+    """A fitted sampler for all checks that only draw from it; fitting a GAN takes a second."""
+
+    sampler: Sampler
+    folder: KeptFolder
+
+    @cached_property
+    def first_draws(self) -> list[Images]:
+        """Its very first samples: uint8 (FEW, 32, 32, C) of classes 0 and 1."""
+        return first_draws(self.sampler)
+
+
+@kept_for_other_checks(maxsize=2)
+def shared(plugin_class: type[Augmenter], classes: int = 2, channels: int = 3) -> SharedSampler:
+    """A fit whose sampler all checks may draw from, after its first draws were kept."""
+    folder = KeptFolder()
+    sampler = quick(plugin_class).fit(writable(tiny_images(classes, channels)), a_context(folder.path, 1))
+    return SharedSampler(sampler, folder)
+
+
+def first_draws(sampler: Sampler) -> list[Images]:
+    """A small dose of each of two classes."""
+    return [sampler.sample(label, FEW, SEED) for label in (0, 1)]
 
 
 def drawing(plugin_class: type[Augmenter]) -> Sampler:
     """A fitted sampler; raises Skipped for an augmenter that makes no images."""
+    return drawn_from(plugin_class).sampler
+
+
+def drawn_from(plugin_class: type[Augmenter]) -> SharedSampler:
+    """The shared sampler after its first draws; raises Skipped for an augmenter that makes no images."""
     needs_samples(plugin_class)
-    return shared(plugin_class)
+    found = shared(plugin_class)
+    assert found.first_draws  # drawn here, before any check draws
+    return found
 
 
 def transforming(plugin_class: type[Augmenter]) -> Transformer:
     """A fitted sampler that can transform; raises Skipped when it cannot."""
-    sampler = shared(plugin_class)
+    sampler = shared(plugin_class).sampler
     if not isinstance(sampler, Transformer):
         raise Skipped("its sampler has no transform")
     return sampler
@@ -70,10 +104,9 @@ def needs_samples(plugin_class: type[Augmenter]) -> None:
 
 
 def use(plugin_class: type[Augmenter], sampler: Sampler) -> None:
-    """Everything a sampler is asked to do, once."""
+    """Sample and transform once."""
     if plugin_class.makes_images:
-        for label in (0, 1):
-            sampler.sample(label, FEW, SEED)
+        first_draws(sampler)
     if isinstance(sampler, Transformer):
         sampler.transform(tiny_images().images.copy(), SEED)
 
@@ -85,23 +118,18 @@ def same(one: Images, other: Images) -> bool:
 
 def check_fit_leaves_the_training_images_alone(plugin_class: type[Augmenter]) -> None:
     """No array of the training images is edited, and read-only images (as in every experiment) will do."""
-    train = writable(tiny_images())
-    before = arrays_of(train)
+    edited = watched(plugin_class).edited
+    require(not edited, f"fit must leave the training images alone, but it edited {edited}; work on a copy")
     with TemporaryDirectory() as folder:
-        quick(plugin_class).fit(train, a_context(Path(folder)))
-        edited = changed(before, arrays_of(train))
-        require(not edited, f"fit must leave the training images alone, but it edited {edited}; work on a copy")
-        quick(plugin_class).fit(tiny_images(), a_context(Path(folder, "read-only")))
+        quick(plugin_class).fit(tiny_images(), a_context(Path(folder)))
 
 
 def check_fit_returns_a_new_sampler(plugin_class: type[Augmenter]) -> None:
     """Two fits give two samplers, and the first still draws what it did after the second."""
-    needs_samples(plugin_class)
-    plugin = quick(plugin_class)
+    first = drawing(plugin_class)
+    before = first.sample(0, FEW, SEED)
     with TemporaryDirectory() as folder:
-        first = plugin.fit(writable(tiny_images()), a_context(Path(folder, "1"), 1))
-        before = first.sample(0, FEW, SEED)
-        second = plugin.fit(writable(tiny_images(seed=1)), a_context(Path(folder, "2"), 2))
+        second = quick(plugin_class).fit(writable(tiny_images(seed=1)), a_context(Path(folder), 2))
         require(first is not second, "fit must return a new sampler each time, but it returned one object twice")
         kept = same(before, first.sample(0, FEW, SEED))
         require(kept, "a second fit must leave the first sampler alone, but it draws other images; share no arrays")
@@ -109,31 +137,27 @@ def check_fit_returns_a_new_sampler(plugin_class: type[Augmenter]) -> None:
 
 def check_fit_leaves_the_settings_alone(plugin_class: type[Augmenter]) -> None:
     """What a fit learns is in the sampler, never in the settings."""
-    plugin = quick(plugin_class)
-    before = dict(vars(plugin))
-    with TemporaryDirectory() as folder:
-        plugin.fit(writable(tiny_images()), a_context(Path(folder)))
-    news = [name for name, value in vars(plugin).items() if name not in before or before[name] != value]
-    require(not news, f"fit must leave the settings alone, but it set {', '.join(news)}; keep it in the sampler")
+    watched(plugin_class).require_settings_unchanged("sampler")
 
 
 def check_fit_with_the_same_seed_gives_the_same_samples(plugin_class: type[Augmenter]) -> None:
     """Two fits on the same images with the same seed draw the same images."""
-    needs_samples(plugin_class)
-    drawn = []
-    for _ in range(2):
-        with fitted(plugin_class) as sampler:
-            drawn.append(sampler.sample(0, FEW, SEED))
-    require(same(*drawn), "two fits with one context.seed must draw the same images, but did not; seed all from it")
+    first = drawn_from(plugin_class).first_draws
+    with fitted(plugin_class) as sampler:
+        second = first_draws(sampler)
+    require(
+        all(map(same, first, second)),
+        "two fits with one context.seed must draw the same images, but did not; seed all from it",
+    )
 
 
 def check_samples_look_like_training_images(plugin_class: type[Augmenter]) -> None:
     """Samples are uint8 (count, H, W, C) in 0..255, with one channel and with three, of two classes and of three."""
     needs_samples(plugin_class)
     for classes, channels in ((2, 3), (3, 1)):
+        sampler = drawing(plugin_class) if classes == 2 else shared(plugin_class, classes, channels).sampler
         for label in range(classes):
-            drawn = shared(plugin_class, classes, channels).sample(label, FEW, SEED)
-            _require_images(drawn, (FEW, 32, 32, channels))
+            _require_images(sampler.sample(label, FEW, SEED), (FEW, 32, 32, channels))
 
 
 def _require_images(images: Images, shape: tuple[int, ...]) -> None:
@@ -145,7 +169,8 @@ def _require_images(images: Images, shape: tuple[int, ...]) -> None:
 
 def check_a_dose_of_zero_gives_no_images(plugin_class: type[Augmenter]) -> None:
     """A sampler asked for zero images returns an array of zero images."""
-    found = shared(plugin_class).sample(0, 0, SEED).shape
+    sampler = drawing(plugin_class) if plugin_class.makes_images else shared(plugin_class).sampler
+    found = sampler.sample(0, 0, SEED).shape
     require(found == (0, 32, 32, 3), f"sample(label, 0, seed) must have shape (0, 32, 32, 3), not {found}")
 
 
@@ -187,8 +212,7 @@ def check_doses_are_nested(plugin_class: type[Augmenter]) -> None:
 
 def check_fit_leaves_global_state_alone(plugin_class: type[Augmenter]) -> None:
     """Fitting neither draws from, nor seeds, nor switches anything global of random, numpy or torch."""
-    with TemporaryDirectory() as folder, global_state_left_alone("fit"):
-        quick(plugin_class).fit(writable(tiny_images()), a_context(Path(folder)))
+    watched(plugin_class).require_global_state_unchanged()
 
 
 def check_sample_leaves_global_state_alone(plugin_class: type[Augmenter]) -> None:
@@ -207,22 +231,17 @@ def check_transform_leaves_global_state_alone(plugin_class: type[Augmenter]) -> 
 
 def check_it_prints_nothing(plugin_class: type[Augmenter]) -> None:
     """Fitting, sampling and transforming write nothing to stdout or stderr."""
-    with nothing_printed("an augmenter"), fitted(plugin_class) as sampler:
-        use(plugin_class, sampler)
+    traces_of_use(plugin_class).require_nothing_printed("an augmenter")
 
 
 def check_it_writes_into_its_folder_alone(plugin_class: type[Augmenter]) -> None:
     """Fitting, sampling and transforming leave no file outside the context's folder."""
-    with nothing_written_outside("an augmenter") as folder:
-        use(plugin_class, quick(plugin_class).fit(writable(tiny_images()), a_context(folder)))
+    traces_of_use(plugin_class).require_nothing_written_outside("an augmenter")
 
 
 def check_reports_are_sound(plugin_class: type[Augmenter]) -> None:
     """What a fit reports has a step within the total and finite scalars."""
-    reports = Reports()
-    with TemporaryDirectory() as folder:
-        quick(plugin_class).fit(writable(tiny_images()), a_context(Path(folder), 0, reports))
-    require_sound_reports(reports)
+    require_sound_reports(watched(plugin_class).reports)
 
 
 def check_transform_keeps_shape_and_dtype(plugin_class: type[Augmenter]) -> None:
@@ -238,7 +257,7 @@ def check_transform_keeps_shape_and_dtype(plugin_class: type[Augmenter]) -> None
 
 def check_it_says_whether_it_changes_images(plugin_class: type[Augmenter]) -> None:
     """`changes_images` is True exactly when its samplers have `transform`: --on-the-fly goes by it."""
-    can, says = isinstance(shared(plugin_class), Transformer), plugin_class.changes_images
+    can, says = isinstance(shared(plugin_class).sampler, Transformer), plugin_class.changes_images
     found = "has" if can else "has no"
     require(can == says, f"its sampler {found} `transform`, so changes_images must be {can}, not {says}; set it so")
 
@@ -273,23 +292,26 @@ def check_transform_leaves_its_images_alone(plugin_class: type[Augmenter]) -> No
 def check_a_saved_sampler_draws_the_same(plugin_class: type[Augmenter]) -> None:
     """A sampler that was saved and loaded draws what it drew, also when the fit's folder is gone."""
     with TemporaryDirectory() as folder:
-        with fitted(plugin_class) as sampler:
-            _save(sampler, Path(folder))
-            before = [sampler.sample(label, FEW, SEED) for label in (0, 1)]
-        try:
-            loaded = quick(plugin_class).load(Path(folder))
-        except NotImplementedError:
-            raise AssertionError("an augmenter whose sampler can save must have load(folder), but has none") from None
-        after = [loaded.sample(label, FEW, SEED) for label in (0, 1)]
+        _save(shared(plugin_class).sampler, Path(folder))
+        fit = drawn_from(plugin_class)
+        with fit.folder.moved_away():
+            try:
+                loaded = quick(plugin_class).load(Path(folder))
+            except NotImplementedError:
+                raise AssertionError(
+                    "an augmenter whose sampler can save must have load(folder), but has none"
+                ) from None
+            after = first_draws(loaded)
     require(
-        all(map(same, before, after)), "a loaded sampler must draw the same images, but draws others; save all it uses"
+        all(map(same, fit.first_draws, after)),
+        "a loaded sampler must draw the same images, but draws others; save all it uses",
     )
 
 
 def check_a_saved_sampler_holds_no_pickle(plugin_class: type[Augmenter]) -> None:
     """What a sampler saves can be read without running code from it."""
-    with TemporaryDirectory() as folder, fitted(plugin_class) as sampler:
-        _save(sampler, Path(folder))
+    with TemporaryDirectory() as folder:
+        _save(shared(plugin_class).sampler, Path(folder))
         found = pickles_in(Path(folder))
     require(not found, f"a sampler must not save pickles, but {', '.join(found)} is one; use safetensors, npz or JSON")
 

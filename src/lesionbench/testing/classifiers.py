@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
-from dataclasses import replace
-from functools import lru_cache
+from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
@@ -14,11 +14,9 @@ import numpy as np
 from lesionbench.pipeline.augmenter import Saveable
 from lesionbench.pipeline.classifier import Featuring
 from lesionbench.testing.fixtures import (
-    Reports,
+    KeptFolder,
     a_context,
-    arrays_of,
-    changed,
-    kept_folder,
+    kept_for_other_checks,
     quick,
     tiny_images,
     tiny_training_set,
@@ -27,13 +25,13 @@ from lesionbench.testing.fixtures import (
 from lesionbench.testing.pickles import pickles_in
 from lesionbench.testing.reports import require_sound_reports
 from lesionbench.testing.require import Skipped, require
-from lesionbench.testing.watching import global_state_left_alone, nothing_printed, nothing_written_outside
+from lesionbench.testing.watching import Traces, WatchedFit, global_state_left_alone, watch_fit
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from lesionbench.pipeline.classifier import Classifier, Predictor
-    from lesionbench.pipeline.images import Images
+    from lesionbench.pipeline.images import Images, Scores
     from lesionbench.pipeline.training_set import TrainingSet
 
 TOLERANCE = 1e-5  # float32 sums differ in their last digits when a batch has another size
@@ -47,11 +45,52 @@ def fitted(plugin_class: type[Classifier], train: TrainingSet | None = None) -> 
         yield quick(plugin_class).fit(given, a_context(Path(folder), 1))
 
 
-@lru_cache(maxsize=2)
-def shared(plugin_class: type[Classifier], classes: int = 2, channels: int = 3) -> Predictor:
-    """One fit for all checks that only predict: a deep network's take seconds each."""
-    given = writable_set(tiny_training_set(classes, channels))
-    return quick(plugin_class).fit(given, a_context(kept_folder(), 1))
+@kept_for_other_checks(maxsize=1)
+def watched(plugin_class: type[Classifier]) -> WatchedFit:
+    """One fit, watched for every side effect; each check looks at one of them."""
+    return watch_fit(quick(plugin_class), writable_set(tiny_training_set()))
+
+
+@kept_for_other_checks(maxsize=1)
+def traces_of_use(plugin_class: type[Classifier]) -> Traces:
+    """What the watched fit, and then predicting, printed and wrote."""
+    fit = watched(plugin_class)
+    with fit.traces.kept():
+        fit.fitted.predict(unseen())
+    return fit.traces
+
+
+@dataclass
+class SharedPredictor:
+    """A fitted predictor for all checks that only predict; fitting a deep network takes seconds."""
+
+    predictor: Predictor
+    folder: KeptFolder
+
+    @cached_property
+    def first_scores(self) -> Scores:
+        """Its very first scores: float64 (12, 2)."""
+        return self.predictor.predict(unseen())
+
+
+@kept_for_other_checks(maxsize=2)
+def shared_fit(plugin_class: type[Classifier], classes: int = 2, channels: int = 3) -> SharedPredictor:
+    """A fit whose predictor many checks use."""
+    folder, given = KeptFolder(), writable_set(tiny_training_set(classes, channels))
+    return SharedPredictor(quick(plugin_class).fit(given, a_context(folder.path, 1)), folder)
+
+
+def shared(plugin_class: type[Classifier]) -> Predictor:
+    """The predictor of the shared fit, after its first scores were kept."""
+    fit = shared_fit(plugin_class)
+    assert fit.first_scores is not None  # predicted here, before any check predicts
+    return fit.predictor
+
+
+def of_both_shapes(plugin_class: type[Classifier]) -> Iterator[tuple[Scores, int]]:
+    """Scores of color images in two classes, and of grey images in three: (6 * K, K), and K."""
+    yield shared(plugin_class).predict(unseen()), 2
+    yield shared_fit(plugin_class, 3, 1).predictor.predict(unseen(3, 1)), 3
 
 
 def unseen(classes: int = 2, channels: int = 3) -> Images:
@@ -61,22 +100,18 @@ def unseen(classes: int = 2, channels: int = 3) -> Images:
 
 def check_fit_leaves_the_training_set_alone(plugin_class: type[Classifier]) -> None:
     """No array of the training set is edited, and read-only images (as in every experiment) will do."""
-    train = writable_set(tiny_training_set())
-    before = arrays_of(train)
+    edited = watched(plugin_class).edited
+    require(not edited, f"fit must leave the training set alone, but it edited {edited}; work on a copy")
     with TemporaryDirectory() as folder:
-        quick(plugin_class).fit(train, a_context(Path(folder)))
-        edited = changed(before, arrays_of(train))
-        require(not edited, f"fit must leave the training set alone, but it edited {edited}; work on a copy")
-        quick(plugin_class).fit(tiny_training_set(), a_context(Path(folder, "read-only")))
+        quick(plugin_class).fit(tiny_training_set(), a_context(Path(folder)))
 
 
 def check_fit_returns_a_new_predictor(plugin_class: type[Classifier]) -> None:
     """Two fits give two predictors, and the first still scores as it did after the second."""
-    plugin = quick(plugin_class)
+    first = shared(plugin_class)
+    before = first.predict(unseen())
     with TemporaryDirectory() as folder:
-        first = plugin.fit(writable_set(tiny_training_set()), a_context(Path(folder, "1"), 1))
-        before = first.predict(unseen())
-        second = plugin.fit(writable_set(tiny_training_set(seed=1)), a_context(Path(folder, "2"), 2))
+        second = quick(plugin_class).fit(writable_set(tiny_training_set(seed=1)), a_context(Path(folder), 2))
         require(first is not second, "fit must return a new predictor each time, but it returned one object twice")
         kept = np.array_equal(before, first.predict(unseen()))
         require(kept, "a second fit must leave the first predictor alone, but its scores changed; share no weights")
@@ -84,23 +119,17 @@ def check_fit_returns_a_new_predictor(plugin_class: type[Classifier]) -> None:
 
 def check_fit_leaves_the_settings_alone(plugin_class: type[Classifier]) -> None:
     """What a fit learns is in the predictor, never in the settings."""
-    plugin = quick(plugin_class)
-    before = dict(vars(plugin))
-    with TemporaryDirectory() as folder:
-        plugin.fit(writable_set(tiny_training_set()), a_context(Path(folder)))
-    news = [name for name, value in vars(plugin).items() if name not in before or before[name] != value]
-    require(not news, f"fit must leave the settings alone, but it set {', '.join(news)}; keep it in the predictor")
+    watched(plugin_class).require_settings_unchanged("predictor")
 
 
 def check_fit_with_the_same_seed_gives_the_same_scores(plugin_class: type[Classifier]) -> None:
     """Two fits on the same training set with the same seed score alike, to the last bit."""
-    scores = []
-    for _ in range(2):
-        with fitted(plugin_class) as predictor:
-            scores.append(predictor.predict(unseen()))
-    apart = np.abs(scores[0] - scores[1]).max()
+    first = shared_fit(plugin_class).first_scores
+    with fitted(plugin_class) as predictor:
+        second = predictor.predict(unseen())
+    apart = np.abs(first - second).max()
     require(
-        np.array_equal(scores[0], scores[1]),
+        np.array_equal(first, second),
         f"two fits with one context.seed must score alike, but differ by {apart:.2g}; seed all",
     )
 
@@ -169,11 +198,9 @@ def check_every_batch_is_changed_on_the_fly(plugin_class: type[Classifier]) -> N
     if not plugin_class.learns_in_batches:
         raise Skipped("it does not learn in batches")
     negative = _Negative()
-    scores = []
-    for given in (tiny_training_set(), replace(tiny_training_set(), on_the_fly=negative)):
-        with fitted(plugin_class, given) as predictor:
-            scores.append(predictor.predict(unseen()))
-    used = bool(negative.seeds) and not np.array_equal(scores[0], scores[1])
+    with fitted(plugin_class, replace(tiny_training_set(), on_the_fly=negative)) as predictor:
+        scores = predictor.predict(unseen())
+    used = bool(negative.seeds) and not np.array_equal(scores, shared_fit(plugin_class).first_scores)
     require(used, "training batches must be changed on the fly, but were not; learn from train.changed(batch, seed)")
     different = len(set(negative.seeds)) == len(negative.seeds)
     require(different, "every batch needs a seed of its own, but one came twice; derive it from context.seed and step")
@@ -181,8 +208,7 @@ def check_every_batch_is_changed_on_the_fly(plugin_class: type[Classifier]) -> N
 
 def check_scores_have_a_row_an_image_and_a_column_a_class(plugin_class: type[Classifier]) -> None:
     """Scores are float64 (N, K), with one channel and with three, of two classes and of three."""
-    for classes, channels in ((2, 3), (3, 1)):
-        scores = shared(plugin_class, classes, channels).predict(unseen(classes, channels))
+    for scores, classes in of_both_shapes(plugin_class):
         found = f"{scores.dtype} {scores.shape}" if isinstance(scores, np.ndarray) else type(scores).__name__
         right = found == f"float64 {(6 * classes, classes)}"
         require(right, f"scores must be float64 {(6 * classes, classes)}, not {found}; use .astype(np.float64)")
@@ -190,8 +216,7 @@ def check_scores_have_a_row_an_image_and_a_column_a_class(plugin_class: type[Cla
 
 def check_scores_are_probabilities(plugin_class: type[Classifier]) -> None:
     """Scores are finite, lie in 0..1, and each row sums to one."""
-    for classes, channels in ((2, 3), (3, 1)):
-        scores = shared(plugin_class, classes, channels).predict(unseen(classes, channels))
+    for scores, _ in of_both_shapes(plugin_class):
         require(bool(np.isfinite(scores).all()), "scores must be finite numbers, but some are not")
         low, high = scores.min(), scores.max()
         require(0 <= low <= high <= 1, f"scores must lie in 0..1, but reach {low:.4g} to {high:.4g}; use a softmax")
@@ -238,8 +263,7 @@ def check_predict_leaves_its_images_alone(plugin_class: type[Classifier]) -> Non
 
 def check_fit_leaves_global_state_alone(plugin_class: type[Classifier]) -> None:
     """Fitting neither draws from, nor seeds, nor switches anything global of random, numpy or torch."""
-    with TemporaryDirectory() as folder, global_state_left_alone("fit"):
-        quick(plugin_class).fit(writable_set(tiny_training_set()), a_context(Path(folder)))
+    watched(plugin_class).require_global_state_unchanged()
 
 
 def check_predict_leaves_global_state_alone(plugin_class: type[Classifier]) -> None:
@@ -251,19 +275,14 @@ def check_predict_leaves_global_state_alone(plugin_class: type[Classifier]) -> N
 
 def check_it_prints_nothing(plugin_class: type[Classifier]) -> None:
     """Fitting and predicting write nothing to stdout or stderr."""
-    with nothing_printed("a classifier"), fitted(plugin_class) as predictor:
-        predictor.predict(unseen())
+    traces_of_use(plugin_class).require_nothing_printed("a classifier")
 
 
 def check_it_writes_into_its_folder_alone(plugin_class: type[Classifier]) -> None:
     """Fitting and predicting leave no file outside the context's folder."""
-    with nothing_written_outside("a classifier") as folder:
-        quick(plugin_class).fit(writable_set(tiny_training_set()), a_context(folder)).predict(unseen())
+    traces_of_use(plugin_class).require_nothing_written_outside("a classifier")
 
 
 def check_reports_are_sound(plugin_class: type[Classifier]) -> None:
     """What a fit reports has a step within the total and finite scalars."""
-    reports = Reports()
-    with TemporaryDirectory() as folder:
-        quick(plugin_class).fit(writable_set(tiny_training_set()), a_context(Path(folder), 0, reports))
-    require_sound_reports(reports)
+    require_sound_reports(watched(plugin_class).reports)

@@ -12,9 +12,9 @@ import numpy as np
 from lesionbench.errors import DatasetError
 from lesionbench.pipeline.dataset import LoadedDataset
 from lesionbench.pipeline.split import shared_groups
-from lesionbench.testing.fixtures import arrays_of, changed, quick
+from lesionbench.testing.fixtures import arrays_of, changed_names, quick
 from lesionbench.testing.require import Skipped, require
-from lesionbench.testing.watching import global_state_left_alone, nothing_printed, nothing_written_outside
+from lesionbench.testing.watching import Traces, global_state_left_alone
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -52,7 +52,7 @@ def check_load_returns_a_loaded_dataset(plugin_class: type[Dataset], root: Path 
 def check_loading_twice_gives_the_same(plugin_class: type[Dataset], root: Path | None) -> None:
     """The images and their order depend on nothing but the files."""
     first, second = loaded(plugin_class, root), load(plugin_class, root)
-    differ = changed(arrays_of(first.images), arrays_of(second.images))
+    differ = changed_names(arrays_of(first.images), arrays_of(second.images))
     require(not differ, f"loading twice must give the same, but {differ} differ; sort the files and seed what is drawn")
     one, other = first.is_test, second.is_test
     same_division = one is other is None or (one is not None and other is not None and np.array_equal(one, other))
@@ -130,5 +130,8 @@ def check_load_leaves_global_state_alone(plugin_class: type[Dataset], root: Path
 def check_it_prints_nothing_and_writes_nothing(plugin_class: type[Dataset], root: Path | None) -> None:
     """Loading writes nothing to stdout or stderr and leaves no file in the current folder."""
     absolute = root.resolve() if root else None
-    with nothing_written_outside("a dataset"), nothing_printed("a dataset"):
+    traces = Traces()
+    with traces.kept():
         load(plugin_class, absolute)
+    traces.require_nothing_printed("a dataset")
+    traces.require_nothing_written_outside("a dataset")

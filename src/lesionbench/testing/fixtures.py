@@ -1,13 +1,15 @@
-"""Small things to try a plugin on: images, a training set, a context, and the plugin with few steps."""
+"""Small data to try a plugin on: images, a training set, a context, and the plugin with few steps."""
 
 from __future__ import annotations
 
-import atexit
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import lru_cache, wraps
 from pathlib import Path
 from shutil import rmtree
 from tempfile import mkdtemp
-from typing import TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
+from weakref import finalize
 
 import numpy as np
 from pydantic import ValidationError
@@ -18,14 +20,18 @@ from lesionbench.pipeline.plugin import Plugin
 from lesionbench.pipeline.training_set import TrainingSet
 from lesionbench.testing.require import Skipped
 
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
 AnyPlugin = TypeVar("AnyPlugin", bound=Plugin)
+Made = TypeVar("Made")
 FEW_STEPS = 2
 
 
 def tiny_images(
     classes: int = 2, channels: int = 3, size: int = 32, seed: int = 0, per_class: int = 12
 ) -> LabelledImages:
-    """Noisy stripes, of another width in each class: uint8 (classes * per_class, size, size, channels).
+    """Noisy stripes whose width depends on the class: uint8 (classes * per_class, size, size, channels).
 
     Two images share a group. Another seed gives other images, other groups and other ids.
     """
@@ -37,7 +43,7 @@ def tiny_images(
     noise = generator.uniform(-40, 40, (count, size, size, channels))
     images = 128 + 80 * waves[:, None, :, None] + noise  # (N, H, W, C), 8..248
     groups = np.arange(count, dtype=np.int64) // 2 + 1000 * seed
-    ids = np.array([f"tiny-{seed}-{n}" for n in range(count)], dtype=np.str_)  # text also when there are none
+    ids = np.array([f"tiny-{seed}-{n}" for n in range(count)], dtype=np.str_)  # the dtype is text even without images
     names = tuple(f"class-{label}" for label in range(classes))
     return LabelledImages(images.astype(np.uint8), labels, groups, ids, names)
 
@@ -45,7 +51,7 @@ def tiny_images(
 def tiny_training_set(
     classes: int = 2, channels: int = 3, size: int = 32, seed: int = 0, synthetic_per_class: int = 6
 ) -> TrainingSet:
-    """Real, synthetic and validation images as `tiny_images` makes them; no group stands in two of them."""
+    """Real, synthetic and validation images made by `tiny_images`; no group is in two of these parts."""
     synthetic = tiny_images(classes, channels, size, 3 * seed + 1, synthetic_per_class)
     validation = tiny_images(classes, channels, size, 3 * seed + 2)
     real = tiny_images(classes, channels, size, 3 * seed)
@@ -54,7 +60,7 @@ def tiny_training_set(
 
 @dataclass
 class Reports:
-    """A `report` that keeps what it is told: a row (step, total, scalars) a call."""
+    """A `report` that keeps each of its calls as a row (step, total, scalars)."""
 
     rows: list[tuple[int, int, dict[str, float]]] = field(default_factory=list)
 
@@ -64,18 +70,18 @@ class Reports:
 
 
 def a_context(folder: Path, seed: int = 0, report: Reports | None = None) -> RunContext:
-    """A context on the CPU in fp32 that writes into this folder (made when missing) and collects reports.
+    """A context on the CPU in fp32 that writes into this folder (created if it is missing) and collects reports.
 
-    Its reports are `context.report.rows`; give your own `Reports` to keep a typed hold of them.
+    Its reports are `context.report.rows`. Pass your own `Reports` to read them with their type.
     """
     folder.mkdir(parents=True, exist_ok=True)
     return RunContext(seed, "cpu", "fp32", folder, Reports() if report is None else report)
 
 
 def quick(plugin_class: type[AnyPlugin]) -> AnyPlugin:
-    """The plugin with its default settings, but two steps when it has a setting `steps`.
+    """The plugin with its default settings, but two steps if it has a setting `steps`.
 
-    Raises Skipped when its settings cannot be built so; `check_settings_have_usable_defaults` fails then.
+    Raises Skipped if these settings are invalid; `check_settings_have_usable_defaults` fails in that case.
     """
     try:
         return build(plugin_class)
@@ -84,20 +90,51 @@ def quick(plugin_class: type[AnyPlugin]) -> AnyPlugin:
 
 
 def build(plugin_class: type[AnyPlugin]) -> AnyPlugin:
-    """The plugin with few steps; raises ValidationError when its settings cannot be built so."""
+    """The plugin with two steps; raises ValidationError if these settings are invalid."""
     few = {"steps": FEW_STEPS} if "steps" in plugin_class.model_fields else {}
     return plugin_class.model_validate(few)
 
 
-def kept_folder() -> Path:
-    """A new folder that is there until the process ends."""
-    folder = mkdtemp(prefix="lesionbench-check-")
-    atexit.register(rmtree, folder, ignore_errors=True)
-    return Path(folder)
+class KeptFolder:
+    """A new temporary folder, `path`, that exists as long as this object does."""
+
+    def __init__(self) -> None:
+        self.path = Path(mkdtemp(prefix="lesionbench-check-"))
+        finalize(self, rmtree, self.path, ignore_errors=True)
+
+    @contextmanager
+    def moved_away(self) -> Iterator[None]:
+        """Move the folder elsewhere while the block runs, so that nothing can read from it."""
+        elsewhere = self.path.rename(f"{self.path}-elsewhere")
+        try:
+            yield
+        finally:
+            rmtree(self.path, ignore_errors=True)  # in case that the block made it anew
+            elsewhere.rename(self.path)
+
+
+def kept_for_other_checks(maxsize: int) -> Callable[[Callable[..., Made]], Callable[..., Made]]:
+    """A decorator: what the function returns for a plugin class is kept, so that many checks can use one fit.
+
+    At most `maxsize` results are kept. A class is fitted again if its `fit` was replaced or has raised an error.
+    """
+
+    def decorate(make: Callable[..., Made]) -> Callable[..., Made]:
+        @lru_cache(maxsize)
+        def kept(plugin_class: Any, _fit: object, *arguments: object) -> Made:
+            return make(plugin_class, *arguments)
+
+        @wraps(make)
+        def made(plugin_class: Any, *arguments: object) -> Made:
+            return kept(plugin_class, plugin_class.fit, *arguments)
+
+        return made
+
+    return decorate
 
 
 def writable(images: LabelledImages) -> LabelledImages:
-    """The same images in arrays of their own that may be written to, so that a forbidden edit succeeds and is seen."""
+    """Copies of the images that can be written to, so that a forbidden edit succeeds and is noticed."""
     copy = LabelledImages(images.images, images.labels, images.groups, images.ids, images.classes)
     for name in ("images", "labels", "groups", "ids"):
         object.__setattr__(copy, name, getattr(images, name).copy())
@@ -105,13 +142,13 @@ def writable(images: LabelledImages) -> LabelledImages:
 
 
 def writable_set(train: TrainingSet) -> TrainingSet:
-    """The same training set in arrays of its own that may be written to."""
+    """A copy of the training set whose arrays can be written to."""
     real, validation = writable(train.real), writable(train.validation)
     return TrainingSet(real, train.synthetic.copy(), train.synthetic_labels.copy(), validation, train.on_the_fly)
 
 
 def arrays_of(part: LabelledImages | TrainingSet) -> dict[str, bytes]:
-    """The bytes of every array, by what it is called."""
+    """The bytes of every array, by the name of the array."""
     if isinstance(part, TrainingSet):
         named = {f"{name} {key}": value for name in ("real", "validation") for key, value in _of(part, name).items()}
         return named | {"synthetic": part.synthetic.tobytes(), "synthetic labels": part.synthetic_labels.tobytes()}
@@ -122,6 +159,6 @@ def _of(train: TrainingSet, name: str) -> dict[str, bytes]:
     return arrays_of(getattr(train, name))
 
 
-def changed(before: dict[str, bytes], after: dict[str, bytes]) -> str:
-    """The names of what is not the same any more, joined by commas; empty when all is."""
+def changed_names(before: dict[str, bytes], after: dict[str, bytes]) -> str:
+    """The names of the arrays that differ, joined by commas; empty when none does."""
     return ", ".join(name for name in before if before[name] != after[name])

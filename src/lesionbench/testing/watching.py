@@ -1,4 +1,4 @@
-"""Watching what a plugin does beside its work: global state, printing, files."""
+"""Watching a plugin for side effects: global state, printing, files."""
 
 from __future__ import annotations
 
@@ -8,16 +8,19 @@ from contextlib import chdir, contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from importlib.util import find_spec
 from io import StringIO
-from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from lesionbench.testing.fixtures import KeptFolder, Reports, a_context, arrays_of, changed_names
 from lesionbench.testing.require import require
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+    from lesionbench.pipeline.images import LabelledImages
+    from lesionbench.pipeline.plugin import Plugin
+    from lesionbench.pipeline.training_set import TrainingSet
 
 # Where a plugin that draws from global state should draw from instead.
 ADVICE = {
@@ -25,60 +28,114 @@ ADVICE = {
     "numpy.random": "draw from np.random.default_rng(seed)",
     "torch.random": "work inside lesionbench.torchkit.training.torch_session(seed)",
 }
-UNLIKELY_SEED = 918_273_645  # a plugin that reseeds would have to choose this very one to go unseen
+UNLIKELY_SEED = 918_273_645  # a plugin that seeds with this very number would not be noticed
 UNLIKELY_THREADS = 3
+
+
+@contextmanager
+def global_state_watched() -> Iterator[list[str]]:
+    """A list that names, once the block has ended, the global state that it changed; everything is put back."""
+    found = _snapshot()
+    _prepare()
+    before = _snapshot()
+    changed: list[str] = []
+    try:
+        yield changed
+        after = _snapshot()
+    finally:
+        _restore(found)
+    changed += [name for name in before if not _same(before[name], after[name])]
+
+
+def require_global_state_unchanged(what: str, changed: list[str]) -> None:
+    """Raise AssertionError when something global was changed, with what to use instead."""
+    advice = [ADVICE.get(name, f"leave {name} as it is, or put it back") for name in changed]
+    require(
+        not changed, f"{what} must leave global state alone, but it changed {', '.join(changed)}; {'; '.join(advice)}"
+    )
 
 
 @contextmanager
 def global_state_left_alone(what: str) -> Iterator[None]:
     """Raise AssertionError when the block changes global state; put back what was there before in any case."""
-    found = _snapshot()
-    _prepare()
-    before = _snapshot()
-    try:
+    with global_state_watched() as changed:
         yield
-        after = _snapshot()
-    finally:
-        _restore(found)
-    touched = [name for name in before if not _same(before[name], after[name])]
-    advice = [ADVICE.get(name, f"leave {name} as it is, or put it back") for name in touched]
-    require(
-        not touched, f"{what} must leave global state alone, but it changed {', '.join(touched)}; {'; '.join(advice)}"
-    )
+    require_global_state_unchanged(what, changed)
 
 
-@contextmanager
-def nothing_printed(what: str) -> Iterator[None]:
-    """Raise AssertionError when the block prints; log records and warnings are no prints."""
-    printed = StringIO()
-    silent = logging.NullHandler()  # or Python itself would print what no handler takes
-    logging.getLogger().addHandler(silent)
-    try:
-        with redirect_stdout(printed), redirect_stderr(printed):
-            yield
-    finally:
-        logging.getLogger().removeHandler(silent)
-    text = printed.getvalue()
-    require(not text, f"{what} must print nothing, but printed {text[:60]!r}; call context.report(...) instead")
+class Traces:
+    """What was printed, and which files were written, while a plugin worked in a temporary folder of its own.
 
+    `folder` is the one folder that the plugin may write into. It exists as long as this object does.
+    """
 
-@contextmanager
-def nothing_written_outside(what: str) -> Iterator[Path]:
-    """A folder to write into; raises AssertionError when the block writes beside it or into the current folder."""
-    with TemporaryDirectory() as top:
-        allowed, here = Path(top, "fit"), Path(top, "here")
-        allowed.mkdir()
-        here.mkdir()
-        with chdir(here):
-            yield allowed
+    def __init__(self) -> None:
+        self._kept = KeptFolder()
+        self._top = self._kept.path
+        self.folder, self._here = self._top / "fit", self._top / "here"
+        self.folder.mkdir()
+        self._here.mkdir()
+        self._printed = StringIO()
+
+    @contextmanager
+    def kept(self) -> Iterator[None]:
+        """Work in an empty current folder and collect what the block prints; log records and warnings do not count."""
+        silent = logging.NullHandler()  # without a handler, Python itself would print the records
+        logging.getLogger().addHandler(silent)
+        try:
+            with redirect_stdout(self._printed), redirect_stderr(self._printed), chdir(self._here):
+                yield
+        finally:
+            logging.getLogger().removeHandler(silent)
+
+    def require_nothing_printed(self, what: str) -> None:
+        """Raise AssertionError when something was printed."""
+        text = self._printed.getvalue()
+        require(not text, f"{what} must print nothing, but printed {text[:60]!r}; call context.report(...) instead")
+
+    def require_nothing_written_outside(self, what: str) -> None:
+        """Raise AssertionError when a file was written beside `folder` or into the current folder."""
         written = [
-            path.relative_to(top).as_posix()
-            for path in sorted(Path(top).rglob("*"))
-            if path not in (allowed, here) and allowed not in path.parents
+            path.relative_to(self._top).as_posix()
+            for path in sorted(self._top.rglob("*"))
+            if path not in (self.folder, self._here) and self.folder not in path.parents
         ]
-    require(
-        not written, f"{what} must write into context.folder alone, but wrote {', '.join(written)}; use context.folder"
-    )
+        require(
+            not written,
+            f"{what} must write into context.folder alone, but wrote {', '.join(written)}; use context.folder",
+        )
+
+
+@dataclass(frozen=True)
+class WatchedFit:
+    """What one fit returned, and its side effects."""
+
+    fitted: Any
+    edited: str  # the arrays of the training data that it edited, joined by commas
+    new_settings: list[str]
+    global_state: list[str]
+    reports: Reports
+    traces: Traces
+
+    def require_global_state_unchanged(self) -> None:
+        """Raise AssertionError when the fit changed global state."""
+        require_global_state_unchanged("fit", self.global_state)
+
+    def require_settings_unchanged(self, fitted: str) -> None:
+        """Raise AssertionError when the fit changed the plugin's settings; `fitted` names what a fit returns."""
+        names = ", ".join(self.new_settings)
+        require(not names, f"fit must leave the settings alone, but it set {names}; keep it in the {fitted}")
+
+
+def watch_fit(plugin: Plugin, train: LabelledImages | TrainingSet) -> WatchedFit:
+    """Fit a plugin on training data that can be edited, and note every side effect at once."""
+    settings, arrays = dict(vars(plugin)), arrays_of(train)
+    reports, traces = Reports(), Traces()
+    fit: Any = plugin.fit  # type: ignore[attr-defined]  # augmenters and classifiers have it
+    with traces.kept(), global_state_watched() as global_state:
+        fitted = fit(train, a_context(traces.folder, 1, reports))
+    new = [name for name, value in vars(plugin).items() if name not in settings or settings[name] != value]
+    return WatchedFit(fitted, changed_names(arrays, arrays_of(train)), new, global_state, reports, traces)
 
 
 def _snapshot() -> dict[str, Any]:
@@ -93,11 +150,11 @@ def _snapshot() -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class _Switch:
-    """Something of torch that is global: how to read and set it, and what it is set to while it is watched."""
+    """A global setting of torch: how to read it, how to set it, and its value while a plugin is watched."""
 
     read: Callable[[], Any]
     put: Callable[[Any], Any]
-    watched: Any  # not what an earlier fit of the same plugin may have left behind
+    watched: Any  # differs from what an earlier fit of the same plugin may have set
 
 
 def _torch_switches() -> dict[str, _Switch]:
@@ -124,7 +181,7 @@ def _set_switches(values: dict[str, Any]) -> None:
 
 
 def _prepare() -> None:
-    """Put global state where a plugin that sets it, to whatever its author likes, is seen to."""
+    """Set global state to unusual values, so that it shows when a plugin sets it."""
     random.seed(UNLIKELY_SEED)
     np.random.seed(UNLIKELY_SEED)
     if find_spec("torch") is not None:
