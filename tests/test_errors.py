@@ -18,8 +18,6 @@ REASONS = {  # texts that stand in the column `reason` of a CSV file, where they
     "evidence/statistics/verdict.py",
     "audit/extractors.py",
 }
-REASONS |= {"audit/fidelity.py", "audit/samples.py", "audit/split.py"}
-REASONS |= {"testing/augmenters.py", "testing/datasets.py"}
 
 
 def test_an_error_reads_as_python_and_as_the_command_line():

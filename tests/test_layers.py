@@ -19,8 +19,8 @@ MAY_KNOW = {
     "testing": {"errors", "pipeline", "plugins", "testing"},
     "evidence": {*LOW, "pipeline", "evidence"},
     "experiment": {*LOW, "pipeline", "pictures", "evidence", "plugins", "experiment", "__version__"},
-    "audit": {*LOW, "pipeline", "pictures", "evidence", "plugins", "experiment", "builtin", "report", "audit"},
-    "report": {"errors", "pipeline", "pictures", "evidence", "experiment", "report"},
+    "audit": {*LOW, "pipeline", "pictures", "evidence", "plugins", "experiment", "audit"},
+    "report": {"errors", "pipeline", "evidence", "experiment", "audit", "report"},
     "api": {"errors", "spelling", "pipeline", "evidence", "plugins", "experiment", "builtin", "report", "api"}
     | {"audit", "testing"},
     "cli": {*LOW, "pipeline", "pictures", "evidence", "plugins", "experiment", "audit", "testing", "report", "cli"},

@@ -12,6 +12,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 Row = dict[str, str]  # column name to value
+# The parts of a split as people name them, upper or lower case.
+PARTS = dict.fromkeys(("train", "training"), "train") | dict.fromkeys(("test", "testing"), "test")
+VALIDATION = ("val", "valid", "validation")
 DELIMITERS = (",", ";", "\t")  # spreadsheets write semicolons where the comma is the decimal mark
 
 
@@ -42,3 +45,9 @@ def read_rows(table: Path) -> tuple[list[str], list[tuple[int, Row]]]:
 def _named(columns: list[str], values: list[str]) -> Row:
     padded = [*values, *[""] * (len(columns) - len(values))]
     return {name: value.strip() for name, value in zip(columns, padded, strict=False)}
+
+
+def part_name(text: str) -> str:
+    """One name for each part: `Val` becomes validation and `training` train; any other text stays as it is."""
+    lower = text.lower()
+    return "validation" if lower in VALIDATION else PARTS.get(lower, text)

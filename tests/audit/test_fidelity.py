@@ -11,6 +11,7 @@ from lesionbench.audit.fidelity import audit_fidelity
 from lesionbench.errors import OutputError, SettingsError
 from lesionbench.evidence.images.fidelity import FIDELITY_COLUMNS
 from lesionbench.plugins import Plugins
+from lesionbench.report.fidelity import print_fidelity
 
 RUN = ("run", "--dataset", "skin-phantom[size=32,train=240,test=20]", "--validation", 0.5, "--classifier", "linear")
 RUN = (*RUN, "--augmenter", "oversample", "--augmenter", "noise", "--synthetic", 60, "--seeds", 1, "--jobs", 1)
@@ -36,7 +37,9 @@ def read(path):
 
 
 def test_every_pool_and_class_is_set_beside_the_floor(run, capsys):
-    audit_fidelity(Plugins.load(), run, run, None, 0)
+    audit = audit_fidelity(run, Plugins.load(), out=run)
+    audit.write(run)
+    print_fidelity(audit)
 
     rows = read(run / "fidelity.csv")
     said = capsys.readouterr().out
@@ -49,12 +52,13 @@ def test_every_pool_and_class_is_set_beside_the_floor(run, capsys):
     assert float(by["noise", "all"]["swd"]) > 2 * float(by["oversample", "all"]["swd"])
     assert by["noise", "all"]["swd_floor"] == by["oversample", "all"]["swd_floor"]
     assert "features of linear" in said
-    assert f"{run / 'fidelity.csv'}" in said
+    assert list(audit.pools.columns) == list(FIDELITY_COLUMNS)
+    assert audit.pools["kid"].dtype == "Float64"
 
 
 def test_the_same_seed_gives_the_same_bytes_and_another_gives_others(run, tmp_path):
     for name, seed in (("one", 3), ("again", 3), ("other", 4)):
-        audit_fidelity(Plugins.load(), run, tmp_path / name, None, seed)
+        audit_fidelity(run, Plugins.load(), seed=seed).write(tmp_path / name)
 
     one, again, other = ((tmp_path / name / "fidelity.csv").read_bytes() for name in ("one", "again", "other"))
     assert one == again
@@ -67,7 +71,7 @@ def test_a_network_in_a_file_gives_the_features(run, tmp_path):
     exported = torch.export.export(network, (images,), dynamic_shapes=({0: torch.export.Dim("n")},))
     torch.export.save(exported, tmp_path / "net.pt2")
 
-    audit_fidelity(Plugins.load(), run, tmp_path, tmp_path / "net.pt2", 0)
+    audit_fidelity(run, Plugins.load(), features=tmp_path / "net.pt2").write(tmp_path)
 
     rows = read(tmp_path / "fidelity.csv")
     assert {("net.pt2", "12")} == {(row["extractor"], row["features"]) for row in rows}
@@ -77,7 +81,9 @@ def test_a_network_in_a_file_gives_the_features(run, tmp_path):
 def test_a_baseline_that_was_not_kept_leaves_what_needs_no_features(run, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr("lesionbench.experiment.bench.Bench.predictor", lambda bench, cell: None)
 
-    audit_fidelity(Plugins.load(), run, tmp_path, None, 0)
+    audit = audit_fidelity(run, Plugins.load())
+    audit.write(tmp_path)
+    print_fidelity(audit)
 
     rows = read(tmp_path / "fidelity.csv")
     assert {""} == {row["kid"] for row in rows}
@@ -87,10 +93,10 @@ def test_a_baseline_that_was_not_kept_leaves_what_needs_no_features(run, tmp_pat
 
 def test_bad_input_writes_nothing(run, tmp_path):
     with pytest.raises(SettingsError, match=r"there is no file .*none\.pt2"):
-        audit_fidelity(Plugins.load(), run, tmp_path / "out", tmp_path / "none.pt2", 0)
+        audit_fidelity(run, Plugins.load(), features=tmp_path / "none.pt2", out=tmp_path / "out")
     (tmp_path / "file").write_text("")
     with pytest.raises(OutputError, match="the output must be a folder"):
-        audit_fidelity(Plugins.load(), run, tmp_path / "file", None, 0)
+        audit_fidelity(run, Plugins.load(), out=tmp_path / "file")
     assert not (tmp_path / "out").exists()
 
 

@@ -185,7 +185,7 @@ def test_a_smaller_rate_than_the_held_out_images_allow_is_told(audited):
         (["."], "holds no experiment: there is no experiment.toml in it; give the --out folder of a run"),
         (["nowhere"], "holds no experiment"),
         (["o", "--false-alarms", "0"], "a false-alarm rate lies above 0 and is 0.5 at most"),
-        (["o", "--false-alarms", "nan"], "such as --false-alarms 0.01, not nan"),
+        (["o", "--false-alarms", "nan"], "not nan; try --false-alarms 0.01"),
         (["o", "--out", "o/cells.csv"], "the output must be a folder, but o/cells.csv is a file"),
     ],
 )

@@ -151,10 +151,14 @@ def test_a_table_that_cannot_be_used_is_refused_and_nothing_is_written(here, tex
     [
         (["skin-phantm"], SettingsError, "did you mean 'skin-phantom'"),
         (["skin-phantom", "--split", "1"], SettingsError, "a split is `official` or a number of folds"),
-        (["skin-phantom", "--images", "."], SettingsError, "--images goes with a table"),
+        (
+            ["skin-phantom", "--images", "."],
+            SettingsError,
+            "goes with a table of paths; leave out --images",
+        ),
         (["mine.csv", "--data", "."], SettingsError, "leave out --data"),
         (["mine.csv", "--split", "5"], SettingsError, "leave out --split"),
-        (["mine.csv", "--images", "gone"], DatasetError, "--images must be an existing folder"),
+        (["mine.csv", "--images", "gone"], DatasetError, "the images must be in an existing folder, not gone"),
         (["gone.csv"], DatasetError, "cannot be opened"),
         (["mine.csv", "--run", "images"], OutputError, "holds no experiment"),
         (["mine.csv", "--out", "mine.csv"], OutputError, "is a file"),
@@ -179,7 +183,7 @@ def test_an_audit_may_be_made_again_in_its_folder(table, here):
 def test_folds_of_a_dataset_are_audited_against_each_other(here):
     lines = audit(PHANTOM, "--split", 3, "--out", "o")
 
-    assert lines[0].startswith(f"{PHANTOM}, split 3: 12 fold 0, 12 fold 1, 12 fold 2")
+    assert lines[0].startswith("skin-phantom[train=24,test=12], split 3: 12 fold 0, 12 fold 1, 12 fold 2")
     assert [row["part"] for row in read(here / "o" / "twins.csv") if row["class"] == "all"] == [
         "fold 0",
         "fold 1",
@@ -203,7 +207,7 @@ def test_a_dataset_without_a_split_of_its_own_cannot_be_audited_as_official(here
         for seed in seeds:
             picture(seed).save(here / "images" / label / f"{seed}.png")
 
-    with pytest.raises(SplitError, match="brings no official split"):
+    with pytest.raises(SplitError, match="has no official split; --split 5 makes"):
         audit("folder", "--data", "images", "--split", "official")
 
 

@@ -1,20 +1,16 @@
-"""What `lesionbench audit fidelity` does: measure every pool of a run beside its fold's real images."""
+"""The audit of fidelity: how real and how diverse the synthetic images of a run are, beside what real images score."""
 
 from __future__ import annotations
 
-import sys
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from rich import box
-from rich.console import Console
-from rich.table import Table
-
 from lesionbench.audit.extractors import file_extractor, predictor_extractor
+from lesionbench.audit.frames import as_frame
 from lesionbench.audit.stored_pools import bench_of_run, stored_pools
-from lesionbench.errors import OutputError
-from lesionbench.evidence.images.fidelity import ALL, FIDELITY_COLUMNS, SyntheticPool, fidelity_rows
+from lesionbench.evidence.images.fidelity import FIDELITY_COLUMNS, SyntheticPool, fidelity_rows
 from lesionbench.evidence.images.fidelity_samples import Extractor, Roles, kid_subset, real_side
-from lesionbench.experiment.output import refuse_inside
+from lesionbench.experiment.output import refuse_file, refuse_inside
 from lesionbench.experiment.results import read_results
 from lesionbench.experiment.store import write_whole
 from lesionbench.pipeline.leaderboard import as_csv
@@ -23,6 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    import pandas as pd
+
     from lesionbench.evidence.images.fidelity_samples import RealSide
     from lesionbench.experiment.results import Results
     from lesionbench.pipeline.images import LabelledImages
@@ -30,35 +28,40 @@ if TYPE_CHECKING:
     from lesionbench.plugins import Plugins
 
 TABLE = "fidelity.csv"
-HEADINGS = {
-    "pool": "pool",
-    "n": "images",
-    "kid": "KID",
-    "kid_floor": "floor",
-    "precision": "precision",
-    "precision_floor": "floor",
-    "recall": "recall",
-    "recall_floor": "floor",
-    "coverage": "coverage",
-    "coverage_floor": "floor",
-    "ms_ssim": "MS-SSIM",
-    "ms_ssim_real": "real",
-    "swd": "SWD",
-    "swd_floor": "floor",
-}
-DECIMALS = {"swd": 1, "swd_floor": 1}  # of the others 3
 
 
-def audit_fidelity(plugins: Plugins, run: Path, out: Path, features: Path | None, seed: int) -> None:
-    """Write fidelity.csv into `out`, and print what it says of all classes together.
+@dataclass(frozen=True, eq=False)
+class FidelityAudit:
+    """What an audit of fidelity found: a row for each pool and class, and for all classes."""
+
+    rows: tuple[Row, ...]
+
+    @property
+    def pools(self) -> pd.DataFrame:
+        """Every measure of every pool, beside what real images score in its place: fidelity.csv."""
+        return as_frame(self.rows, FIDELITY_COLUMNS)
+
+    def write(self, folder: Path) -> list[Path]:
+        """Write fidelity.csv; returns the file."""
+        folder.mkdir(parents=True, exist_ok=True)
+        write_whole(folder / TABLE, as_csv(list(self.rows), FIDELITY_COLUMNS))
+        return [folder / TABLE]
+
+
+def audit_fidelity(
+    run: Path, plugins: Plugins, *, features: Path | None = None, seed: int = 0, out: Path | None = None
+) -> FidelityAudit:
+    """Measure every pool of a run beside real images of its fold.
 
     features: a file with a network (see file_extractor); None: the run's baseline classifier of each fold.
-    Raises SettingsError or OutputError before anything is written.
+    seed: of every random choice.  out: the folder that the audit is to be written to: checked before it begins.
+    Raises SettingsError, or OutputError where `run` holds no run or its pools are no longer in the store.
     """
-    if out.exists() and not out.is_dir():
-        raise OutputError(f"the output must be a folder, but {out} is a file; choose another --out")
+    if out is not None:
+        refuse_file(out)
     results = read_results(run)
-    refuse_inside(results.experiment.data, out)
+    if out is not None:
+        refuse_inside(results.experiment.data, out)
     extractor_of = _extractors(plugins, run, results, features)
     subset = _subset(plugins, run)
     rows: list[Row] = []
@@ -71,10 +74,7 @@ def audit_fidelity(plugins: Plugins, run: Path, out: Path, features: Path | None
             real = real_side(stored.train, stored.validation, job.fold, extractor_of(job.fold), seed)
         pool = SyntheticPool(job.name, job.augmenter, job.fold, job.seed, stored.pool.images)
         rows += fidelity_rows(pool, real, subset, seed)
-    out.mkdir(parents=True, exist_ok=True)
-    write_whole(out / TABLE, as_csv(rows, FIDELITY_COLUMNS))
-    _print([row for row in rows if row["class"] == ALL])
-    sys.stdout.write(f"{out / TABLE}\n")
+    return FidelityAudit(tuple(rows))
 
 
 def _extractors(
@@ -109,41 +109,3 @@ def _subset(plugins: Plugins, run: Path) -> int:
 
 def _counts(images: LabelledImages) -> list[int]:
     return [int((images.labels == label).sum()) for label in range(len(images.classes))]
-
-
-def _print(rows: list[Row]) -> None:
-    console = Console(highlight=False)
-    if not console.is_terminal:
-        console = Console(highlight=False, width=200)
-    table = Table(
-        box=box.SIMPLE_HEAD,
-        title="synthetic images beside real ones; floor: training images in their place",
-        title_justify="left",
-        title_style="",
-    )
-    for name, heading in HEADINGS.items():
-        table.add_column(heading, justify="left" if name == "pool" else "right", overflow="fold")
-    for row in rows:
-        table.add_row(*(_shown(name, row[name]) for name in HEADINGS))
-    console.print(table, markup=False)
-    for line in _remarks(rows):
-        console.print(line, markup=False, soft_wrap=True)
-
-
-def _shown(name: str, value: object) -> str:
-    if value is None:
-        return "-"
-    return f"{value:.{DECIMALS.get(name, 3)}f}" if isinstance(value, float) else str(value)
-
-
-def _remarks(rows: list[Row]) -> list[str]:
-    """Whose features they are, what they were compared with, and why some are missing."""
-    extractors = sorted({str(row["extractor"]) for row in rows if row["extractor"]})
-    lines = [f"features of {', '.join(extractors)}"] if extractors else []
-    if any(row["reference"] == "training" for row in rows):
-        lines.append(
-            "note: with fewer than 50 validation images of a class, images are compared with training images, which "
-            "copies of them would resemble most; see: lesionbench audit samples"
-        )
-    reasons = dict.fromkeys(str(row["reason"]) for row in rows if row["reason"])
-    return [*lines, *(f"note: {reason}" for reason in reasons)]

@@ -1,220 +1,239 @@
-"""What `lesionbench audit split` does: read the images and their parts, find the twins, say and draw what was found."""
+"""The audit of a split: test images that have a twin in another part, and a run's metrics without them."""
 
 from __future__ import annotations
 
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from lesionbench.audit.frames import as_frame
+from lesionbench.audit.split_picture import picture_sections
 from lesionbench.audit.split_table import read_split_table
-from lesionbench.errors import DatasetError, OutputError, SettingsError, SplitError
-from lesionbench.evidence.images.leakage import PAIRS_COLUMNS, TWINS_COLUMNS, Divided, find_leaks, pair_rows, twin_rows
-from lesionbench.evidence.images.leakage import pixel_digest as digest_of
+from lesionbench.errors import ANOTHER_OUT, DatasetError, OutputError, SettingsError, Try
+from lesionbench.evidence.images.leakage import (
+    PAIRS_COLUMNS,
+    TWINS_COLUMNS,
+    Divided,
+    find_leaks,
+    pair_rows,
+    pixel_digest,
+    twin_rows,
+)
 from lesionbench.evidence.images.near_duplicates import LARGEST_SIDE
 from lesionbench.evidence.images.without_twins import WITHOUT_TWINS_COLUMNS, without_twins
 from lesionbench.experiment.data_folder import find_data
-from lesionbench.experiment.output import refuse_inside
-from lesionbench.experiment.prepare import DEFAULT_FOLDS
+from lesionbench.experiment.output import refuse_file, refuse_inside
 from lesionbench.experiment.results import read_results
-from lesionbench.experiment.settings import Experiment, make_experiment
+from lesionbench.experiment.settings import validated
 from lesionbench.experiment.store import write_whole
 from lesionbench.pictures.pairs import save_pairs
 from lesionbench.pipeline.context import derive_seed
 from lesionbench.pipeline.dataset import load_dataset
 from lesionbench.pipeline.leaderboard import as_csv
-from lesionbench.pipeline.split import divide
-from lesionbench.plugins import Plugins
-from lesionbench.report.twins import picture_sections, summary
-from lesionbench.spelling import parse_spec
+from lesionbench.pipeline.split import divide, no_official_split, split_mode
+from lesionbench.spelling import spec_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    import pandas as pd
+    from numpy.typing import NDArray
 
     from lesionbench.evidence.images.leakage import Leaks
     from lesionbench.experiment.results import Results
+    from lesionbench.experiment.settings import Experiment
     from lesionbench.pipeline.dataset import Dataset, LoadedDataset
-    from lesionbench.pipeline.images import LabelledImages
+    from lesionbench.pipeline.leaderboard import Row
+    from lesionbench.pipeline.split import SplitMode
+    from lesionbench.plugins import Plugins
 
+NEAR = 0.85  # the least similarity of near duplicates; what it finds on real images is in the reference
 PAIRS, PICTURE, TWINS, LEADERBOARD = "pairs.csv", "pairs.png", "twins.csv", "leaderboard_without_twins.csv"
 TABLES = (".csv", ".tsv")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class SplitAudit:
-    """What was asked for: the arguments of `lesionbench audit split`."""
+    """What an audit of a split found; `divided` holds the images and the part that each stands in."""
 
-    dataset: str
-    data: Path | None
-    images: Path | None
-    split: str | None
-    near: float
-    run: Path | None
-    out: Path | None
-
-    @property
-    def of_table(self) -> bool:
-        """Whether the split is a user's table and not that of an installed dataset."""
-        path = Path(self.dataset)
-        return path.suffix.lower() in TABLES or path.is_file()
+    name: str  # of the dataset or the table
+    mode: SplitMode | None  # how the dataset is divided; None for a table, which says so itself
+    near: float  # the least similarity of near duplicates
+    divided: Divided
+    leaks: Leaks
+    notes: tuple[str, ...] = ()
+    rows_without_twins: tuple[Row, ...] = ()  # a row for each arm of the run, if there is one
 
     @property
-    def folder(self) -> Path:
-        """Where the audit is written."""
-        name = Path(self.dataset).stem if self.of_table else self.dataset.partition("[")[0]
-        return self.out if self.out is not None else Path("runs") / f"audit-{name}"
+    def pairs(self) -> pd.DataFrame:
+        """The pairs of images that are twins, the surest first: pairs.csv."""
+        return as_frame(pair_rows(self.leaks), PAIRS_COLUMNS)
+
+    @property
+    def twins(self) -> pd.DataFrame:
+        """How many images of each part and class have a twin in another part: twins.csv."""
+        return as_frame(twin_rows(self.leaks), TWINS_COLUMNS)
+
+    @property
+    def leaderboard(self) -> pd.DataFrame:
+        """The run's metrics on all test images, and on those without a twin: leaderboard_without_twins.csv."""
+        return as_frame(self.rows_without_twins, WITHOUT_TWINS_COLUMNS)
+
+    @property
+    def is_leaking(self) -> bool:
+        """Whether any image has a twin in another part."""
+        return bool(self.leaks.any_twin.any())
+
+    def write(self, folder: Path) -> list[Path]:
+        """Write the tables and the picture into a folder that `audit_split` accepted; returns the files."""
+        folder.mkdir(parents=True, exist_ok=True)
+        for stale in (PICTURE, LEADERBOARD):
+            (folder / stale).unlink(missing_ok=True)
+        write_whole(folder / PAIRS, as_csv(pair_rows(self.leaks), PAIRS_COLUMNS))
+        write_whole(folder / TWINS, as_csv(twin_rows(self.leaks), TWINS_COLUMNS))
+        sections = picture_sections(self.leaks)
+        if any(sections.values()):
+            save_pairs(folder / PICTURE, sections)
+        if self.rows_without_twins:
+            write_whole(folder / LEADERBOARD, as_csv(list(self.rows_without_twins), WITHOUT_TWINS_COLUMNS))
+        return sorted(path for path in folder.iterdir() if path.name in (PAIRS, PICTURE, TWINS, LEADERBOARD))
 
 
-def audit_split(asked: SplitAudit) -> None:
-    """Write pairs.csv, pairs.png, twins.csv and, for a run, leaderboard_without_twins.csv; print what they say."""
-    _refuse_folder(asked.folder)
-    results = read_results(asked.run) if asked.run is not None else None
-    divided, notes = _of_table(asked) if asked.of_table else _of_dataset(asked, results)
-    if results is not None:
-        _refuse_other_run(asked, divided, results)
-    _say(notes)
-    leaks = find_leaks(divided, asked.near)
-    _write(asked.folder, leaks)
-    _say(summary(leaks, asked.near))
-    if results is not None:
-        _write_without_twins(asked.folder, leaks, results)
-    _say(str(path) for path in sorted(asked.folder.iterdir()) if path.name in (PAIRS, PICTURE, TWINS, LEADERBOARD))
+def split_source(text: str, plugins: Plugins) -> Path | Dataset:
+    """What a person names to be audited: a table of image paths, or an installed dataset."""
+    path = Path(text)
+    return path if path.suffix.lower() in TABLES or path.is_file() else plugins.dataset(text)
+
+
+def audit_folder(source: Path | Dataset) -> Path:
+    """The output folder of an audit when none is named."""
+    return Path("runs") / f"audit-{source.stem if isinstance(source, Path) else source.name}"
+
+
+def audit_split(
+    source: Path | Dataset,
+    *,
+    data: Path | None = None,
+    images: Path | None = None,
+    split: SplitMode | str | None = None,
+    near: float = NEAR,
+    run: Path | None = None,
+    out: Path | None = None,
+) -> SplitAudit:
+    """Find images that have a twin in another part: of the same group, of the same pixels, or nearly so.
+
+    source: a dataset, or a CSV with the columns path, split and perhaps group and label.
+    data: the dataset's folder.  images: the folder that the table's paths are relative to; by default its own.
+    split: `official` or a number of folds; by default as `run` was split, else as the dataset would be in a run.
+    near: the least similarity of near duplicates, 0.5 to 1.
+    run: the folder of a finished run on these images, whose leaderboard is made again without the twins.
+    out: the folder that the audit is to be written to: checked before any image is read.
+    Raises InputError: SettingsError, DatasetError, SplitError or OutputError.
+    """
+    if not 0.5 <= near <= 1:
+        raise SettingsError(f"near duplicates are 0.5 to 1 similar, not {near:g}", Try("try {near}", near=NEAR))
+    if out is not None:
+        _refuse_folder(out)
+    results = read_results(run) if run is not None else None
+    mode: SplitMode | None = None
+    notes: tuple[str, ...] = ()
+    if isinstance(source, Path):
+        divided = _of_table(source, images, {"data": data, "split": split})
+    else:
+        _refuse_images(images)
+        divided, mode, notes = _of_dataset(source, data, _experiment(split, results), out)
+    name = str(source) if isinstance(source, Path) else spec_of(source)
+    if run is not None and results is not None:
+        _refuse_other_run(name, run, divided, results)
+    leaks = find_leaks(divided, near)
+    twins = set(divided.ids[leaks.any_twin].tolist())
+    rows = without_twins(results.arms(), twins) if results is not None else []
+    return SplitAudit(name, mode, near, divided, leaks, notes, tuple(rows))
+
+
+def _refuse_images(images: Path | None) -> None:
+    if images is not None:
+        raise SettingsError("a folder of images goes with a table of paths", Try("leave out {images}", images=images))
 
 
 def _refuse_folder(out: Path) -> None:
     """Raise OutputError unless the folder is new, empty or an earlier audit's."""
-    if out.exists() and not out.is_dir():
-        raise OutputError(f"the output must be a folder, but {out} is a file; choose another --out")
+    refuse_file(out)
     ours = {PAIRS, PICTURE, TWINS, LEADERBOARD}
     foreign = sorted({entry.name for entry in out.iterdir()} - ours) if out.exists() else []
     if foreign:
         raise OutputError(
-            f"the output folder must be new or hold an earlier audit, but {out} holds other files ({foreign[0]}); "
-            "choose another --out"
+            f"the output folder must be new or hold an earlier audit, but {out} holds other files ({foreign[0]})",
+            ANOTHER_OUT,
         )
 
 
-def _of_table(asked: SplitAudit) -> tuple[Divided, list[str]]:
-    for option in ("data", "split"):
-        if getattr(asked, option) is not None:
-            raise SettingsError(
-                f"a table names its own images and parts; leave out --{option} {getattr(asked, option)}"
-            )
-    if asked.images is not None and not asked.images.is_dir():
-        raise DatasetError(f"--images must be an existing folder, not {asked.images}")
-    divided = read_split_table(Path(asked.dataset), asked.images)
-    return divided, [f"{asked.dataset}: {_sizes(divided)}"]
+def _of_table(table: Path, images: Path | None, unused: dict[str, object]) -> Divided:
+    for name, value in unused.items():
+        if value is not None:
+            raise SettingsError("a table names its own images and parts", Try(f"leave out {{{name}}}", **{name: value}))
+    if images is not None and not images.is_dir():
+        raise DatasetError(f"the images must be in an existing folder, not {images}", Try("name it with {images}"))
+    return read_split_table(table, images)
 
 
-def _of_dataset(asked: SplitAudit, results: Results | None) -> tuple[Divided, list[str]]:
-    """The images of an installed dataset, divided as the run was or as `--split` says."""
-    if asked.images is not None:
-        raise SettingsError(f"--images goes with a table of paths; leave out --images {asked.images}")
-    plugins = Plugins.load()
-    experiment = _experiment(asked, plugins, results)
-    dataset = _large(plugins.dataset(asked.dataset), asked.dataset)
-    root = find_data(dataset, asked.data)
-    refuse_inside(root, asked.folder)
-    data = load_dataset(dataset, root)
-    mode = experiment.split or ("official" if data.is_test is not None else DEFAULT_FOLDS)
+def _of_dataset(
+    dataset: Dataset, data: Path | None, experiment: Experiment, out: Path | None
+) -> tuple[Divided, SplitMode, tuple[str, ...]]:
+    """The images of a dataset, in which parts they stand, how it is divided, and what the dataset says of itself."""
+    root = find_data(dataset, data)
+    if out is not None:
+        refuse_inside(root, out)
+    detailed = dataset.needs_data and "size" not in dataset.model_fields_set
+    loaded = load_dataset(dataset.enlarged(LARGEST_SIDE) if detailed else dataset, root)
+    mode = split_mode(experiment.split, loaded)
+    images = loaded.images
     divided = Divided(
-        data.images.images,
-        [digest_of(image) for image in data.images.images],
-        _parts(data, experiment, mode),
-        data.images.ids,
-        np.array(data.images.classes)[data.images.labels],
-        data.images.groups.astype(np.str_) if data.groups_known else np.full(len(data.images), ""),
+        images.images,
+        [pixel_digest(image) for image in images.images],
+        _parts(loaded, experiment, mode),
+        images.ids,
+        np.array(images.classes)[images.labels],
+        images.groups.astype(np.str_) if loaded.groups_known else np.full(len(images), ""),
     )
-    heading = f"{asked.dataset}, split {mode}: {_sizes(divided)}, {_shape(data.images)}"
-    return divided, [heading, *(f"note: {note}" for note in data.notes)]
+    return divided, mode, loaded.notes
 
 
-def _experiment(asked: SplitAudit, plugins: Plugins, results: Results | None) -> Experiment:
-    """The settings that say how to divide: `--split`, else those of the run."""
-    made = make_experiment({"dataset": asked.dataset, "split": asked.split}, plugins)
+def _experiment(split: SplitMode | str | None, results: Results | None) -> Experiment:
+    """The settings that say how to divide: the split that is asked for, else the one of the run."""
+    asked = validated({"split": split})
     if results is None:
-        return made
-    run = results.experiment
-    split = made.split if made.split is not None else _run_split(results)
-    return made.model_copy(update={"split": split, "seed": run.seed, "validation": run.validation})
+        return asked
+    of_run = validated({"split": results.resolved["split"]}).split
+    settings = {"split": asked.split or of_run, "seed": results.experiment.seed}
+    return asked.model_copy(update={**settings, "validation": results.experiment.validation})
 
 
-def _run_split(results: Results) -> str | int:
-    split = str(results.resolved["split"])
-    return int(split) if split.isdigit() else split
-
-
-def _large(dataset: Dataset, spec: str) -> Dataset:
-    """The dataset with images large enough to see detail in, where it reads files and its size was not given."""
-    if not dataset.needs_data or "size" in parse_spec(spec)[1]:
-        return dataset
-    return dataset.enlarged(LARGEST_SIDE)
-
-
-def _parts(data: LoadedDataset, experiment: Experiment, mode: str | int) -> np.ndarray[tuple[int], np.dtype[np.str_]]:
+def _parts(data: LoadedDataset, experiment: Experiment, mode: SplitMode) -> NDArray[np.str_]:
     """The part of every image: train or test, or the fold that tests it; validation is drawn from inside train."""
     if mode == "official":
         if data.is_test is None:
-            raise SplitError("this dataset brings no official split; --split 5 makes five group-wise folds")
+            raise no_official_split()
         return np.where(data.is_test, "test", "train")
-    folds = divide(data, mode, experiment.validation, derive_seed("split", experiment.seed))  # type: ignore[arg-type]
     parts = np.full(len(data.images), "", "<U16")
-    for number, fold in enumerate(folds):
+    for number, fold in enumerate(divide(data, mode, experiment.validation, derive_seed("split", experiment.seed))):
         parts[fold == "test"] = f"fold {number}"
     return parts
 
 
-def _refuse_other_run(asked: SplitAudit, divided: Divided, results: Results) -> None:
+def _refuse_other_run(name: str, run: Path, divided: Divided, results: Results) -> None:
     """Raise SettingsError unless every fold of the run tested images of one tested part."""
     part_of = dict(zip(divided.ids.tolist(), divided.parts.tolist(), strict=True))
     tested = divided.tested()
     for result in results.arms():
         for fold in (fold for folds in result.test.values() for fold in folds):
-            parts = {part_of.get(name, "") for name in fold.ids.tolist()}
+            parts = {part_of.get(image, "") for image in fold.ids.tolist()}
             if len(parts) == 1 and parts <= set(tested):
                 continue
-            odd = next((name for name in fold.ids.tolist() if part_of.get(name) not in tested), fold.ids[0])
+            odd = next((image for image in fold.ids.tolist() if part_of.get(image) not in tested), fold.ids[0])
+            right = f"lesionbench audit split '{results.experiment.dataset}' {{run}}"
             raise SettingsError(
-                f"the run in {asked.run} must have tested images of one part of the split, but {asked.dataset} "
-                f"does not have them there (such as {odd}); audit what it ran on: "
-                f"lesionbench audit split '{results.experiment.dataset}' --run {asked.run}"
+                f"the run in {run} must have tested images of one part of the split, but {name} "
+                f"does not have them there (such as {odd})",
+                Try(f"audit what it ran on: {right}", run=run),
             )
-
-
-def _write(out: Path, leaks: Leaks) -> None:
-    out.mkdir(parents=True, exist_ok=True)
-    write_whole(out / PAIRS, as_csv(pair_rows(leaks), PAIRS_COLUMNS))
-    write_whole(out / TWINS, as_csv(twin_rows(leaks), TWINS_COLUMNS))
-    for stale in (PICTURE, LEADERBOARD):
-        (out / stale).unlink(missing_ok=True)
-    sections = picture_sections(leaks)
-    if any(sections.values()):
-        save_pairs(out / PICTURE, sections)
-
-
-def _write_without_twins(out: Path, leaks: Leaks, results: Results) -> None:
-    rows = without_twins(results.arms(), set(leaks.divided.ids[leaks.any_twin].tolist()))
-    write_whole(out / LEADERBOARD, as_csv(rows, WITHOUT_TWINS_COLUMNS))
-    from lesionbench.report.twins import without_twins_lines
-
-    _say(without_twins_lines(rows))
-
-
-def _sizes(divided: Divided) -> str:
-    names, counts = np.unique(divided.parts, return_counts=True)
-    return ", ".join(
-        f"{count} {name}" if not name[:1].isdigit() else f"{count} in {name}"
-        for name, count in zip(names, counts, strict=True)
-    )
-
-
-def _shape(images: LabelledImages) -> str:
-    height, width, channels = images.shape
-    return f"{height} x {width}, {'grey' if channels == 1 else 'colour'}"
-
-
-def _say(lines: Iterable[str]) -> None:
-    sys.stdout.writelines(f"{line}\n" for line in lines)
-    sys.stdout.flush()

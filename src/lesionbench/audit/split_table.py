@@ -7,12 +7,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image, ImageOps
 
-from lesionbench.builtin.folder_listing import PARTS, VALIDATION
 from lesionbench.errors import DatasetError, Try, UnreadableImage
 from lesionbench.evidence.images.leakage import Divided, pixel_digest
 from lesionbench.image_files import first_of, viewed_image
 from lesionbench.spelling import did_you_mean
-from lesionbench.tables import read_rows
+from lesionbench.tables import part_name, read_rows
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -52,12 +51,6 @@ def read_split_table(table: Path, folder: Path | None) -> Divided:
         np.array([row.get("label", "") for _, row in rows]),
         np.array([row.get("group", "") for _, row in rows]),
     )
-
-
-def part_name(text: str) -> str:
-    """One name a part: `val` and `Valid` are validation, `training` is train, any other text stands for itself."""
-    lower = text.lower()
-    return "validation" if lower in VALIDATION else PARTS.get(lower, text)
 
 
 def _paths(table: Path, rows: list[tuple[int, Row]], folder: Path) -> list[Path]:

@@ -6,14 +6,12 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from lesionbench.image_files import SUFFIXES, image_paths
+from lesionbench.tables import PARTS, VALIDATION
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
-# The names of the parts, upper or lower case. Validation images are always chosen from train.
-PARTS = dict.fromkeys(("train", "training"), "train") | dict.fromkeys(("test", "testing"), "test")
-VALIDATION = ("val", "valid", "validation")
 VALIDATION_NOTE = (
     "{count} images called validation are used as training images; validation images are drawn from inside train"
 )

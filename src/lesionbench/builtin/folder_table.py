@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
-from lesionbench.builtin.folder_listing import PARTS, VALIDATION, VALIDATION_NOTE, ListedImage, Listing
+from lesionbench.builtin.folder_listing import VALIDATION_NOTE, ListedImage, Listing
 from lesionbench.errors import DatasetError
 from lesionbench.spelling import did_you_mean
-from lesionbench.tables import read_rows
+from lesionbench.tables import PARTS, VALIDATION, read_rows
 
 if TYPE_CHECKING:
     from lesionbench.builtin.folder import Folder

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-NEAR = 0.85  # the least similarity of near duplicates; what it finds on real images is in the reference
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
 
 app = typer.Typer(help="Audit a split, synthetic images, or their fidelity.", no_args_is_help=True)
 
@@ -33,7 +36,7 @@ def split(
     ] = None,
     near: Annotated[
         float, typer.Option(metavar="R", min=0.5, max=1.0, help="The least similarity of near duplicates.")
-    ] = NEAR,
+    ] = 0.85,
     run: Annotated[
         Path | None, typer.Option(metavar="RUN", help="A finished run: its leaderboard without the leaking images.")
     ] = None,
@@ -43,9 +46,15 @@ def split(
     ] = None,
 ) -> None:
     """Find test images that have a twin in train: of the same group, the same pixels, or nearly so."""
-    from lesionbench.audit.split import SplitAudit, audit_split
+    from lesionbench.audit.split import audit_folder, audit_split, split_source
+    from lesionbench.plugins import Plugins
+    from lesionbench.report.twins import split_lines
 
-    audit_split(SplitAudit(dataset, data, images, split, near, run, out))
+    source = split_source(dataset, Plugins.load())
+    folder = out or audit_folder(source)
+    audit = audit_split(source, data=data, images=images, split=split, near=near, run=run, out=folder)
+    files = audit.write(folder)
+    _say([*split_lines(audit), *map(str, files)])
 
 
 @app.command()
@@ -63,8 +72,13 @@ def fidelity(
     """Measure how real and how diverse the synthetic images of a run are, beside what real images score."""
     from lesionbench.audit.fidelity import audit_fidelity
     from lesionbench.plugins import Plugins
+    from lesionbench.report.fidelity import print_fidelity
 
-    audit_fidelity(Plugins.load(), run, out or run, features, seed)
+    folder = out or run
+    audit = audit_fidelity(run, Plugins.load(), features=features, seed=seed, out=folder)
+    files = audit.write(folder)
+    print_fidelity(audit)
+    _say(map(str, files))
 
 
 @app.command()
@@ -79,6 +93,16 @@ def samples(
 ) -> None:
     """Find synthetic images that are copies of training images, beside what held-out real images score."""
     from lesionbench.audit.samples import audit_samples
+    from lesionbench.cli.options import typed
     from lesionbench.plugins import Plugins
+    from lesionbench.report.samples import print_samples
 
-    audit_samples(Plugins.load(), run, out or run, false_alarms)
+    folder = out or run
+    audit = audit_samples(run, Plugins.load(), false_alarms=false_alarms, out=folder)
+    files = audit.write(folder)
+    print_samples(audit, typed)
+    _say(map(str, files))
+
+
+def _say(lines: Iterable[str]) -> None:
+    sys.stdout.writelines(f"{line}\n" for line in lines)

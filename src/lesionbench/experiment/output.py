@@ -40,8 +40,7 @@ def check_output(out: Path, experiment: Experiment) -> dict[str, Any]:
 
     Raises OutputError when the folder holds anything else, or cannot be written.
     """
-    if out.exists() and not out.is_dir():
-        raise OutputError(f"the output must be a folder, but {out} is a file", ANOTHER_OUT)
+    refuse_file(out)
     parent = next(folder for folder in (out, *out.absolute().parents) if folder.exists())
     if not os.access(parent, os.W_OK):
         raise OutputError(f"the output folder must be writable, but {parent} is not", ANOTHER_OUT)
@@ -65,6 +64,12 @@ def check_output(out: Path, experiment: Experiment) -> dict[str, Any]:
             Try("choose another {out} (add {store} to reuse what was fitted there)", store=out / "store"),
         )
     return resolved
+
+
+def refuse_file(out: Path) -> None:
+    """Raise OutputError when a file stands where a folder is to be written."""
+    if out.exists() and not out.is_dir():
+        raise OutputError(f"the output must be a folder, but {out} is a file", ANOTHER_OUT)
 
 
 def store_folder(out: Path, resolved: Mapping[str, Any], given: Path | None = None) -> Path:

@@ -22,7 +22,7 @@ from lesionbench.experiment.store import DATASETS, SPLITS, Store, files_digest, 
 from lesionbench.experiment.stored_dataset import read_dataset, write_dataset
 from lesionbench.pipeline.context import derive_seed
 from lesionbench.pipeline.dataset import load_dataset
-from lesionbench.pipeline.split import divide, group_status, hold_back, splits
+from lesionbench.pipeline.split import divide, group_status, hold_back, split_mode, splits
 from lesionbench.spelling import did_you_mean
 
 if TYPE_CHECKING:
@@ -35,7 +35,6 @@ if TYPE_CHECKING:
     from lesionbench.pipeline.plugin import Plugin
     from lesionbench.plugins import Plugins
 
-DEFAULT_FOLDS = 5
 SPLITTING = "lesionbench.pipeline.split"  # the module that divides; its code is part of the key of splits
 
 Count = tuple[int, int]  # images, and the groups they are of
@@ -98,7 +97,7 @@ def prepare(
     data = read_dataset(entry) if entry else _load(dataset, root)
     if entry is None and _digest(dataset, root) != digest:
         raise DatasetError(f"the images in {root} changed while they were read; run the command again")
-    mode = _split_mode(experiment, data)
+    mode = split_mode(experiment.split, data)
     splits_key = _splits_key(dataset_key, mode, experiment)
     parts = _divide(store, splits_key, data, mode, experiment)
     _refuse_holding_back(experiment, data.images, parts)
@@ -187,12 +186,6 @@ def _train_digest(train: LabelledImages) -> str:
     for array in (train.images, train.labels, train.groups):
         digest.update(array.tobytes())
     return digest.hexdigest()
-
-
-def _split_mode(experiment: Experiment, data: LoadedDataset) -> Any:
-    if experiment.split is not None:
-        return experiment.split
-    return "official" if data.is_test is not None else DEFAULT_FOLDS
 
 
 def _divide(store: Store, key: str, data: LoadedDataset, mode: Any, experiment: Experiment) -> NDArray[np.str_]:

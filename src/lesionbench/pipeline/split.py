@@ -16,6 +16,14 @@ if TYPE_CHECKING:
     from lesionbench.pipeline.images import Groups, LabelledImages
 
 SplitMode = Literal["official"] | int
+DEFAULT_FOLDS = 5
+
+
+def split_mode(asked: SplitMode | None, data: LoadedDataset) -> SplitMode:
+    """How a dataset is divided: as it is asked for, else officially where it has such a split, else into folds."""
+    if asked is not None:
+        return asked
+    return "official" if data.is_test is not None else DEFAULT_FOLDS
 
 
 @dataclass(frozen=True, eq=False)

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from rich import box
-from rich.console import Console
-from rich.table import Table
-
 from lesionbench.evidence.papers.beside_published import beside_published_table
 from lesionbench.pipeline.arm import ArmKey
 from lesionbench.pipeline.augmenter import BASELINE
+from lesionbench.report.console import open_console, print_table
+from lesionbench.report.words import shown
 
 if TYPE_CHECKING:
     from lesionbench.experiment.tables import Tables
@@ -50,32 +48,40 @@ def print_verdicts(rows: list[Row]) -> None:
     first = rows[0]
     title = f"against {first['baseline']}, judged by {first['judged_by']}: difference in points, 95% interval"
     several = len({row["classifier"] for row in rows}) > 1
-    table = Table(box=box.SIMPLE_HEAD, title=title, title_justify="left", title_style="")
-    for heading in ("arm", *(["classifier"] if several else []), "difference", "interval", "verdict", "why"):
-        table.add_column(heading, justify="right" if heading in ("difference", "interval") else "left", overflow="fold")
-    for row in rows:
-        interval = "-" if row["low"] is None else f"{_points(row['low'])} to {_points(row['high'])}"
-        judged = (_points(row["difference"]), interval, str(row["verdict"]), str(row["reason"]))
-        table.add_row(ArmKey.of(row).name, *([str(row["classifier"])] if several else []), *judged)
-    _console(160).print(table, markup=False)
+    headings = ["arm", *(["classifier"] if several else []), "difference", "interval", "verdict", "why"]
+    left = [index for index, heading in enumerate(headings) if heading not in ("difference", "interval")]
+    print_table(open_console(160), title, headings, [_judged(row, several) for row in rows], left=left)
+
+
+def _judged(row: Row, several: bool) -> list[str]:
+    interval = "-" if row["low"] is None else f"{_points(row['low'])} to {_points(row['high'])}"
+    named = [ArmKey.of(row).name, *([str(row["classifier"])] if several else [])]
+    return [*named, _points(row["difference"]), interval, str(row["verdict"]), str(row["reason"])]
 
 
 def print_doses(rows: list[Row]) -> None:
     """Print how much is enough, for every row of dose_choice.csv that is given."""
-    console = _console(160)
+    console = open_console(160)
     for row in rows:
-        enough = row["smallest_not_inferior_dose"]
-        told = f"{row['augmenter']}: " + (
-            f"dose {enough} is enough (not inferior to the best dose by {_points(row['margin'], sign=False)} points)"
-            if enough is not None
-            else f"how much is enough is not known: {row['reason']}"
-        )
-        if row["chosen_dose"] is not None:
-            told += (
-                f"; validation chooses {row['chosen_dose']}, {_shown(row['chosen_on_test'])} on test; "
-                f"the best on test, {row['best_on_test_dose']}, looks {_points(row['optimism'])} points better"
-            )
-        console.print(told, markup=False)
+        console.print(_enough(row) + _chosen(row), markup=False)
+
+
+def _enough(row: Row) -> str:
+    dose = row["smallest_not_inferior_dose"]
+    if dose is None:
+        return f"{row['augmenter']}: how much is enough is not known: {row['reason']}"
+    margin = _points(row["margin"], sign=False)
+    return f"{row['augmenter']}: dose {dose} is enough (not inferior to the best dose by {margin} points)"
+
+
+def _chosen(row: Row) -> str:
+    if row["chosen_dose"] is None:
+        return ""
+    on_test = shown(row["chosen_on_test"], 2, percent=True)
+    return (
+        f"; validation chooses {row['chosen_dose']}, {on_test} on test; "
+        f"the best on test, {row['best_on_test_dose']}, looks {_points(row['optimism'])} points better"
+    )
 
 
 def _points(value: object, sign: bool = True) -> str:
@@ -85,39 +91,25 @@ def _points(value: object, sign: bool = True) -> str:
     return f"{100 * value:+.2f}" if sign else f"{100 * value:g}"
 
 
-def _console(width: int) -> Console:
-    console = Console(highlight=False)
-    return console if console.is_terminal else Console(highlight=False, width=width)
-
-
 def print_leaderboard(rows: list[Row]) -> None:
     """Print the leaderboard: rates in percent, the mean over seeds; what is the same in every row stands above it."""
-    console = _console(160)
+    console = open_console(160)
     for line in _heading(rows):
         console.print(line, markup=False)
     columns = [name for name in HEADINGS if not _left_out(name, rows)]
-    table = Table(box=box.SIMPLE_HEAD)
-    for name in columns:
-        text = name in TEXTS
-        table.add_column(HEADINGS[name], justify="left" if text else "right", overflow="fold", no_wrap=not text)
-    for row in rows:
-        table.add_row(*(_with_interval(row, name) for name in columns))
-    console.print(table, markup=False)
+    cells = [[_with_interval(row, name) for name in columns] for row in rows]
+    left = [index for index, name in enumerate(columns) if name in TEXTS]
+    print_table(console, None, [HEADINGS[name] for name in columns], cells, left=left, fold_numbers=False)
 
 
 def print_comparison(rows: list[Row]) -> None:
     """Print published values beside measured ones; nothing when there are none."""
     if not rows:
         return
-    console = _console(200)
     headings, *lines = beside_published_table(rows)
-    table = Table(box=box.SIMPLE_HEAD, title="published and measured", title_justify="left", title_style="")
-    for heading in headings:
-        number = heading in ("published", "measured", "points")
-        table.add_column(heading, justify="right" if number else "left", overflow="fold")
-    for line in lines:
-        table.add_row(*line)
-    console.print(table, markup=False)
+    numbers = ("published", "measured", "points")
+    left = [index for index, heading in enumerate(headings) if heading not in numbers]
+    print_table(open_console(200), "published and measured", headings, lines, left=left)
 
 
 def _heading(rows: list[Row]) -> list[str]:
@@ -147,10 +139,4 @@ def _left_out(name: str, rows: list[Row]) -> bool:
 def _with_interval(row: Row, name: str) -> str:
     low, high = row.get(f"{name}_low"), row.get(f"{name}_high")
     ends = f" {100 * low:.1f}-{100 * high:.1f}" if isinstance(low, float) and isinstance(high, float) else ""
-    return _shown(row[name]) + ends
-
-
-def _shown(value: object) -> str:
-    if value is None:
-        return "-"
-    return f"{100 * value:.2f}" if isinstance(value, float) else str(value)
+    return shown(row[name], 2, percent=True) + ends

@@ -1,4 +1,4 @@
-"""The twins of a split in words and as sections of a picture."""
+"""The audit of a split in words: what was divided, which images have a twin, and a run's metrics without them."""
 
 from __future__ import annotations
 
@@ -8,50 +8,56 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from lesionbench.evidence.images.leakage import ALL, TRAINED_ON, label_conflicts, twin_rows
-from lesionbench.evidence.images.thumbnails import SYMMETRY_NAMES, symmetry
-from lesionbench.pictures.pairs import PicturedPair
 from lesionbench.pipeline.augmenter import BASELINE
 from lesionbench.pipeline.metrics import METRICS
+from lesionbench.report.words import aligned, count
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from lesionbench.evidence.images.leakage import Leaks, Pair
+    from lesionbench.audit.split import SplitAudit
+    from lesionbench.evidence.images.leakage import Divided, Leaks
     from lesionbench.pipeline.leaderboard import Row
 
-SHOWN = 24  # pairs of a section of the picture, at most
+HEADINGS = {
+    "part": "part",
+    "class": "class",
+    "images": "images",
+    "shared_group": "same group",
+    "exact": "same pixels",
+    "near": "nearly the same",
+    "any": "any of these",
+}
 
 
-def summary(leaks: Leaks, near: float) -> list[str]:
-    """What was found, a line a fact; the last line is the verdict."""
-    rows = twin_rows(leaks)
+def split_lines(audit: SplitAudit) -> list[str]:
+    """What was audited and what was found, a line a fact; the verdict, and then the run without the twins."""
+    rows = twin_rows(audit.leaks)
     return [
+        _heading(audit),
+        *(f"note: {note}" for note in audit.notes),
         "images with a twin in another part",
-        *_table(rows),
-        *_asides(leaks),
-        _verdict(leaks, [row for row in rows if row["class"] == ALL], near),
+        *aligned([list(HEADINGS.values()), *([str(row[key]) for key in HEADINGS] for row in rows)], left=(0, 1)),
+        *_asides(audit.leaks),
+        _verdict(audit, [row for row in rows if row["class"] == ALL]),
+        *(_without_twins(audit.rows_without_twins) if audit.rows_without_twins else []),
     ]
 
 
-def _table(rows: Sequence[Row]) -> list[str]:
-    headings: dict[str, object] = {
-        "part": "part",
-        "class": "class",
-        "images": "images",
-        "shared_group": "same group",
-        "exact": "same pixels",
-        "near": "nearly the same",
-        "any": "any of these",
-    }
-    lines: list[Row] = [headings, *rows]
-    columns = [[str(line[key]) for line in lines] for key in headings]
-    widths = [max(map(len, column)) for column in columns]
-    texts = ("part", "class")
-    padded = [
-        [text.ljust(width) if key in texts else text.rjust(width) for text in column]
-        for key, column, width in zip(headings, columns, widths, strict=True)
-    ]
-    return ["  " + "  ".join(cells) for cells in zip(*padded, strict=True)]
+def _heading(audit: SplitAudit) -> str:
+    if audit.mode is None:
+        return f"{audit.name}: {_sizes(audit.divided)}"
+    _, height, width, channels = audit.divided.images.shape
+    shape = f"{height} x {width}, {'grey' if channels == 1 else 'colour'}"
+    return f"{audit.name}, split {audit.mode}: {_sizes(audit.divided)}, {shape}"
+
+
+def _sizes(divided: Divided) -> str:
+    names, counts = np.unique(divided.parts, return_counts=True)
+    return ", ".join(
+        f"{number} {name}" if not name[:1].isdigit() else f"{number} in {name}"
+        for name, number in zip(names, counts, strict=True)
+    )
 
 
 def _asides(leaks: Leaks) -> list[str]:
@@ -61,24 +67,25 @@ def _asides(leaks: Leaks) -> list[str]:
     within = Counter(
         str(divided.parts[pair.a]) for pair in leaks.pairs if divided.parts[pair.a] == divided.parts[pair.b]
     )
-    lines += [f"within {part}: {_count(count, 'pair')} of the same pixels" for part, count in sorted(within.items())]
+    lines += [f"within {part}: {count(number, 'pair')} of the same pixels" for part, number in sorted(within.items())]
     conflicts = label_conflicts(leaks)
     if conflicts:
         a, b = conflicts[0].a, conflicts[0].b
         lines.append(
-            f"label conflict: {_count(len(conflicts), 'pair')} of the same or nearly the same picture with two labels, "
+            f"label conflict: {count(len(conflicts), 'pair')} of the same or nearly the same picture with two labels, "
             f"such as {divided.ids[a]} ({divided.labels[a]}) and {divided.ids[b]} ({divided.labels[b]})"
         )
     if not divided.groups.astype(bool).all():
-        count = int((~divided.groups.astype(bool)).sum())
-        lines.append(f"groups: not known of {count} of {len(divided.groups)} images, so only pixels can tell of these")
+        number = int((~divided.groups.astype(bool)).sum())
+        lines.append(f"groups: not known of {number} of {len(divided.groups)} images: only their pixels are compared")
     return lines
 
 
-def _verdict(leaks: Leaks, totals: Sequence[Row], near: float) -> str:
+def _verdict(audit: SplitAudit, totals: Sequence[Row]) -> str:
+    leaks = audit.leaks
     leaking = [row for row in totals if row["any"]]
-    if not leaks.any_twin.any():
-        return f"no leak found; pictures of one thing that are less alike than {near:g} would not be seen"
+    if not audit.is_leaking:
+        return f"no leak found; pictures of one thing that are less alike than {audit.near:g} would not be seen"
     if any(name.lower() in TRAINED_ON for name in leaks.divided.parts.tolist()):
         found = " and ".join(f"{row['any']} of {row['images']} {row['part']} images" for row in leaking)
     else:
@@ -86,37 +93,8 @@ def _verdict(leaks: Leaks, totals: Sequence[Row], near: float) -> str:
     return f"this split leaks: {found} have a twin in another part"
 
 
-def picture_sections(leaks: Leaks) -> dict[str, list[PicturedPair]]:
-    """The pairs to look at: across parts the doubtful, the sure and those that only share a group; then copies."""
-    near = leaks.across("near")
-    doubtful = near[-SHOWN:][::-1]
-    sure = [*leaks.across("exact"), *near[: len(near) - len(doubtful)]][:SHOWN]
-    parts = leaks.divided.parts
-    within = [pair for pair in leaks.pairs if parts[pair.a] == parts[pair.b]]
-    sections = {
-        "nearly the same in two parts, the most doubtful first": doubtful,
-        "the same or nearly the same in two parts, the surest first": sure,
-        "of one group in two parts, but not seen to be alike": leaks.across("shared group")[:SHOWN],
-        "the same pixels twice in one part": within[:SHOWN],
-    }
-    return {heading: [_pictured(leaks, pair) for pair in pairs] for heading, pairs in sections.items()}
-
-
-def _pictured(leaks: Leaks, pair: Pair) -> PicturedPair:
-    divided = leaks.divided
-    left = symmetry(divided.images[[pair.a]].astype(np.float32), pair.symmetry)[0].astype(np.uint8)
-    similar = "same group" if pair.similarity is None else f"{pair.similarity:.3f} {SYMMETRY_NAMES[pair.symmetry]}"
-    labels = [str(divided.labels[position]) for position in (pair.a, pair.b)]
-    conflict = all(labels) and labels[0] != labels[1]
-    names = [
-        f"{divided.parts[position]} {label} {divided.ids[position]}".replace("  ", " ")
-        for position, label in zip((pair.a, pair.b), labels, strict=True)
-    ]
-    return PicturedPair(left, divided.images[pair.b], (similar, names[0], names[1]), conflict)
-
-
-def without_twins_lines(rows: Sequence[Row]) -> list[str]:
-    """The leaderboard without twins on the screen, in percent: all images, those without a twin, and the difference."""
+def _without_twins(rows: Sequence[Row]) -> list[str]:
+    """The run's metrics in percent: on all images, on those without a twin, and the difference."""
     lines = ["the run on all test images, then on those without a twin (difference in points)"]
     for row in rows:
         arm = f"{row['augmenter']} {row['synthetic_per_class']}, {row['classifier']}"
@@ -131,7 +109,3 @@ def _change(row: Row, metric: str) -> str:
     if not (isinstance(before, float) and isinstance(after, float) and isinstance(change, float)):
         return "not known: a class without images" if row["n_test"] else "not known: no seed is complete"
     return f"{100 * before:6.2f}  {100 * after:6.2f}  ({100 * change:+.2f})"
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}" + ("" if number == 1 else "s")

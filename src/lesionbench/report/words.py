@@ -13,6 +13,13 @@ def count(number: int, noun: str) -> str:
     return f"{number} {noun}" + ("" if number == 1 else "s")
 
 
+def shown(value: object, decimals: int, *, percent: bool = False) -> str:
+    """A value of a table; a number that is not known is a dash, and with `percent` a fraction is in percent."""
+    if value is None:
+        return "-"
+    return f"{100 * value if percent else value:.{decimals}f}" if isinstance(value, float) else str(value)
+
+
 def aligned(rows: Sequence[Sequence[str]], left: Collection[int]) -> list[str]:
     """The rows of a table as indented lines; the columns in `left` are text, the others numbers."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]

@@ -256,7 +256,7 @@ def check_transform_keeps_shape_and_dtype(plugin_class: type[Augmenter]) -> None
 
 
 def check_it_says_whether_it_changes_images(plugin_class: type[Augmenter]) -> None:
-    """`changes_images` is True exactly when its samplers have `transform`: --on-the-fly goes by it."""
+    """`changes_images` is True exactly when its samplers have `transform`: changes on the fly go by it."""
     can, says = isinstance(shared(plugin_class).sampler, Transformer), plugin_class.changes_images
     found = "has" if can else "has no"
     require(can == says, f"its sampler {found} `transform`, so changes_images must be {can}, not {says}; set it so")

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 def load(plugin_class: type[Dataset], root: Path | None) -> LoadedDataset:
     """The dataset, read anew; raises Skipped when it needs a folder and none is given."""
     if plugin_class.needs_data and root is None:
-        raise Skipped("it reads files, and no folder is given: dataset_checks(root), or --data DIR")
+        raise Skipped("it reads files, and no folder is given: dataset_checks(root)")
     return quick(plugin_class).load(root.resolve() if root and plugin_class.needs_data else None)
 
 
