@@ -1,4 +1,4 @@
-"""Every table of evidence that is a function of the stored predictions."""
+"""All tables of evidence of a run, computed from its stored predictions."""
 
 from __future__ import annotations
 

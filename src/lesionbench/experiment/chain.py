@@ -1,11 +1,11 @@
 """How an augmenter is written: `classic`, `classic@480`, or a chain such as `classic@1667+dcgan[steps=800]`.
 
-In a chain each link learns from the real images and the draws of the links before it, and the classifier learns from
-all of it (Frid-Adar et al. 2018, section IV-B). `@N` fixes a link's synthetic images per class; the others get the
-experiment's dose.
+Each link of a chain learns from the real images and from the synthetic images of the links before it. The classifier
+learns from all of them (Frid-Adar et al. 2018, section IV-B). `@N` sets a link's number of synthetic images per class;
+links without it get the experiment's dose.
 
-Two links are controls: `shuffled:dcgan` draws the images of `dcgan` with labels that mean nothing, and `real-holdout`,
-first in a chain, draws none: its number is how many real images of every class the arm does without.
+Two kinds of link are controls. `shuffled:dcgan` uses the images of `dcgan` with shuffled labels. `real-holdout` is
+first in a chain and makes no images: its number is how many real images of each class are held back from the arm.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ if TYPE_CHECKING:
 SHUFFLED = "shuffled:"
 REAL_AND_NOISE = ("oversample", "noise")  # the controls that `controls` adds to every experiment
 CONTROLS = (*REAL_AND_NOISE, HOLDOUT)
-MOST_HELD_BACK = 20  # by the control arms, so that small classes have as many; another number can be asked for
+MOST_HELD_BACK = 20  # by `--controls`, so that small classes have enough images; `real-holdout@N` sets another number
 
 
 @dataclass(frozen=True)
 class Draw:
-    """One augmenter's synthetic images: how many a class, and whether under labels that mean nothing."""
+    """One augmenter's synthetic images: how many for each class, and whether their labels are shuffled."""
 
     augmenter: str
     per_class: int
@@ -37,21 +37,21 @@ class Draw:
 
 @dataclass(frozen=True)
 class Link:
-    """One augmenter of a chain; `per_class` is None where the experiment's dose holds."""
+    """One augmenter of a chain; `per_class` is None if it takes the experiment's dose."""
 
     augmenter: str
     per_class: int | None
     shuffled: bool = False
 
     @property
-    def drawn(self) -> str:
-        """What is drawn, as it is written."""
+    def without_dose(self) -> str:
+        """The link as it is written, without its number of images."""
         return f"{SHUFFLED}{self.augmenter}" if self.shuffled else self.augmenter
 
     @property
     def text(self) -> str:
-        """As it is written."""
-        return self.drawn if self.per_class is None else f"{self.drawn}@{self.per_class}"
+        """The link as it is written."""
+        return self.without_dose if self.per_class is None else f"{self.without_dose}@{self.per_class}"
 
 
 def parse_chain(text: str) -> tuple[Link, ...]:
@@ -84,12 +84,12 @@ def _link(part: str, text: str) -> Link:
 
 
 def canonical(text: str, spelled: Callable[[str], str]) -> str:
-    """The chain with every augmenter spelled in its one way."""
+    """The chain with every augmenter in its canonical spelling."""
     return "+".join(replace(link, augmenter=spelled(link.augmenter)).text for link in parse_chain(text))
 
 
 def controls(texts: Sequence[str], doses: Sequence[int], is_augmenter: Callable[[str], bool]) -> list[str]:
-    """The control arms of these augmenters: real images again, noise, shuffled labels, and real images held back.
+    """The control arms for these augmenters: repeated real images, noise, shuffled labels, and held-back real images.
 
     is_augmenter: whether a link is neither the baseline nor a control, so that its labels are worth shuffling.
     """
@@ -98,13 +98,13 @@ def controls(texts: Sequence[str], doses: Sequence[int], is_augmenter: Callable[
         if is_augmenter(last.augmenter):
             shuffled.append("+".join([*(link.text for link in before), replace(last, shuffled=True).text]))
     positive = [dose for dose in doses if dose]
-    held = any(parse_chain(text)[0].augmenter == HOLDOUT for text in texts)
-    holdout = [f"{HOLDOUT}@{min(MOST_HELD_BACK, *positive)}"] if positive and not held else []
+    has_holdout = any(parse_chain(text)[0].augmenter == HOLDOUT for text in texts)
+    holdout = [f"{HOLDOUT}@{min(MOST_HELD_BACK, *positive)}"] if positive and not has_holdout else []
     return [*REAL_AND_NOISE, *shuffled, *holdout]
 
 
 def draws(text: str, dose: int) -> tuple[Draw, ...]:
-    """Every link that draws or holds back, with its images per class, when the experiment's dose is this."""
+    """Every link with a positive number of images per class, drawn or held back, at this dose of the experiment."""
     links = [link for link in parse_chain(text) if link.augmenter != BASELINE]
     counted = (
         Draw(link.augmenter, dose if link.per_class is None else link.per_class, link.shuffled) for link in links
@@ -113,22 +113,25 @@ def draws(text: str, dose: int) -> tuple[Draw, ...]:
 
 
 def held_back(chain: tuple[Draw, ...]) -> int:
-    """How many real images of every class this chain does without."""
+    """How many real images of each class this chain holds back."""
     return sum(draw.per_class for draw in chain if draw.augmenter == HOLDOUT)
 
 
 def drawing(chain: tuple[Draw, ...]) -> tuple[Draw, ...]:
-    """The links that draw images."""
+    """The links that make synthetic images."""
     return tuple(draw for draw in chain if draw.augmenter != HOLDOUT)
 
 
 def described(text: str, dose: int) -> tuple[str, int]:
-    """An arm's name and its dose, that of the last link which draws; (`none`, 0) when no link draws any."""
+    """An arm's augmenter text and its dose, the number of the last link; (`none`, 0) if no link has any images."""
     links = [link for link in parse_chain(text) if link.per_class or dose]
     links = [link for link in links if link.augmenter != BASELINE]
     if not links:
         return BASELINE, 0
     *before, last = links
-    if last.per_class not in (None, dose):  # then the dose would stand nowhere: two doses, one name
+    if last.per_class not in (
+        None,
+        dose,
+    ):  # else the dose would not be written anywhere, and two doses would share one name
         before = [replace(link, per_class=link.per_class or dose) for link in before]
-    return "+".join([*(link.text for link in before), last.drawn]), last.per_class or dose
+    return "+".join([*(link.text for link in before), last.without_dose]), last.per_class or dose

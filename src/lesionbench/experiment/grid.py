@@ -42,7 +42,7 @@ class GridArm(Arm):
 class PoolJob:
     """One augmenter's fit on one fold with one seed, and the synthetic images drawn from it.
 
-    It learns from the real training images and from what the links before it draw.
+    It learns from the real training images and from the synthetic images of the links before it.
     """
 
     augmenter: str
@@ -69,7 +69,7 @@ class Cell:
     arm: GridArm
     fold: int
     seed: int
-    classifier_seed: int = 1  # of the same augmenter fits, several fits of the classifier
+    classifier_seed: int = 1  # the classifier can be fitted several times on the same augmenter fits
 
     @property
     def name(self) -> str:
@@ -82,13 +82,13 @@ class Cell:
 
     @property
     def is_reference(self) -> bool:
-        """Whether it is the first fit of the baseline on its fold, whose features images are compared in."""
+        """Whether it is the first fit of the baseline on its fold: fidelity is measured in the features of that fit."""
         first = self.seed == 1 and self.classifier_seed == 1
         return first and not self.arm.draws and not self.arm.changes_batches
 
     @property
     def pools(self) -> tuple[PoolJob, ...]:
-        """The pools this cell draws on, one a link of its chain; the baseline has none."""
+        """The pools this cell uses, one for each link of its chain; the baseline has none."""
         return pool_jobs(self.arm.draws, self.fold, self.seed)
 
     @property
@@ -98,18 +98,18 @@ class Cell:
 
     @property
     def needs(self) -> tuple[PoolJob, ...]:
-        """The pools and the fit that must be there before it runs."""
+        """The pools and the fit that must exist before it runs."""
         return (*self.pools, self.on_the_fly) if self.on_the_fly else self.pools
 
 
 def pool_jobs(chain: tuple[Draw, ...], fold: int, seed: int) -> tuple[PoolJob, ...]:
-    """One pool a link that draws, each after those before it."""
-    first = len(chain) - len(drawing(chain))  # what holds real images back stands first
+    """The pools of the links that make images, in the order of the chain."""
+    first = len(chain) - len(drawing(chain))  # real-holdout is first and has no pool
     return tuple(PoolJob(chain[index].augmenter, fold, seed, chain[:index]) for index in range(first, len(chain)))
 
 
 def slug(spec: str) -> str:
-    """A plugin's text as part of a file name: `dcgan[steps=5]` becomes `dcgan-1f3a9c`."""
+    """A plugin's text for use in a file name: `dcgan[steps=5]` becomes `dcgan-1f3a9c`."""
     if re.fullmatch(r"[a-z0-9_+@-]+", spec):
         return spec
     without_settings = re.sub(r"[^a-z0-9_+@-]", "", re.sub(r"\[.*?\]", "", spec))
@@ -146,12 +146,12 @@ def cells(experiment: Experiment, folds: int) -> list[Cell]:
 def _largest_draws(experiment: Experiment) -> dict[tuple[tuple[Draw, ...], str], int]:
     largest: dict[tuple[tuple[Draw, ...], str], int] = {}
     for arm in arms(experiment):
-        for index, draw in enumerate(arm.draws):  # shuffled or not, it is one pool
+        for index, draw in enumerate(arm.draws):  # shuffled or not, the pool is the same
             key = (arm.draws[:index], draw.augmenter)
             largest[key] = max(largest.get(key, 0), draw.per_class)
     return largest
 
 
 def pool_size(experiment: Experiment, job: PoolJob) -> int:
-    """The most synthetic images per class that any arm takes from this pool; 0 for one that only changes batches."""
+    """The largest number of images per class that any arm takes from this pool; 0 if it only changes batches."""
     return _largest_draws(experiment).get((job.before, job.augmenter), 0)

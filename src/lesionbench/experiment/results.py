@@ -1,4 +1,4 @@
-"""What a run's folder holds: the experiment, and the predictions of every cell that is done."""
+"""What a run's folder holds: the experiment, and the predictions of every finished cell."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Results:
-    """An experiment's cells; by name, the predictions by part of those that are done, and those that failed."""
+    """An experiment's cells, the predictions of the finished ones by name and part, and the names of the failed."""
 
     experiment: Experiment
     resolved: Mapping[str, Any]
@@ -41,7 +41,7 @@ class Results:
 
     @property
     def controls(self) -> Sequence[str]:
-        """The augmenters that are controls, as the run noted them; runs of older versions knew the core's alone."""
+        """The augmenters that are controls, as the run noted them; older runs had only those of the core."""
         noted: Sequence[str] = self.resolved.get("controls", CONTROLS)
         return noted
 
@@ -70,7 +70,7 @@ class Results:
 
 
 def read_results(out: Path) -> Results:
-    """What the experiment in `out` has come to; raises OutputError when a file of predictions was changed."""
+    """The results of the experiment in `out` so far; raises OutputError if a file of predictions was changed."""
     experiment, resolved = read_settings(out)
     noted = _noted_cells(out)
     results = Results(experiment, resolved, cells(experiment, int(resolved["folds"])), {}, set())

@@ -1,9 +1,9 @@
-"""Augmenters: settings that learn from real images, and samplers: what they learnt.
+"""Augmenters: settings that learn from real images. Samplers: what they learned.
 
 A sampler may also have
-    transform(images, seed) -> Images     the same images, each changed at random; for use on the fly
-    save(folder)                          writes itself (safetensors or JSON, never pickle), so that a later,
-                                          larger dose needs no new fit; its augmenter then has `load(folder)`
+    transform(images, seed) -> Images     changes each image at random; used on the fly
+    save(folder)                          writes the sampler (safetensors or JSON, never pickle), so that a larger
+                                          dose later needs no new fit; its augmenter then has `load(folder)`
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class Sampler(Protocol):
     def sample(self, label: int, count: int, seed: int) -> Images:
         """`count` synthetic images of one class: uint8 (count, H, W, C), the shape of the training images.
 
-        The first 120 of 480 are the 120 of the same seed: doses are nested.
+        Doses are nested: the first 120 of 480 images are those that `count=120` gives with the same seed.
         """
 
 
@@ -43,7 +43,7 @@ class Transformer(Protocol):
 
 @runtime_checkable
 class Saveable(Protocol):
-    """A sampler that can write itself."""
+    """A sampler that can be saved."""
 
     def save(self, folder: Path) -> None:
         """Write everything that `Augmenter.load` needs into this empty folder."""
@@ -52,7 +52,7 @@ class Saveable(Protocol):
 class Augmenter(Plugin):
     """Settings that learn from real images.
 
-    The class variables are facts that other code asks for: no name of a plugin is compared anywhere.
+    The class variables state facts about the augmenter, so that no other code needs to compare names.
     """
 
     is_baseline: ClassVar[bool] = False  # True when every other augmenter is compared with it
@@ -64,9 +64,9 @@ class Augmenter(Plugin):
     def fit(self, train: LabelledImages, context: RunContext) -> Sampler:
         """A sampler that has seen these images and no others.
 
-        Raises TrainingDiverged when a loss stops being finite.
+        Raises TrainingDiverged if a loss is not finite.
         """
 
     def load(self, folder: Path) -> Sampler:
-        """The sampler that `Saveable.save` wrote; only augmenters whose samplers can save have it."""
+        """The sampler that `Saveable.save` wrote; required only if the samplers can be saved."""
         raise NotImplementedError

@@ -1,4 +1,4 @@
-"""The leaderboard: one row an arm, a pure function of the predictions."""
+"""The leaderboard: one row for each arm, a pure function of the predictions."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class ArmResult:
     validation: dict[Repeat, list[Predictions]] = field(default_factory=dict)
 
     def complete(self, part: str = "test") -> dict[Repeat, list[Predictions]]:
-        """The predictions of one part in every repeat of which all folds are there, in order."""
+        """The predictions of one part in every complete repeat, one with all its folds, in order."""
         found = self.test if part == "test" else self.validation
         return {repeat: folds for repeat, folds in sorted(found.items()) if len(folds) == self.folds}
 
@@ -43,7 +43,7 @@ class ArmResult:
 
 
 def leaderboard(results: Iterable[ArmResult]) -> list[Row]:
-    """One row an arm: each repeat is measured on its pooled folds, then the mean over repeats is taken."""
+    """One row for each arm: each repeat is measured on its pooled folds, then the mean over repeats is taken."""
     return [_row(result) for result in results]
 
 
@@ -61,7 +61,7 @@ def _row(result: ArmResult) -> Row:
 
 
 def per_class_rows(results: Iterable[ArmResult]) -> list[Row]:
-    """One row a class of every arm: the class against the rest, the mean over seeds."""
+    """One row for each class of every arm: the class against the rest, the mean over repeats."""
     rows: list[Row] = []
     for result in results:
         seeds = result.pooled()
@@ -88,7 +88,7 @@ def _mean(values: list[float | None]) -> float | None:
 
 
 def as_csv(rows: Sequence[Row], columns: Sequence[str]) -> str:
-    """The rows as CSV text: rates with 4 decimals, an empty field for what is not known."""
+    """The rows as CSV text: rates with 4 decimals, and an empty field for an unknown value."""
     text = io.StringIO()
     writer = csv.DictWriter(text, columns, lineterminator="\n")
     writer.writeheader()

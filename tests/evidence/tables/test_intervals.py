@@ -13,7 +13,14 @@ from lesionbench.errors import NotKnown
 from lesionbench.evidence.statistics.bootstrap import Draws, Resampled, resampled
 from lesionbench.evidence.statistics.influence import influence_of
 from lesionbench.evidence.statistics.two_way import two_way
-from lesionbench.evidence.tables.intervals import draws_of, interval_rows, logit_interval, rate_interval, wilson, worth
+from lesionbench.evidence.tables.intervals import (
+    draws_of,
+    effective_images,
+    interval_rows,
+    logit_interval,
+    rate_interval,
+    wilson,
+)
 from lesionbench.pipeline.metrics import METRICS, measure
 
 SCORES = [0.9, 0.8, 0.7, 0.6, 0.35, 0.5, 0.4, 0.3, 0.2, 0.1]
@@ -41,7 +48,7 @@ def test_the_interval_of_a_rate_is_wilsons(hits, images, low, high):
 def test_two_images_of_every_patient_are_worth_one():
     right = np.array([[True] * 60 + [False] * 40]).repeat(2, axis=1)
 
-    share, images = worth(right, np.arange(100).repeat(2))
+    share, images = effective_images(right, np.arange(100).repeat(2))
 
     assert (share, images) == pytest.approx((0.6, 100))
 
@@ -49,7 +56,7 @@ def test_two_images_of_every_patient_are_worth_one():
 def test_the_same_answers_in_every_repeat_are_worth_no_more_than_one_repeat():
     right = np.array([[True] * 60 + [False] * 40] * 5)
 
-    assert worth(right, np.arange(100))[1] == pytest.approx(100)
+    assert effective_images(right, np.arange(100))[1] == pytest.approx(100)
 
 
 def test_the_logit_interval_of_an_auc_is_that_of_the_oracle():

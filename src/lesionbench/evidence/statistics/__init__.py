@@ -1,1 +1,1 @@
-"""What every table of evidence is computed with: scores, influence values, variances, tests, verdicts."""
+"""What the tables of evidence are computed with: scores, influence values, variances, tests, verdicts."""

@@ -1,8 +1,8 @@
-"""The patient bootstrap: whole groups are drawn again, with all their images, the same ones for every arm.
+"""The patient bootstrap: whole groups are resampled with all their images, and every arm uses the same resamples.
 
-Efron and Tibshirani 1993, chapter 14 (percentile and BCa); Field and Welsh 2007 (clusters). scipy's bootstrap draws
-anew for each call and gives no interval where one resample has no image of a class; here all arms share their draws,
-so that differences are paired, and such resamples are left out while they are few.
+Efron and Tibshirani 1993, chapter 14 (percentile and BCa); Field and Welsh 2007 (clusters). We do not use scipy's
+bootstrap: it draws new resamples in each call, and one resample without an image of a class leaves it without an
+interval. Here all arms share their resamples, so differences are paired, and a few such resamples are left out.
 """
 
 from __future__ import annotations
@@ -28,12 +28,14 @@ if TYPE_CHECKING:
 
 RESAMPLES = 2000
 ENDS = (0.025, 0.975)  # of a 95% interval
-MOST_UNDEFINED = 0.05  # of the resamples; with more, the interval would speak of the lucky ones
+MOST_UNDEFINED = (
+    0.05  # of the resamples; with more, the interval would describe only the resamples that have every class
+)
 
 
 @dataclass(frozen=True, eq=False)
 class Draws:
-    """How often every group stands in each resample, float64 (B, G), and without each group in turn, (G, G).
+    """How often each group is in each resample, float64 (B, G), and with each group left out in turn, (G, G).
 
     group_of: the position of every image's group, int64 (N,).
     """
@@ -44,7 +46,7 @@ class Draws:
 
     @classmethod
     def of(cls, groups: NDArray[np.int64], seed: int, resamples: int = RESAMPLES) -> Draws:
-        """Resamples of these groups (N,), with replacement."""
+        """Resamples of these groups (N,), with replacement; raises NotKnown if there is only one group."""
         names, group_of = np.unique(groups, return_inverse=True)
         total = len(names)
         if total < 2:
@@ -55,14 +57,14 @@ class Draws:
 
 @dataclass(frozen=True, eq=False)
 class Resampled:
-    """A number and its values over the resamples (B,) and without each group (G,); NaN where undefined."""
+    """A number, its values over the resamples (B,) and without each group (G,); NaN where it is undefined."""
 
     estimate: float
     values: Values
     without: Values
 
     def minus(self, other: Resampled) -> Resampled:
-        """The difference of two numbers over the same resamples: paired."""
+        """The paired difference of two numbers over the same resamples."""
         return Resampled(self.estimate - other.estimate, self.values - other.values, self.without - other.without)
 
     def percentile(self) -> tuple[float, float]:
@@ -95,7 +97,7 @@ class Resampled:
         return known
 
 
-@lru_cache(maxsize=64)  # asked for once an interval's method, and the baseline's once an arm
+@lru_cache(maxsize=64)  # used for each method of an interval, and the baseline's for each arm
 def resampled(metric: str, one: ArmScores, draws: Draws) -> Resampled:
     """One of the METRICS, the mean over repeats, over these resamples."""
     value = _value_of(metric, one, draws.group_of)
@@ -104,7 +106,7 @@ def resampled(metric: str, one: ArmScores, draws: Draws) -> Resampled:
 
 
 def _value_of(metric: str, one: ArmScores, group_of: NDArray[np.int64]) -> Callable[[Values], Values]:
-    """The metric as a function of how often every group counts: (B, G) to (B,)."""
+    """The metric as a function of how often each group is counted: (B, G) to (B,)."""
     if metric == "auc":
         return lambda counts: _auc(one, counts, group_of)
     matrices = [_by_group(one, scores, group_of, len(one.classes)) for scores in one.scores]
@@ -117,7 +119,7 @@ def _mean(values: list[Values]) -> Values:
 
 
 def _by_group(one: ArmScores, scores: Values, group_of: NDArray[np.int64], classes: int) -> Values:
-    """Every group's confusion matrix in a row: (G, K * K), the true class first."""
+    """The confusion matrix of each group as a row, the true class first: (G, K * K)."""
     matrix = np.zeros((int(group_of.max()) + 1, classes * classes))
     np.add.at(matrix, (group_of, one.labels * classes + predicted_labels(scores)), 1.0)
     return matrix
@@ -146,7 +148,7 @@ def _of_confusion(metric: str, flat: Values, one: ArmScores) -> Values:
 
 
 def _auc(one: ArmScores, counts: Values, group_of: NDArray[np.int64]) -> Values:
-    """The AUC, the mean over repeats: (B,); three classes or more each against the rest, weighted by class sizes."""
+    """The mean AUC over repeats, (B,); with three classes or more, each against the rest, weighted by class sizes."""
     if one.positive is not None:
         return _one_auc(one, one.positive, counts, group_of)
     labels = range(len(one.classes))
@@ -156,7 +158,7 @@ def _auc(one: ArmScores, counts: Values, group_of: NDArray[np.int64]) -> Values:
 
 
 def _one_auc(one: ArmScores, label: int, counts: Values, group_of: NDArray[np.int64]) -> Values:
-    """The share of pairs, a positive and a negative, that are in order; a tie is half in order."""
+    """The share of positive-negative pairs in which the positive scores higher; a tie counts half."""
     positive = one.labels == label
     scores = one.scores[:, :, label]
     above, below = scores[:, positive, None], scores[:, None, ~positive]

@@ -1,8 +1,8 @@
 """Variance components of a nested design: what fold, seed and classifier seed each add, from mean squares.
 
-Every fold has augmenter seeds of its own (a fit's seed is derived from fold and seed), and every augmenter seed has
-classifier seeds of its own: the levels are nested, and the method of moments on the analysis of variance is exact and
-unbiased for equal numbers at every level.
+Each fold has its own augmenter seeds (a fit's seed is derived from fold and seed), and each augmenter seed has its own
+classifier seeds, so the levels are nested. With equal numbers at every level, the method of moments on the analysis of
+variance is exact and unbiased.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Component:
-    """One level's variance, unbiased and so perhaps negative, and its 95% interval."""
+    """The variance of one level, which can be negative because it is unbiased, and its 95% interval."""
 
     variance: float
     low: float
@@ -29,12 +29,12 @@ class Component:
 def components(values: NDArray[np.float64]) -> list[Component]:
     """The variance that each level of nesting adds, the outermost first.
 
-    values: (n1, ..., nL), every n at least 2; values[i] are those of the i-th unit of the outermost level.
-    Intervals: for the innermost level exact, of the chi-square law; for the others Williams (1962) and Tukey (1951),
-    which assume normal effects and cover 95% or a little more. Bounds below 0 are set to 0.
+    values: (n1, ..., nL), every n at least 2; values[i] belong to the i-th unit of the outermost level.
+    Intervals: exact for the innermost level, from the chi-square distribution; for the others Williams (1962) and Tukey
+    (1951), which assume normal effects and cover 95% or a little more. Bounds below 0 are set to 0.
     """
-    squares = _mean_squares(values - values.flat[0])  # so that equal values have a variance of exactly 0
-    squares.append((0.0, 1))  # below the innermost level there is nothing
+    squares = _mean_squares(values - values.flat[0])  # so that the variance of equal values is exactly 0
+    squares.append((0.0, 1))  # there is no level below the innermost one
     found = []
     for depth in range(values.ndim):
         (between, free), (within, free_within) = squares[depth], squares[depth + 1]
@@ -62,7 +62,7 @@ def _mean_squares(values: NDArray[np.float64]) -> list[tuple[float, int]]:
 
 @lru_cache(maxsize=256)
 def _quantiles(free: int, free_within: int | None) -> list[tuple[float, float]]:
-    """For the lower and the upper bound, the quantiles of chi-square and of F (1 where there is nothing within)."""
+    """The quantiles of chi-square and of F for the lower and the upper bound (F is 1 without variance within)."""
     from scipy.stats import chi2, f
 
     tails = (0.975, 0.025)

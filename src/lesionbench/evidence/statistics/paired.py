@@ -1,4 +1,4 @@
-"""Paired tests of two arms over the same test images."""
+"""Paired tests of two arms on the same test images."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class McNemar:
-    """b: images that only the first arm gets right, c: only the second, means over repeats; the exact two-sided p."""
+    """b: images that only the first arm gets right; c: only the second; means over repeats. p: exact, two-sided."""
 
     b: float
     c: float
@@ -30,9 +30,9 @@ class McNemar:
 def mcnemar(one: ArmScores, other: ArmScores, among: NDArray[np.bool_]) -> McNemar:
     """The exact McNemar test on some of the images (N,), such as the positives (McNemar 1947; Fagerland 2013).
 
-    With one repeat and one image a group it is the binomial test of b against c. Groups of several images, and
-    repeats, are kept whole: under no difference the two arms of a group may be exchanged, and the p-value is the exact
-    share of all such exchanges that are at least as uneven.
+    With one repeat and one image in each group, it is the binomial test of b against c. Groups of several images and
+    repeats are kept whole: if there is no difference, the two arms can be swapped within any group, and the p-value is
+    the exact share of all such swaps that are at least as uneven.
     """
     gains = one.right()[:, among].astype(np.int64) - other.right()[:, among]  # (R, n): 1, 0 or -1
     _, group_of = np.unique(one.groups[among], return_inverse=True)
@@ -44,9 +44,9 @@ def mcnemar(one: ArmScores, other: ArmScores, among: NDArray[np.bool_]) -> McNem
 
 
 def exchange_p(differences: NDArray[np.int64]) -> float:
-    """The share of all 2^G choices of signs whose sum is at least as far from 0: exact, group size by group size.
+    """The exact share of all 2^G choices of signs whose sum is at least as far from 0.
 
-    differences: whole numbers (G,), one a group. With all of them 1 or -1 it is the two-sided binomial test.
+    differences: whole numbers (G,), one for each group. If all are 1 or -1, this is the two-sided binomial test.
     """
     chance = np.ones(1)  # of every possible sum, from the lowest to the highest
     for size, count in zip(*np.unique(np.abs(differences[differences != 0]), return_counts=True), strict=True):
@@ -72,8 +72,8 @@ class CorrectedT:
 def nadeau_bengio(differences: Sequence[float], train: int, test: int) -> CorrectedT | None:
     """The corrected resampled t-test over all J fits, folds times repeats (Nadeau and Bengio 2003).
 
-    differences: of a metric, one a fit.  train, test: how many images a fit learns from and is tested on.
-    The variance is (1 / J + test / train) s^2, with J - 1 degrees of freedom. None with fewer than two fits.
+    differences: of a metric, one for each fit.  train, test: how many images a fit learns from and is tested on.
+    The variance is (1 / J + test / train) s^2, with J - 1 degrees of freedom. None if there are fewer than two fits.
     """
     values = np.asarray(differences, np.float64)
     if len(values) < 2:

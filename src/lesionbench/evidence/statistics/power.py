@@ -50,11 +50,11 @@ def check_discordance(discordance: float) -> None:
 
 
 def observed_discordance(arm: ArmScores, baseline: ArmScores) -> dict[str, float]:
-    """The share of images on which exactly one of two arms is right, the mean over the repeats that both have.
+    """The share of images on which exactly one of two arms is right, the mean over the repeats of both arms.
 
-    Two classes: `sensitivity` (positive images), `specificity` (the others) and `accuracy` (all); three or more:
-    `sensitivity of CLASS` for each and `accuracy`. A class without test images, or arms without a common repeat, are
-    left out.
+    Two classes: `sensitivity` (positive images), `specificity` (the others) and `accuracy` (all). Three or more:
+    `sensitivity of CLASS` for each class, and `accuracy`. A class without test images is left out; if the arms share
+    no repeat, the result is empty.
     """
     both = [repeat for repeat in arm.repeats if repeat in baseline.repeats]
     if not both:
@@ -66,7 +66,7 @@ def observed_discordance(arm: ArmScores, baseline: ArmScores) -> dict[str, float
 
 
 def side_names(classes: Sequence[str], positive: int | None) -> list[str]:
-    """What the rate of each class's own images is called, in the order of the classes."""
+    """The name of the rate of right answers for each class's images, in the order of the classes."""
     if positive is None:
         return [f"sensitivity of {name}" for name in classes]
     return ["sensitivity" if label == positive else "specificity" for label in range(len(classes))]

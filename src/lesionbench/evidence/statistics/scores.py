@@ -1,4 +1,4 @@
-"""Every arm's scores over the same images: what all evidence is computed from."""
+"""The scores of every arm on the same images, from which all evidence is computed."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class ArmScores:
-    """One arm's scores of N images, pooled over folds, in R complete repeats; the images are the same in every arm.
+    """One arm's scores of N images, pooled over folds, in R complete repeats. Every arm has the same images.
 
     repeats: (seed, classifier seed) of each.  ids (N,), groups (N,), labels (N,), folds (N,).
     scores: float64 (R, N, K).  positive: the label of the positive class of two, None with three or more classes.
@@ -42,7 +42,7 @@ class ArmScores:
 
     @property
     def name(self) -> str:
-        """The arm as text, such as `dcgan@480`; the classifier is named beside it."""
+        """The arm as text, such as `dcgan@480`; the classifier is not in it."""
         return self.arm.name
 
     def right(self) -> NDArray[np.bool_]:
@@ -50,20 +50,20 @@ class ArmScores:
         return np.stack([predicted_labels(scores) == self.labels for scores in self.scores])
 
     def of_fold(self, fold: int) -> ArmScores:
-        """The images of one fold alone."""
+        """The same arm on the images of one fold only."""
         chosen = self.folds == fold
         images = {name: getattr(self, name)[chosen] for name in ("ids", "groups", "labels", "folds")}
         return replace(self, **images, scores=self.scores[:, chosen])
 
     def of_repeats(self, repeats: Iterable[Repeat]) -> ArmScores:
-        """These repeats alone, in the arm's own order."""
+        """The same arm with these repeats only, in the order they have here."""
         wanted = set(repeats)
         chosen = [place for place, repeat in enumerate(self.repeats) if repeat in wanted]
         return replace(self, repeats=tuple(self.repeats[place] for place in chosen), scores=self.scores[chosen])
 
 
 def matched(one: ArmScores, other: ArmScores) -> tuple[ArmScores, ArmScores]:
-    """Both arms in the repeats that both have: paired, a repeat starts both classifiers from the same weights."""
+    """Both arms with the repeats that both have. In one repeat both classifiers start from the same weights."""
     if one.repeats == other.repeats:
         return one, other
     shared = set(one.repeats) & set(other.repeats)
@@ -73,8 +73,8 @@ def matched(one: ArmScores, other: ArmScores) -> tuple[ArmScores, ArmScores]:
 def arm_scores(results: Iterable[ArmResult], part: str = "test") -> list[ArmScores]:
     """The scores of every arm that has at least one complete repeat.
 
-    part: `test`, in which every image stands once, or `validation`, in which it may stand once a fold.
-    Raises OutputError when two arms were tested on different images: then nothing is paired.
+    part: `test`, where each image occurs once, or `validation`, where it can occur once in each fold.
+    Raises OutputError if two arms were tested on different images, because then nothing is paired.
     """
     found = [scores for result in results if (scores := _of_arm(result, part)) is not None]
     for one in found[1:]:

@@ -1,4 +1,4 @@
-"""The variance of a metric, or of a difference, over which patients were tested and over how training turned out."""
+"""The variance of a metric or a difference from two sources: which patients were tested, and the luck of training."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ if TYPE_CHECKING:
     from lesionbench.evidence.statistics.influence import Influence
     from lesionbench.evidence.statistics.scores import ArmScores
 
-SMALLEST_P = 1e-12  # smaller ones are not told apart
-# What images alone would make of a spread is taken off it. All of it would be right on average, and too much too often
-# where few fits or folds show the spread: half of it keeps false alarms below 5%, and with one degree of freedom none
-# is taken off. See the tests of verdicts.
+SMALLEST_P = 1e-12  # smaller p-values are not distinguished
+# Part of the spread between fits comes from the noise of the images, and we subtract it. Subtracting all of it would be
+# right on average, but too much too often where few fits or folds show the spread. Subtracting half keeps false alarms
+# below 5%; with one degree of freedom nothing is subtracted. See the tests of verdicts.
 NOISE_TAKEN_OFF = 0.5
 FEW_DEGREES = 4  # of freedom, of folds: five folds have enough
 
@@ -30,9 +30,9 @@ FEW_DEGREES = 4  # of freedom, of folds: five folds have enough
 class TwoWay:
     """A mean over repeats with its variance: `patients` from the test groups, `training` from fits that were repeated.
 
-    training is None where no fit was repeated: then its luck is not known.  degrees: of freedom of the training's part.
-    Each part is weighed with Student's quantile of its own degrees of freedom, because three seeds know little of their
-    spread and 600 patients much of theirs (Cochran and Cox 1957; Graybill and Wang 1980).
+    training is None if no fit was repeated, because then it is unknown.  degrees: of freedom of the training's part.
+    Each part is weighted with Student's quantile for its own degrees of freedom: three seeds say little about their
+    spread, 600 patients much about theirs (Cochran and Cox 1957; Graybill and Wang 1980).
     """
 
     estimate: float
@@ -52,21 +52,21 @@ class TwoWay:
         return self.estimate - half, self.estimate + half
 
     def half_width(self, tail: float) -> float:
-        """How far off the estimate is with this probability, either way."""
+        """Half the width of the interval that leaves this probability beyond each end."""
         patients = self.patients * stdtrit(max(self.groups - 1, 1), tail) ** 2
         training = (self.training or 0.0) * stdtrit(self.degrees, tail) ** 2
         return math.sqrt(patients + training)
 
     def p_value(self) -> float:
-        """The two-sided p-value of no difference."""
+        """The two-sided p-value for no difference."""
         return 2 * self._tail(abs(self.estimate))
 
     def p_beyond(self, margin: float) -> float:
-        """The p-value of a difference of the margin or more, either way (two one-sided tests)."""
+        """The p-value for a difference of at least the margin, in either direction (two one-sided tests)."""
         return self._tail(margin - abs(self.estimate))
 
     def _tail(self, distance: float) -> float:
-        """The probability of being so far off, on one side: `reach` turned round; 0.5 for no distance or less."""
+        """The one-sided probability of an error this large, the inverse of `half_width`; 0.5 if it is not above 0."""
         if distance <= 0:
             return 0.5
         if distance >= self.half_width(SMALLEST_P):
@@ -82,9 +82,9 @@ def difference_of(metric: str, one: ArmScores, other: ArmScores) -> TwoWay:
 def two_way(influence: Influence, like: ArmScores) -> TwoWay:
     """The mean over repeats and its two-way variance.
 
-    Patients: the squared pulls of groups, each the mean over repeats. Training: the spread of a fold's repeats, less
-    half of what their images' noise alone would make; with several folds also how much more the folds differ than
-    their groups alone would make them, and the larger counts.
+    Patients: the sum over groups of the squared influence values, each averaged over repeats. Training: the spread of
+    the repeats of a fold, minus half of the spread that the noise of the images alone explains. With several folds,
+    also how much more the folds differ than their groups explain; the larger of the two counts.
     """
     by_group = _sums(influence.values, like.groups)  # (R, G)
     patients = float((by_group.mean(axis=0) ** 2).sum())
@@ -103,7 +103,7 @@ def _weight(part: tuple[float, int]) -> float:
 
 
 def _between_repeats(influence: Influence, like: ArmScores, by_group: NDArray[np.float64]) -> tuple[float, int]:
-    """The variance of the mean that repeated fits show beyond their images' noise, and its degrees of freedom."""
+    """The variance of the mean between repeated fits beyond the noise of their images, and its degrees of freedom."""
     repeats = len(influence.estimates)
     runs = _sums(_around_the_mean(influence), like.folds)  # (R, F)
     spread = float(((runs - runs.mean(axis=0)) ** 2).sum()) / (repeats * (repeats - 1))

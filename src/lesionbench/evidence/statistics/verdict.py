@@ -17,12 +17,12 @@ if TYPE_CHECKING:
 
 Verdict = Literal["helps", "harms", "no difference", "cannot tell"]
 
-RULE_OF_THREE = 3.0  # what none of n patients shows happens, surely, to fewer than 3 in n (Hanley, Lippman-Hand 1983)
+RULE_OF_THREE = 3.0  # an event that none of n patients had has a rate below 3/n (Hanley, Lippman-Hand 1983)
 
 
 @dataclass(frozen=True)
 class Judged:
-    """A verdict, why, and the test groups that would be needed where it cannot tell (None: no number of them)."""
+    """A verdict, its reason, and how many test groups a clear verdict would need (None if no number would do)."""
 
     verdict: Verdict
     reason: str
@@ -30,7 +30,7 @@ class Judged:
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
-    """The p-values adjusted for how many there are (Holm 1979)."""
+    """The p-values adjusted for multiple comparisons (Holm 1979)."""
     if not p_values:
         return []
     from statsmodels.stats.multitest import multipletests
@@ -41,9 +41,9 @@ def holm(p_values: Sequence[float]) -> list[float]:
 def judge(difference: TwoWay, adjusted_p: float, margin: float) -> Judged:
     """The verdict on a difference from the baseline, with its p-value adjusted for the number of arms.
 
-    In this order: without repeated fits, cannot tell; the 95% interval within the margin either way (two one-sided
-    tests, Schuirmann 1987, at 2.5% each) and enough patients to have seen it, no difference; not by chance, helps or
-    harms; else cannot tell.
+    The rules, in this order. Without repeated fits: cannot tell. With the 95% interval inside plus or minus the margin
+    (two one-sided tests at 2.5% each, Schuirmann 1987) and enough patients: no difference. With a significant
+    difference: helps or harms. Otherwise: cannot tell.
     """
     if difference.training is None:
         return Judged("cannot tell", "one fit an arm: the luck of training is unknown; run --seeds 3 or more")
@@ -64,7 +64,7 @@ def _too_few(margin: float) -> Judged:
 
 
 def shown_p(p_value: float) -> str:
-    """A p-value for a sentence: never 0."""
+    """A p-value as text for a sentence, never 0."""
     return "below 0.0001" if p_value < 0.0001 else f"{p_value:.4f}"
 
 
@@ -85,9 +85,9 @@ def _cannot_tell(difference: TwoWay, adjusted_p: float, margin: float) -> Judged
 
 
 def groups_needed(difference: TwoWay, margin: float) -> int | None:
-    """How many test groups let a difference of the margin be seen with 80% power; None when training hides it.
+    """How many test groups would show a difference of the margin with 80% power; None if training varies too much.
 
-    Test groups lower the patients' part of the variance alone.
+    More test groups reduce only the patients' part of the variance.
     """
     tails = (ALPHA / 2, 1 - POWER)
     of_patients, of_training = (
@@ -101,7 +101,7 @@ def groups_needed(difference: TwoWay, margin: float) -> int | None:
 
 
 def tie_groups(order: Sequence[int], differ: Sequence[Sequence[bool]]) -> list[str]:
-    """Letters of the arms: those that share one cannot be told apart (compact letter display, Piepho 2004).
+    """A text of letters for each arm; arms that share a letter do not differ (compact letter display, Piepho 2004).
 
     order: the arms' positions, the best first.  differ: whether two arms differ, (A, A).
     """
@@ -119,7 +119,7 @@ def tie_groups(order: Sequence[int], differ: Sequence[Sequence[bool]]) -> list[s
 
 
 def _split(columns: list[set[int]], one: int, other: int) -> list[set[int]]:
-    """The columns with none that holds both, and none that lies within another."""
+    """The columns, split so that none contains both arms, without columns contained in another."""
     parted: list[set[int]] = []
     for column in columns:
         parted += [column - {one}, column - {other}] if {one, other} <= column else [column]
@@ -135,6 +135,6 @@ def _split(columns: list[set[int]], one: int, other: int) -> list[set[int]]:
 
 
 def _letter(number: int) -> str:
-    """a..z, then A..Z, then with a number."""
+    """a..z, then A..Z, then letters with a number."""
     letters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
     return letters[number % 52] + (str(number // 52) if number >= 52 else "")

@@ -1,7 +1,8 @@
 """Calibration: whether a score of 0.8 is right eight times in ten.
 
-Every form is named: *positive* asks the positive class's score whether the image is positive; *top label* asks the
-highest score whether its class is the true one; *multiclass* sums over all classes. They differ on the same scores.
+There are three forms, and they give different values on the same scores. *positive*: does the score of the positive
+class say whether the image is positive? *top label*: does the highest score say whether its class is the true one?
+*multiclass*: the sum over all classes.
 """
 
 from __future__ import annotations
@@ -45,7 +46,7 @@ CALIBRATION_COLUMNS = (
     "reason",
 )
 BINS = 15
-EPSILON = 1e-7  # near 1, what a float32 softmax can still tell apart
+EPSILON = 1e-7  # the smallest distance from 1 that a float32 softmax can represent
 
 
 def calibration_rows(arms: Sequence[ArmScores]) -> list[Row]:
@@ -64,7 +65,7 @@ def _row(one: ArmScores) -> Row:
     if wrong:
         return row | {"reason": f"scores must be finite, but {wrong} of them are not"}
     right, confidence = top_label(one.labels, one.scores)
-    claim = (right, confidence)  # whether what the score says is true, and the score
+    claim = (right, confidence)  # whether the claim of the score is true, and the score
     squared, reference = brier_multiclass(one.labels, one.scores), brier_of_base_rates(one.labels, len(one.classes))
     row["ece_top_label"], row["mce_top_label"] = _means(calibration_error(right, confidence, BINS))
     reasons = [] if reference else ["the Brier skill needs two classes among the test images, but there is one"]
@@ -91,7 +92,7 @@ def _means(values: tuple[NDArray[np.float64], ...]) -> list[float]:
 
 
 def brier_positive(positive: NDArray[np.bool_], score: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The mean squared distance of the positive class's score from what is true (Brier 1950), (R,); 0 is best.
+    """The mean squared difference of the positive class's score and the truth (Brier 1950), (R,); 0 is best.
 
     positive (N,), score (R, N). With two classes it is half of `brier_multiclass`.
     """
@@ -100,14 +101,14 @@ def brier_positive(positive: NDArray[np.bool_], score: NDArray[np.float64]) -> N
 
 
 def brier_multiclass(labels: Labels, scores: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The squared distances summed over the classes, the mean over images, (R,); scores (R, N, K)."""
+    """The squared differences summed over the classes, averaged over images, (R,); scores (R, N, K)."""
     truth = np.eye(scores.shape[-1])[labels]
     found: NDArray[np.float64] = ((scores - truth) ** 2).sum(axis=-1).mean(axis=-1)
     return found
 
 
 def brier_of_base_rates(labels: Labels, classes: int) -> float:
-    """What `brier_multiclass` is when every image is given the test images' own class shares: 1 - sum of squares.
+    """The `brier_multiclass` of a constant score, the class shares of the test images: 1 - sum of squares.
 
     The Brier skill, 1 - Brier / this, is the same in both forms.
     """
@@ -116,14 +117,14 @@ def brier_of_base_rates(labels: Labels, classes: int) -> float:
 
 
 def log_loss(labels: Labels, scores: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The mean of -log(score of the true class), (R,); scores below EPSILON are raised to it, so that it is finite."""
+    """The mean of -log(score of the true class), (R,); scores below EPSILON are replaced by it to keep it finite."""
     true = scores[:, np.arange(len(labels)), labels]
     found: NDArray[np.float64] = -np.log(np.maximum(true, EPSILON)).mean(axis=-1)
     return found
 
 
 def top_label(labels: Labels, scores: NDArray[np.float64]) -> tuple[NDArray[np.bool_], NDArray[np.float64]]:
-    """Whether the class of the highest score is the true one, and that score: (R, N) each."""
+    """Whether the class with the highest score is the true one, and that score: (R, N) each."""
     return scores.argmax(axis=-1) == labels, scores.max(axis=-1)
 
 
@@ -132,9 +133,9 @@ def calibration_error(
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """The expected and the largest calibration error (Naeini 2015; Guo 2017), (R,) each.
 
-    true: (N,) or (R, N), whether what the score says is so.  score: (R, N) in [0, 1]. Bins have equal width; a score
-    on a border belongs to the bin above it, 1 to the last. A bin's error is |share of true - mean score|; *expected*
-    weighs the bins by their images, *largest* is over bins that hold any.
+    true: (N,) or (R, N), whether the claim of the score is true.  score: (R, N) in [0, 1]. Bins have equal width; a
+    score on a border belongs to the bin above it, and 1 to the last bin. The error of a bin is |share of true - mean
+    score|; *expected* weights the bins by their number of images, *largest* is over bins that are not empty.
     """
     repeats, images = score.shape
     bin_of = np.searchsorted(np.linspace(0, 1, bins + 1)[1:-1], score, side="right")
@@ -156,14 +157,14 @@ def _spiegelhalter(positive: NDArray[np.bool_], score: NDArray[np.float64]) -> t
 
 
 def spiegelhalter_z(positive: NDArray[np.bool_], score: NDArray[np.float64]) -> NDArray[np.float64]:
-    """How far the Brier score is from what calibrated scores would give, in standard errors (Spiegelhalter 1986)."""
+    """The Brier score minus its expectation for calibrated scores, in standard errors (Spiegelhalter 1986)."""
     spread = ((1 - 2 * score) ** 2 * score * (1 - score)).sum(axis=-1)
     found: NDArray[np.float64] = ((positive - score) * (1 - 2 * score)).sum(axis=-1) / np.sqrt(spread)
     return found
 
 
 def _recalibrated(one: ArmScores, true: NDArray[np.bool_], score: NDArray[np.float64]) -> tuple[Row, str | None]:
-    """The mean slope, intercept and calibration-in-the-large over repeats; None when any repeat has none, and why."""
+    """The mean slope, intercept and calibration-in-the-large over repeats; None with a reason if a repeat has none."""
     fits = [recalibration(*pair) for pair in zip(true, score, strict=True)]
     found: Row = {}
     for column, name in (
@@ -186,10 +187,10 @@ def _recalibrated(one: ArmScores, true: NDArray[np.bool_], score: NDArray[np.flo
 
 @dataclass(frozen=True)
 class Recalibration:
-    """Calibrated scores have slope 1, intercept 0 and in-the-large 0; None where the fit does not exist, and why.
+    """Calibrated scores have slope 1, intercept 0 and in-the-large 0. None if the fit does not exist; reason says why.
 
-    slope below 1: scores too extreme.  slope and intercept are fitted together; in_the_large is the intercept at
-    slope 1: above 0, scores are too low on the whole.
+    A slope below 1 means that scores are too extreme. Slope and intercept are fitted together; in_the_large is the
+    intercept at slope 1. Above 0, scores are too low on average.
     """
 
     slope: float | None
@@ -199,9 +200,10 @@ class Recalibration:
 
 
 def recalibration(true: NDArray[np.bool_], score: NDArray[np.float64]) -> Recalibration:
-    """The fits to N scores; true (N,): whether what each score says is so. Scores are clipped to EPSILON from 0 and 1.
+    """The logistic regression of the truth on the logit of N scores (Cox 1958); scores are clipped to EPSILON.
 
-    Both fits exist, and are unique, exactly when the reasons below do not hold (Albert & Anderson 1984).
+    true: (N,), whether the claim of each score is true. Both fits exist and are unique exactly if none of the reasons
+    below holds (Albert & Anderson 1984).
     """
     if true.all() or not true.any():
         return Recalibration(None, None, None, f"a fit needs both outcomes, but all {len(true)} are the same")
@@ -220,7 +222,7 @@ def recalibration(true: NDArray[np.bool_], score: NDArray[np.float64]) -> Recali
 
 
 def _separated(true: NDArray[np.bool_], logit: NDArray[np.float64]) -> bool:
-    """Whether one cut has all of one outcome on it or above and all of the other on it or below."""
+    """Whether one threshold separates the two outcomes; values on the threshold count as separated."""
     yes, no = logit[true], logit[~true]
     return bool(no.max() <= yes.min() or yes.max() <= no.min())
 
@@ -234,7 +236,7 @@ def _logistic_fit(
 
     model: Any = GLM(true.astype(float), design, family=Binomial(), offset=offset)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # what they would say is read off the result
+        warnings.simplefilter("ignore")  # the result shows what the warnings would say
         fitted = model.fit(maxiter=200)
     values = [float(value) for value in fitted.params]
     return values if fitted.converged and np.isfinite(values).all() else None

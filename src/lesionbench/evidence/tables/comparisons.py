@@ -1,4 +1,4 @@
-"""comparisons.csv: every arm against the baseline, paired image by image, with a verdict."""
+"""comparisons.csv: each arm against the baseline, paired image by image, with a verdict."""
 
 from __future__ import annotations
 
@@ -67,9 +67,10 @@ COMPARISONS_COLUMNS = (
 
 @dataclass(frozen=True)
 class Judging:
-    """How arms are judged: against which baseline, by which metric, and what difference is too small to matter.
+    """How arms are judged: against which baseline, by which metric, and with which margin.
 
-    train, test: how many images a fit learns from and is tested on, for the corrected resampled t-test.
+    margin: a smaller difference does not matter.  train, test: how many images a fit learns from and is tested on, for
+    the corrected resampled t-test.
     """
 
     baseline: str
@@ -80,14 +81,14 @@ class Judging:
 
 
 def find_baselines(arms: Sequence[ArmScores], name: str) -> dict[str, ArmScores]:
-    """The baseline of every classifier whose baseline is done."""
+    """The finished baselines by classifier."""
     return {one.arm.classifier: one for one in arms if one.name == name}
 
 
 def comparison_rows(
     arms: Sequence[ArmScores], baselines: dict[str, ArmScores], judging: Judging, draws: Draws | None
 ) -> list[Row]:
-    """A row an arm that is no baseline: the arm's columns and the COMPARISONS_COLUMNS, sorted as the leaderboard."""
+    """One row for each arm except the baseline, in the leaderboard's order: ARM_COLUMNS and COMPARISONS_COLUMNS."""
     compared = [
         _compared(one, baselines.get(one.arm.classifier), judging, draws)
         for one in arms
@@ -97,7 +98,7 @@ def comparison_rows(
         _judge([one for one in compared if one.row["family"] == family], judging.margin)
     for one in compared:
         one.row["reason"] = "; ".join(dict.fromkeys(one.reasons))
-        for column in P_COLUMNS:  # four decimals would be too few
+        for column in P_COLUMNS:  # four decimals are too few for small p-values
             if one.row[column] is not None:
                 one.row[column] = f"{one.row[column]:.3g}"
     return [one.row for one in compared]
@@ -105,7 +106,7 @@ def comparison_rows(
 
 @dataclass
 class _Compared:
-    """One arm's row as it grows, the difference that is judged, where it is known, and why fields are empty."""
+    """One arm's row so far, the difference that is judged if it is known, and the reasons for empty fields."""
 
     row: Row
     difference: TwoWay | None = None
@@ -113,7 +114,7 @@ class _Compared:
 
 
 def _judge(family: Sequence[_Compared], margin: float) -> None:
-    """Give every arm of a family its verdict, its p-value adjusted for the others."""
+    """Set the verdict of every arm of a family, with p-values adjusted for the number of arms in it."""
     known = [(one, one.difference) for one in family if one.difference is not None]
     for (one, difference), p_holm in zip(known, holm([found.p_value() for _, found in known]), strict=True):
         judged = judge(difference, p_holm, margin)
@@ -167,20 +168,20 @@ def _described(difference: TwoWay) -> Row:
 
 
 def _bootstrapped(side: str, one: ArmScores, baseline: ArmScores, draws: Draws | None) -> Row:
-    """The difference in one rate with its paired bootstrap interval; raises NotKnown."""
+    """The difference in one rate with its paired bootstrap interval; raises NotKnown if there is none."""
     if draws is None:
         raise NotKnown("all test images are of one group, so there is no bootstrap")
     difference = resampled(side, one, draws).minus(resampled(side, baseline, draws))
     if np.isnan(difference.estimate):
         raise NotKnown(f"no test image is there for the {side}")
     row: Row = {f"{side}_difference": difference.estimate}
-    with suppress(NotKnown):  # both arms answer alike in every resample
+    with suppress(NotKnown):  # both arms give the same answers in every resample
         row[f"{side}_low"], row[f"{side}_high"] = difference.percentile()
     return row
 
 
 def _mcnemar(side: str, one: ArmScores, baseline: ArmScores) -> Row:
-    """McNemar's test on the images of one side; no fields where it has none."""
+    """McNemar's test on the images of one side; empty if there are none."""
     among = _images_of(side, one)
     if among is None or not among.any():
         return {}
@@ -189,19 +190,19 @@ def _mcnemar(side: str, one: ArmScores, baseline: ArmScores) -> Row:
 
 
 def _images_of(side: str, one: ArmScores) -> Any:
-    """The images on which one side's answers are right or wrong; with three classes or more, specificity has none."""
+    """Which images count for one side, (N,); None for the specificity with three or more classes."""
     if one.positive is None:
         return np.ones(len(one.labels), bool) if side == "sensitivity" else None
     return (one.labels == one.positive) == (side == "sensitivity")
 
 
 def _auc(one: ArmScores, baseline: ArmScores) -> Row:
-    """The difference in AUC with DeLong's interval and p-value: of the test images alone, as DeLong has it."""
+    """The difference in AUC with DeLong's interval and p-value, which consider only the test images."""
     return delong(difference_of("auc", one, baseline))
 
 
 def delong(difference: TwoWay) -> Row:
-    """DeLong's normal test: the training's part of the variance is left out."""
+    """DeLong's normal test, without the training's part of the variance."""
     error = float(np.sqrt(difference.patients))
     half = ndtri(0.975) * error
     p_value = float(2 * ndtr(-abs(difference.estimate) / error)) if error else float(not difference.estimate)
@@ -210,7 +211,7 @@ def delong(difference: TwoWay) -> Row:
 
 
 def _resampled_t(one: ArmScores, baseline: ArmScores, judging: Judging) -> Row:
-    """Nadeau and Bengio's test over every fold and repeat; raises NotKnown where a fold has no image of a class."""
+    """Nadeau and Bengio's test over all folds and repeats; raises NotKnown if a fold has no image of a class."""
     differences: list[float] = []
     for fold in np.unique(one.folds):
         of_arm, of_baseline = (_in_fold(judging.judged_by, part, int(fold)) for part in (one, baseline))
@@ -227,7 +228,7 @@ def _in_fold(metric: str, one: ArmScores, fold: int) -> Influence:
 
 
 def letters(arms: Sequence[ArmScores], judged_by: str) -> list[str]:
-    """The tie groups of arms: those that share a letter cannot be told apart, by Holm over all pairs."""
+    """The tie groups of the arms: arms that share a letter do not differ significantly, by Holm over all pairs."""
     try:
         estimates = [influence_of(judged_by, one).mean for one in arms]
     except NotKnown:
@@ -245,6 +246,6 @@ def letters(arms: Sequence[ArmScores], judged_by: str) -> list[str]:
 
 
 def _chance(one: ArmScores, other: ArmScores, judged_by: str) -> float:
-    """The p-value of no difference; 1 where the luck of training is not known."""
+    """The p-value for no difference; 1 if the luck of training is unknown."""
     difference = difference_of(judged_by, one, other)
     return 1.0 if difference.training is None else difference.p_value()

@@ -1,4 +1,4 @@
-"""How much is enough: the metric over the dose, with a fitted curve, and the dose that validation would choose."""
+"""The metric as a function of the dose, with a fitted curve, and the dose that the validation images choose."""
 
 from __future__ import annotations
 
@@ -53,12 +53,12 @@ CHOICE_COLUMNS = (
     "reason",
 )
 CURVE_COLUMNS = tuple(column for column in ARM_COLUMNS if column != "synthetic_per_class")
-FEWEST_FOR_A_BEND = 4  # doses, 0 among them; with three the curve is a straight line
+FEWEST_FOR_A_BEND = 4  # doses, including 0; with three the curve is a straight line
 
 
 @dataclass(frozen=True, eq=False)
 class Curve:
-    """One augmenter's arms over its doses, rising, the first of them dose 0, in the repeats that all have.
+    """One augmenter's arms in ascending order of dose, starting at dose 0, in the repeats that all of them have.
 
     validation: the same arms on the validation images.  influence: of the metric, one for each arm.
     """
@@ -71,7 +71,7 @@ class Curve:
 
     @property
     def arm(self) -> ArmKey:
-        """The arm with the largest dose; the others differ from it in nothing else, but for dose 0."""
+        """The arm with the largest dose; the others, except for dose 0, differ from it only in the dose."""
         return self.arms[-1].arm
 
     @property
@@ -80,7 +80,7 @@ class Curve:
         return self.arms[-1].role.is_control
 
     def combined(self, weights: NDArray[np.float64]) -> TwoWay:
-        """A sum of the doses' metrics with these weights (D,), and its variance."""
+        """The sum of the metric at all doses with these weights (D,), and its variance."""
         total = self.influence[0].times(float(weights[0]))
         for weight, influence in zip(weights[1:], self.influence[1:], strict=True):
             total = total.plus(influence.times(float(weight)))
@@ -101,9 +101,9 @@ def _basis(at: Sequence[float], doses: Sequence[float]) -> NDArray[np.float64]:
 
 
 def curves(arms: Sequence[ArmScores], validation: Sequence[ArmScores], metric: str) -> list[Curve]:
-    """A curve for every augmenter with two doses or more beside `none`, which is dose 0 of all of them.
+    """One curve for each augmenter with at least two doses; `none` is the dose 0 of all of them.
 
-    arms, validation: the same arms in one order. Raises NotKnown when the metric is not defined on the test images.
+    arms, validation: the same arms in the same order. Raises NotKnown if the metric is undefined on the test images.
     """
     found: dict[ArmKey, list[tuple[ArmScores, ArmScores]]] = {}
     for pair in zip(arms, validation, strict=True):
@@ -111,7 +111,7 @@ def curves(arms: Sequence[ArmScores], validation: Sequence[ArmScores], metric: s
     made = []
     for arm, pairs in found.items():
         role = pairs[0][0].role
-        if role.is_baseline or role.holds_back:  # without the images held back, `none` is not dose 0
+        if role.is_baseline or role.holds_back:  # `none` has images that these arms lack, so it is not their dose 0
             continue
         baseline = found.get(replace(arm, augmenter=BASELINE), [])
         if len(pairs) > 1 and baseline:
@@ -131,7 +131,7 @@ def _curve(pairs: list[tuple[ArmScores, ArmScores]], metric: str) -> Curve:
 
 
 def dose_rows(curve: Curve, margin: float) -> list[Row]:
-    """A row a dose: the estimate, the fitted curve with its band, and how far it may lie below the best dose."""
+    """One row for each dose: the estimate, the fitted curve with its band, and how far it may be below the best."""
     best = int(np.argmax([one.mean for one in curve.influence]))
     fits = curve.smoother(curve.doses)
     rows: list[Row] = []
@@ -152,7 +152,7 @@ def dose_rows(curve: Curve, margin: float) -> list[Row]:
 
 
 def _below_best(curve: Curve, place: int, best: int, margin: float) -> Row:
-    """How much worse than the best dose: the estimate, and what it surely is not more than (97.5%, one-sided)."""
+    """How much worse than the best dose: the estimate and its upper limit (97.5%, one-sided)."""
     if place == best:
         return {"below_best": 0.0, "below_best_high": 0.0, "not_inferior": "yes"}
     gap = two_way(curve.influence[best].minus(curve.influence[place]), curve.arms[best])
@@ -164,7 +164,7 @@ def _below_best(curve: Curve, place: int, best: int, margin: float) -> Row:
 
 
 def _on_validation(curve: Curve, place: int, fold: int | None = None) -> float | None:
-    """The metric on validation images, the mean over the folds in which it is defined, or in one fold."""
+    """The metric on validation images: the mean over the folds in which it is defined, or the value in one fold."""
     arm = curve.validation[place]
     values = []
     for one in np.unique(arm.folds) if fold is None else [fold]:
@@ -176,9 +176,9 @@ def _on_validation(curve: Curve, place: int, fold: int | None = None) -> float |
 
 
 def choice_row(curve: Curve, rows: Sequence[Row], margin: float) -> Row:
-    """The dose that validation chooses, what it gives on test, and how much better the best on test looks.
+    """The dose that validation chooses, its metric on test, and how much better the best dose on test looks.
 
-    In folds each fold's validation images choose for that fold alone, because they are test images of another.
+    With folds, the validation images of a fold choose for that fold only, because they are test images of another.
     """
     estimates = [one.mean for one in curve.influence]
     best = int(np.argmax(estimates))
@@ -207,14 +207,14 @@ def choice_row(curve: Curve, rows: Sequence[Row], margin: float) -> Row:
 
 
 def _choose(curve: Curve, fold: int | None) -> int | None:
-    """The dose with the best metric on validation, the smallest of equals."""
+    """The position of the dose with the best metric on validation, the smallest dose if several are equal."""
     values = [_on_validation(curve, place, fold) for place in range(len(curve.doses))]
     known = [value for value in values if value is not None]
     return int(np.argmax(known)) if len(known) == len(values) else None
 
 
 def _of_choice(curve: Curve, chosen: dict[int, int]) -> tuple[Influence, ArmScores]:
-    """The test scores of every fold at the dose that was chosen for it."""
+    """The test scores of each fold at the dose that was chosen for it."""
     mixed = curve.arms[0].scores.copy()
     for fold, place in chosen.items():
         of_fold = curve.arms[0].folds == fold

@@ -1,4 +1,4 @@
-"""What a real image is worth: how many synthetic ones gain as much as real ones that are given back."""
+"""How many synthetic images a real one is worth: which dose gains as much as real images that are given back."""
 
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ EXCHANGE_COLUMNS = (
 
 
 def exchange_rows(arms: Sequence[ArmScores], metric: str) -> list[Row]:
-    """A row for every number of real images held back, and every augmenter with the same classifier.
+    """One row for each number of real images held back and each augmenter with the same classifier.
 
-    The gain of n real images is `none` less `real-holdout` at n; that of a dose is its arm less `none`.
+    The gain from n real images is `none` minus `real-holdout` at n. The gain from a dose is its arm minus `none`.
     """
     rows: list[Row] = []
     for holdout in arms:
@@ -54,7 +54,7 @@ def _trained_alike(one: ArmScores, other: ArmScores) -> bool:
 
 
 def _row(holdout: ArmScores, baseline: ArmScores | None, doses: list[ArmScores], metric: str) -> Row:
-    images = holdout.arm.synthetic_per_class  # real images that it does without
+    images = holdout.arm.synthetic_per_class  # real images of each class that are held back
     row: Row = {**doses[0].arm.row(), **dict.fromkeys(EXCHANGE_COLUMNS), "metric": metric, "real_per_class": images}
     try:
         real = _gain(baseline, holdout, metric)
@@ -78,7 +78,7 @@ def _row(holdout: ArmScores, baseline: ArmScores | None, doses: list[ArmScores],
 
 
 def _gain(one: ArmScores | None, other: ArmScores | None, metric: str) -> TwoWay:
-    """The first less the second; raises NotKnown when one of them is not done."""
+    """The first arm minus the second; raises NotKnown if one of them is not finished."""
     if one is None or other is None:
         raise NotKnown("the arm none is not done")
     one, other = matched(one, other)

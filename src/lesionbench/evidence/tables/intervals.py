@@ -1,7 +1,7 @@
-"""95% intervals of every metric of every arm, and the spread over repeats, which is another thing, apart.
+"""95% intervals of every metric of every arm and, separately, the spread over repeats.
 
-An interval speaks of which patients were tested. Rates: Wilson (1927), with as many images as the groups are worth.
-AUC of two classes: DeLong (1988) on the logit scale (Pepe 2003). Everything else: the patient bootstrap.
+An interval shows the uncertainty from the choice of test patients. Rates: Wilson (1927) with the effective number of
+images. AUC of two classes: DeLong (1988) on the logit scale (Pepe 2003). Everything else: the patient bootstrap.
 """
 
 from __future__ import annotations
@@ -33,21 +33,22 @@ INTERVAL_COLUMNS = tuple(f"{metric}_{end}" for metric in METRICS for end in ("lo
 SPREAD_COLUMNS = tuple(f"{metric}_seed_sd" for metric in METRICS)
 INTERVALS_COLUMNS = ("metric", "estimate", "method", "low", "high", "n_test", "n_groups", "seeds", "seed_sd", "reason")
 SEED = 20_180_306  # of the resamples: fixed, so that the same predictions give the same tables
-PREFERRED = ("wilson", "delong", "bca", "percentile")  # of the methods that give an interval, the leaderboard's
+PREFERRED = ("wilson", "delong", "bca", "percentile")  # the leaderboard takes the first method that gives an interval
 
 
 def wilson(share: float, images: float) -> Interval:
-    """The Wilson interval of a share of so many images; neither need be whole."""
+    """The Wilson interval of a share of a number of images, which need not be whole."""
     low, high = proportion_confint(share * images, images, alpha=0.05, method="wilson")
     return max(float(low), 0.0), min(float(high), 1.0)
 
 
-def worth(hits: NDArray[np.bool_], groups: NDArray[np.int64]) -> tuple[float, float]:
-    """A rate, the mean over repeats, and of how many independent images its variance is.
+def effective_images(hits: NDArray[np.bool_], groups: NDArray[np.int64]) -> tuple[float, float]:
+    """A rate, the mean over repeats, and its effective number of images: as many independent images have its variance.
 
     hits (R, n): whether each of n images was right in each of R repeats.  groups (n,).
-    As many as there are images when each is a group of its own and there is one repeat; fewer where a group has several
-    (the design effect: Kish 1965), more where repeats differ. Without a variance, the number of groups.
+    The effective number is the number of images if each is its own group and there is one repeat. It is smaller if
+    groups have several images (the design effect, Kish 1965), and larger if repeats differ. If the variance is 0, it is
+    the number of groups.
     """
     names, group_of = np.unique(groups, return_inverse=True)
     right = hits.mean(axis=0)
@@ -59,11 +60,11 @@ def worth(hits: NDArray[np.bool_], groups: NDArray[np.int64]) -> tuple[float, fl
 
 def rate_interval(hits: NDArray[np.bool_], groups: NDArray[np.int64]) -> tuple[float | None, float | None]:
     """The Wilson interval of a rate that is the mean over repeats; (None, None) without images."""
-    return wilson(*worth(hits, groups)) if len(groups) else (None, None)
+    return wilson(*effective_images(hits, groups)) if len(groups) else (None, None)
 
 
 def _hits(metric: str, one: ArmScores) -> tuple[NDArray[np.bool_], NDArray[np.int64]]:
-    """Whether the images that a rate is about were right, (R, n), and their groups; raises NotKnown without images."""
+    """Whether the images that a rate counts were right, (R, n), and their groups; raises NotKnown without images."""
     among = np.ones(len(one.labels), bool)
     if metric != "accuracy" and one.positive is not None:
         among = (one.labels == one.positive) == (metric == "sensitivity")
@@ -73,7 +74,7 @@ def _hits(metric: str, one: ArmScores) -> tuple[NDArray[np.bool_], NDArray[np.in
 
 
 def logit_interval(area: float, error: float) -> Interval:
-    """The interval of an AUC that ends inside 0 and 1; raises NotKnown at 0 and 1, where a logit has no end."""
+    """The interval of an AUC on the logit scale, inside (0, 1); raises NotKnown for an AUC of 0 or 1."""
     if not 0 < area < 1:
         raise NotKnown(f"an AUC of {area:.0f} has no DeLong interval: its variance is 0")
     half = ndtri(0.975) * error / (area * (1 - area))
@@ -91,9 +92,9 @@ def _methods(metric: str, one: ArmScores) -> tuple[str, ...]:
 
 
 def _interval(metric: str, method: str, one: ArmScores, draws: Draws) -> Interval:
-    """Raises NotKnown with the reason where there is none."""
+    """The interval; raises NotKnown with the reason if there is none."""
     if method == "wilson":
-        return wilson(*worth(*_hits(metric, one)))
+        return wilson(*effective_images(*_hits(metric, one)))
     if method == "delong":
         area = two_way(influence_of(metric, one), one)
         return logit_interval(area.estimate, float(np.sqrt(area.patients)))
@@ -102,9 +103,9 @@ def _interval(metric: str, method: str, one: ArmScores, draws: Draws) -> Interva
 
 
 def interval_rows(arms: Sequence[ArmScores], leaderboard: Sequence[Row], draws: Draws | None) -> list[Row]:
-    """A row an arm, metric and method, with the arm's columns and the INTERVALS_COLUMNS.
+    """One row for each arm, metric and method, with the ARM_COLUMNS and the INTERVALS_COLUMNS.
 
-    arms: in the order of the leaderboard's rows that have complete repeats.  draws: None where nothing can be drawn.
+    arms: in the order of the leaderboard's rows that have complete repeats.  draws: None if there is one group only.
     """
     complete = [row for row in leaderboard if row["seeds"]]
     return [
@@ -147,7 +148,7 @@ def _ends(metric: str, method: str, one: ArmScores, draws: Draws | None) -> Row:
 
 
 def with_intervals(leaderboard: Sequence[Row], intervals: Sequence[Row]) -> list[Row]:
-    """The leaderboard's rows with INTERVAL_COLUMNS and SPREAD_COLUMNS: each metric's preferred interval."""
+    """The leaderboard's rows with the INTERVAL_COLUMNS and SPREAD_COLUMNS, from each metric's preferred method."""
     found: dict[ArmKey, dict[str, Row]] = {}
     for row in sorted(intervals, key=lambda row: -PREFERRED.index(str(row["method"]))):
         of_arm = found.setdefault(ArmKey.of(row), {})
@@ -166,7 +167,7 @@ def _columns(of_arm: dict[str, Row]) -> Row:
 
 
 def draws_of(arms: Sequence[ArmScores]) -> Draws | None:
-    """The resamples that all arms share; None without arms, or where all images are of one group."""
+    """The resamples that all arms share; None without arms, or if all images are of one group."""
     try:
         return Draws.of(arms[0].groups, SEED) if arms else None
     except NotKnown:

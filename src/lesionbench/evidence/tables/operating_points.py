@@ -1,7 +1,7 @@
-"""Operating points: a threshold chosen on validation images only, frozen, and what it gives on test images.
+"""Operating points: a threshold chosen on validation images only, and its rates on test images.
 
 The rule: the highest sensitivity at a specificity of at least the target, and the reverse. An image is called positive
-when its score is the threshold or more.
+if its score is at least the threshold.
 """
 
 from __future__ import annotations
@@ -42,14 +42,14 @@ OPERATING_COLUMNS = (
 )
 Held = Literal["specificity", "sensitivity"]
 Target = tuple[Held, float]
-ROUNDING = 1e-12  # 9 of 10 reach 0.90, whatever the last bit says
+ROUNDING = 1e-12  # so that 9 of 10 reach 0.90 in spite of rounding
 
 Hits = NDArray[np.bool_]  # (R, n): whether each of n images was right in each of R repeats
 
 
 @dataclass(frozen=True)
 class OperatingPoint:
-    """A threshold and the rates it gives on the images that it was chosen on."""
+    """A threshold and its rates on the images that it was chosen on."""
 
     threshold: float
     sensitivity: float
@@ -69,10 +69,11 @@ class _Rates:
 def choose_threshold(
     positive: NDArray[np.bool_], score: NDArray[np.float64], held: Held, target: float
 ) -> OperatingPoint:
-    """The observed score, or one above them all, at which `held` reaches the target and the other rate is highest.
+    """The threshold at which the rate `held` reaches the target and the other rate is highest.
 
-    positive (N,): who is positive, some and not all.  score (N,).  On a tie the threshold with the better held rate.
-    There always is one: nobody positive gives a specificity of 1, everybody a sensitivity of 1.
+    positive (N,): which images are positive, some but not all.  score (N,).  The threshold is an observed score or one
+    above all of them; on a tie, the one with the better `held` rate. One always exists: with no image called positive
+    the specificity is 1, with all of them the sensitivity is 1.
     """
     negatives, positives = np.sort(score[~positive]), np.sort(score[positive])
     thresholds = np.unique(score)
@@ -86,10 +87,10 @@ def choose_threshold(
 
 
 def operating_rows(test: Sequence[ArmScores], validation: Sequence[ArmScores], targets: Sequence[Target]) -> list[Row]:
-    """One row an arm, class and target, with the OPERATING_COLUMNS; thresholds come from `validation` alone.
+    """One row for each arm, class and target, with the OPERATING_COLUMNS; thresholds come from `validation` only.
 
-    Two classes: the positive one; three or more: each class against the rest. Each fold and repeat has a threshold of
-    its own, chosen on that fold's validation images and frozen for its test images; rates are pooled over folds, then
+    Two classes: the positive one; three or more: each class against the rest. Each fold and repeat has its own
+    threshold, chosen on the fold's validation images and applied to its test images. Rates are pooled over folds, then
     the mean over repeats is taken.
     """
     chosen_on = {one.arm: one for one in validation}
@@ -163,7 +164,7 @@ def _points(one: ArmScores, scores: NDArray[np.float64], label: int, target: Tar
 
 
 def _called(one: ArmScores, scores: NDArray[np.float64], label: int, points: dict[int, list[OperatingPoint]]) -> _Rates:
-    """Who is called right at the frozen thresholds, pooled over folds."""
+    """Which images are called right at these thresholds, pooled over folds."""
     called = np.zeros(scores.shape, bool)
     for fold, of_fold in points.items():
         in_fold = one.folds == fold
@@ -174,7 +175,7 @@ def _called(one: ArmScores, scores: NDArray[np.float64], label: int, points: dic
 
 
 def _measured(rates: _Rates) -> Row:
-    """The test rates with their intervals; None where there is no image to measure on."""
+    """The test rates with their intervals; a rate without images is missing."""
     sides = (
         ("sensitivity", rates.positives, rates.positive_groups),
         ("specificity", rates.negatives, rates.negative_groups),
@@ -188,7 +189,7 @@ def _measured(rates: _Rates) -> Row:
 
 
 def _remark(points: dict[int, list[OperatingPoint]], target: Target, applied: _Rates, class_name: str) -> str | None:
-    """What a reader must know of this operating point, or None."""
+    """What a reader must know about this operating point, or None."""
     held, wanted = target
     found = [point for of_fold in points.values() for point in of_fold]
     other, who = ("sensitivity", "nobody") if held == "specificity" else ("specificity", "everybody")

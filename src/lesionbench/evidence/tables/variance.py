@@ -1,4 +1,4 @@
-"""Variance decomposition: how much of a metric is chance of the test images, the fold, the seeds; what to buy next."""
+"""Where the variance of a metric comes from (test images, folds, seeds), and which seeds or folds to add next."""
 
 from __future__ import annotations
 
@@ -36,14 +36,14 @@ VARIANCE_COLUMNS = (
     "reason",
 )
 IMAGES, FOLD, AUGMENTER, CLASSIFIER, MEAN = "test images", "fold", "augmenter seed", "classifier seed", "mean"
-MATTERS = 0.01  # a smaller cut of the standard error is not worth a cell
+MATTERS = 0.01  # a smaller relative reduction of the standard error is not worth a cell
 
 
 @dataclass(frozen=True)
 class Source:
-    """One source of chance: its names (two where they cannot be told apart), how many were seen, and its variance.
+    """One source of variance: its names (several if they cannot be separated), its number of levels, and its variance.
 
-    each: how many independent draws of it the mean is taken over.  component: None where there was one draw only.
+    each: how many independent draws of it the mean is taken over.  component: None if there was only one draw.
     """
 
     names: tuple[str, ...]
@@ -54,7 +54,7 @@ class Source:
 
     @property
     def variance(self) -> float:
-        """The estimate, not below 0; 0 also where nothing is known."""
+        """The estimate, at least 0; also 0 if it is unknown."""
         return max(self.component.variance - self.known, 0.0) if self.component else 0.0
 
     @property
@@ -67,18 +67,18 @@ class Source:
 
 @dataclass(frozen=True)
 class Decomposition:
-    """What the variance of one arm's metric is made of; the mean is over folds and repeats."""
+    """The sources of variance of one arm's metric; the mean is over folds and repeats."""
 
     images: float  # of one fold's metric
     folds: int
     sources: list[Source]
     augmented: bool
-    left_out: int  # repeats, so that all seeds have as many classifier seeds
+    left_out: int  # repeats left out so that all seeds have the same number of classifier seeds
 
     def variance_of_mean(self, divisions: int = 1, seeds: int = 0, classifier_seeds: int = 0) -> float:
-        """The variance of the mean, with so many divisions into folds, and so many more seeds and classifier seeds.
+        """The variance of the mean with `divisions` divisions into folds and this many additional seeds.
 
-        Another division does not change which images are tested, so it leaves their part as it is.
+        Another division does not change which images are tested, so the part of the images stays the same.
         """
         each, total = divisions, self.images / self.folds
         for source in self.sources:
@@ -88,18 +88,18 @@ class Decomposition:
         return total
 
     def _is_seed(self, source: Source) -> bool:
-        """Whether one more `--seeds` is one more draw of this source."""
+        """Whether an additional seed is an additional draw of this source."""
         return source.names[0] == (AUGMENTER if self.augmented else CLASSIFIER)
 
     def known(self, name: str) -> bool:
-        """Whether this source begins a level of its own whose variance is known."""
+        """Whether the outermost name of a source is this one, and its variance is known."""
         return any(source.names[0] == name and source.component for source in self.sources)
 
 
 def variance_rows(arms: Sequence[ArmScores], metric: str) -> list[Row]:
-    """One row a component of every arm, with the VARIANCE_COLUMNS; the last, `mean`, has the standard error and advice.
+    """One row for each component of each arm, with the VARIANCE_COLUMNS; `mean` has the standard error and the advice.
 
-    Variances are text of three digits: the four decimals of a table would leave nothing of them.
+    Variances are text with three significant digits, because they would vanish in the four decimals of a table.
 
     metric: one of the METRICS, of each fold's test images.
     """
@@ -120,7 +120,7 @@ def _rows(one: ArmScores, metric: str) -> list[Row]:
 
 
 def decompose(one: ArmScores, metric: str) -> Decomposition:
-    """The components of one arm's metric; raises NotKnown where a fold has none."""
+    """The components of one arm's metric; raises NotKnown if a fold has none."""
     wrong = int((~np.isfinite(one.scores)).sum())
     if wrong:
         raise NotKnown(f"scores must be finite, but {wrong} of them are not")
@@ -129,7 +129,7 @@ def decompose(one: ArmScores, metric: str) -> Decomposition:
     table = np.stack([values[chosen] for values, _ in of_folds])  # (F, S, C)
     influence = [values[chosen].mean(axis=1) for _, values in of_folds]  # (S, G) each
     augmented = one.arm.changes_batches or not one.role.is_baseline
-    if not augmented:  # then what is called a seed is a classifier seed too
+    if not augmented:  # without an augmenter, a seed is a classifier seed too
         table = table.reshape(len(of_folds), -1)
         influence = [values[chosen.ravel()] for _, values in of_folds]
     images = float(np.mean([image_variance(of_fold) for of_fold in influence]))
@@ -152,7 +152,7 @@ def fold_metric(one: ArmScores, fold: int, metric: str) -> tuple[NDArray[np.floa
 
 
 def image_variance(influence: NDArray[np.float64]) -> float:
-    """The variance of a metric due to which images are tested, without what the seeds add to it.
+    """The variance of a metric due to the choice of test images, without the part that the seeds add.
 
     influence: (S, G), of a fold's G groups with S seeds. With several seeds it is the mean covariance between two
     seeds, so that noise of single seeds does not count; with one seed it is the variance. Never below 0.
@@ -166,7 +166,7 @@ def image_variance(influence: NDArray[np.float64]) -> float:
 
 
 def balanced(repeats: Sequence[Repeat]) -> NDArray[np.int64]:
-    """Positions (S, C) of the most repeats in which every seed has as many classifier seeds."""
+    """Positions (S, C) of as many repeats as possible with the same number of classifier seeds for every seed."""
     of_seed: dict[int, list[int]] = {}
     for position, (seed, _) in sorted(enumerate(repeats), key=lambda item: item[1]):
         of_seed.setdefault(seed, []).append(position)
@@ -176,7 +176,7 @@ def balanced(repeats: Sequence[Repeat]) -> NDArray[np.int64]:
 
 
 def _sources(table: NDArray[np.float64], images: float, augmented: bool) -> list[Source]:
-    """The levels of the table, outermost first; one that was drawn once only goes with the level around it."""
+    """The levels of the table, outermost first; a level with a single draw is joined with the one around it."""
     names = (FOLD, AUGMENTER, CLASSIFIER) if augmented else (FOLD, CLASSIFIER)
     levels: list[tuple[tuple[str, ...], int]] = []
     for name, count in zip(names, table.shape, strict=True):
@@ -256,7 +256,7 @@ def _mean_row(found: Decomposition) -> Row:
 
 
 def advice(found: Decomposition) -> str:
-    """Which replicate to buy next, in one plain sentence or two: what each would make of the standard error."""
+    """Which seeds or folds to add next, in one or two sentences: the standard error that each would give."""
     now = found.variance_of_mean()
     offers = _offers(found)
     images = math.sqrt(found.images / found.folds)
@@ -267,17 +267,17 @@ def advice(found: Decomposition) -> str:
     if math.sqrt(variance) > (1 - MATTERS) * math.sqrt(now):
         parts.append("no replicate would cut it by more than 1%: only more test images would")
     else:
-        told = [
+        effects = [
             f"{name} ({cells} cell{'s' * (cells > 1)}) would cut it to {math.sqrt(new):.4f}"
             for name, cells, new in offers
         ]
-        parts.append(", ".join(told))
+        parts.append(", ".join(effects))
         parts += [f"for its cells {best} buys most"] if len(offers) > 1 else []
     return "; ".join(parts)
 
 
 def _offers(found: Decomposition) -> list[tuple[str, int, float]]:
-    """What can be bought: its name, the cells it takes, and the variance of the mean with it."""
+    """What can be added: its name, the number of cells, and the variance of the mean with it."""
     size = found.sources[-1].each
     offers = []
     if found.known(AUGMENTER if found.augmented else CLASSIFIER):
