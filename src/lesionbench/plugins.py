@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 import re
 from dataclasses import dataclass, field
 from importlib.metadata import entry_points
@@ -45,11 +46,14 @@ class Plugins:
     found: dict[tuple[Kind, str], Found] = field(default_factory=dict)
     broken: dict[str, str] = field(default_factory=dict)
     hooks: dict[str, pluggy.HookRelay] = field(default_factory=dict)  # by package
+    own: bytes = b""  # the classes that no package brings, as experiment/own_code.py packs them for workers
+    elsewhere: tuple[str, ...] = ()  # names of such classes that a run used, defined in another process
 
     @classmethod
-    def load(cls) -> Plugins:
+    def load(cls, own: bytes = b"") -> Plugins:
         """Every plugin of lesionbench itself and of the installed packages (entry-point group `lesionbench`).
 
+        own: classes that no package brings, packed by the process that started this one.
         Raises PluginError when two packages bring a plugin of the same kind and name.
         """
         from lesionbench import builtin
@@ -65,6 +69,8 @@ class Plugins:
                 raise
             except (Exception, SystemExit) as error:  # whatever a plugin raises while it is imported
                 loaded.broken[package] = f"{type(error).__name__}: {error}"
+        for kind, plugin in pickle.loads(own) if own else ():  # noqa: S301  # our own parent wrote it
+            loaded.adopt(kind, plugin)
         return loaded
 
     def register(self, package: str, module: object) -> None:
@@ -152,6 +158,11 @@ class Plugins:
         return found
 
     def _not_installed(self, what: str, name: str, known: list[str]) -> SettingsError:
+        if name in self.elsewhere:
+            return SettingsError(
+                f"the {what} {name!r} was defined in a notebook or a script and is not installed; go on there, with "
+                f"lesionbench.run, or bring {name!r} as a package (docs/writing-a-plugin.md)"
+            )
         installed = ", ".join(known) or "none"
         message = f"no {what} {name!r} is installed{did_you_mean(name, known)} (installed: {installed})"
         if self.broken:

@@ -12,6 +12,7 @@ from pydantic import ValidationError
 from lesionbench.api.images import ArrayImages
 from lesionbench.api.kept_images import content_key, kept_images
 from lesionbench.errors import PluginError, SettingsError
+from lesionbench.experiment.own_code import pack
 from lesionbench.experiment.session import default_folder
 from lesionbench.experiment.settings import make_experiment
 from lesionbench.experiment.store import key_of
@@ -94,6 +95,7 @@ def understand(dataset: str | Dataset | ArrayImages, data: str | Path | None, se
         given = {"positive_class": arrays.positive_class, **given, "dataset": "arrays"}
     else:
         given |= {"dataset": spelled("dataset", dataset, plugins), "data": data}
+    plugins.own = pack(plugins)
     return Request(make_experiment(given, plugins), plugins, arrays)
 
 

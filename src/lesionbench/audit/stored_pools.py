@@ -11,6 +11,7 @@ from lesionbench.experiment.chain import held_back
 from lesionbench.experiment.output import SETTINGS, store_folder
 from lesionbench.experiment.prepare import prepare
 from lesionbench.experiment.results import read_results
+from lesionbench.experiment.settings import own_plugins
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -71,6 +72,7 @@ def bench_of_run(out: Path, results: Results, plugins: Plugins) -> Bench:
     resolved: Any = results.resolved
     store = store_folder(out, resolved)
     experiment = results.experiment
+    plugins.elsewhere = own_plugins(resolved)
     try:
         prepared = prepare(
             experiment.model_copy(update={"device": "cpu"}), plugins, store, resolved.get("sources"), keep=False

@@ -69,6 +69,13 @@ def code_digest(*modules: str) -> str:
     return key_of([sorted(digests), sorted(data)])
 
 
+def bare_syntax(node: ast.AST) -> tuple[str, list[str]]:
+    """A definition without what cannot change a result, as text, and the modules of lesionbench that it imports."""
+    bare = _Bare("", frozenset({CORE}))
+    syntax = ast.unparse(ast.fix_missing_locations(bare.visit(node)))
+    return syntax, [one.module for one in bare.imports]
+
+
 def _top(module: str) -> str:
     return module.partition(".")[0]
 

@@ -14,8 +14,9 @@ import tomli_w
 from lesionbench import __version__
 from lesionbench.errors import ANOTHER_OUT, OutputError, Try
 from lesionbench.experiment.bench import LOGS
-from lesionbench.experiment.settings import JUDGING, RESOLVED, Experiment, check_baseline, validated
+from lesionbench.experiment.settings import JUDGING, OWN_PLUGINS, RESOLVED, Experiment, check_baseline, validated
 from lesionbench.experiment.store import write_whole
+from lesionbench.plugins import OWN, Plugins
 
 try:
     import fcntl
@@ -121,7 +122,7 @@ def read_settings(out: Path) -> tuple[Experiment, dict[str, Any]]:
         raise OutputError(f"{path} is not what a run writes ({error})", ANOTHER_OUT) from None
 
 
-def write_settings(out: Path, prepared: Prepared) -> None:
+def write_settings(out: Path, prepared: Prepared, plugins: Plugins) -> None:
     """Write experiment.toml: the settings, which can be run again, and what was resolved from them."""
     settings = prepared.experiment.model_dump(mode="json", exclude_none=True)
     if prepared.data is not None:
@@ -143,6 +144,8 @@ def write_settings(out: Path, prepared: Prepared) -> None:
         "notes": list(about.notes),
         "controls": list(prepared.controls),
     }
+    if plugins.own:
+        resolved[OWN_PLUGINS] = sorted(found.name for found in plugins.found.values() if found.package == OWN)
     if prepared.store != (out / "store").absolute():
         resolved["store"] = str(prepared.store)
     out.mkdir(parents=True, exist_ok=True)

@@ -11,7 +11,8 @@ from packaging.utils import canonicalize_name
 
 from lesionbench.errors import SettingsError
 from lesionbench.experiment.code_digest import CORE, code_digest, modules_of
-from lesionbench.experiment.store import file_digest
+from lesionbench.experiment.own_code import noted_code
+from lesionbench.experiment.store import file_digest, key_of
 from lesionbench.pipeline.plugin import Plugin
 
 if TYPE_CHECKING:
@@ -33,8 +34,16 @@ def provenance(plugin: Plugin, package: str, *stage: str) -> dict[str, Any]:
         "settings": plugin.model_dump(mode="json"),
         "files": [_content(plugin, path) for path in plugin.input_files()],
         "versions": _versions(package),
-        "code": code_digest(*modules_of(type(plugin), Plugin), *stage),
+        "code": _code(type(plugin), stage),
     }
+
+
+def _code(plugin: type[Plugin], stage: tuple[str, ...]) -> str:
+    """The digest of a plugin's code and of the stage that calls it."""
+    own, modules = noted_code(plugin), modules_of(plugin, Plugin)
+    if own is None:
+        return code_digest(*modules, *stage)
+    return key_of([own.digest, code_digest(*(name for name in modules if name not in own.modules), *stage)])
 
 
 def _content(plugin: Plugin, path: Path) -> str:

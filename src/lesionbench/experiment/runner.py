@@ -72,7 +72,7 @@ class Run:
     def __call__(self, open_workers: Callable[[], AbstractContextManager[Workers]]) -> Tables:
         """Run every unfinished cell, write all tables and return them."""
         grid = cells(self.bench.prepared.experiment, self.bench.prepared.about.folds)
-        write_settings(self.out, self.bench.prepared)
+        write_settings(self.out, self.bench.prepared, self.bench.plugins)
         write_splits(self.out, self.bench)
         todo = [cell for cell in grid if not self._finished(cell)]
         self.view.begin(len(grid), len(grid) - len(todo), self.out)
@@ -141,7 +141,9 @@ class Run:
         while self.ready and len(running) < workers.slots:
             if running and self.suspects.intersection([self.ready[0], *(task for task, _ in running.values())]):
                 return
-            future = workers.executor.submit(do, self.ready[0], self.bench.prepared, self.out.absolute())
+            future = workers.executor.submit(
+                do, self.ready[0], self.bench.prepared, self.out.absolute(), self.bench.plugins.own
+            )
             running[future] = (self.ready.popleft(), time.monotonic())
 
     def _died(self, tasks: list[Task]) -> None:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from lesionbench.plugins import Plugins
 
+OWN_PLUGINS = "own_plugins"  # in RESOLVED: the plugins that were defined in a notebook or script
 RESOLVED = "resolved"  # the table of experiment.toml that a run adds; not a setting
 CONTROLS = "controls"  # a switch of experiment files: true adds the control arms
 JUDGING = ("baseline", "margin", "judged_by", "operating_point")  # settings that judge predictions and change none
@@ -156,8 +157,14 @@ def make_experiment(given: Mapping[str, Any], plugins: Plugins) -> Experiment:
 def load_experiment(file: Path | None, given: Mapping[str, Any], plugins: Plugins) -> Experiment:
     """The experiment in the file, with the settings that were given over it; raises SettingsError."""
     from_file = read_toml(file) if file is not None else {}
-    from_file.pop(RESOLVED, None)
+    resolved = from_file.pop(RESOLVED, None)
+    plugins.elsewhere = own_plugins(resolved) if isinstance(resolved, dict) else ()
     return make_experiment({**from_file, **given}, plugins)
+
+
+def own_plugins(resolved: Mapping[str, Any]) -> tuple[str, ...]:
+    """The names of the plugins of a run that were defined in a notebook or a script."""
+    return tuple(resolved.get(OWN_PLUGINS, ()))
 
 
 def check_baseline(experiment: Experiment) -> None:

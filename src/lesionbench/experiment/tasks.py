@@ -37,19 +37,19 @@ class Outcome:
     logged: bool = False
 
 
-@cache
-def installed() -> Plugins:
-    """The installed plugins, loaded once in each process."""
-    return Plugins.load()
+installed = cache(Plugins.load)  # the plugins, loaded once in each process
 
 
-def do(task: Task, prepared: Prepared, out: Path) -> Outcome:
-    """Run one task and return how it ended; an error is also written, with its traceback, to the task's log."""
-    return _guarded(out / LOGS / task.name, lambda: _run(task, prepared, out))
+def do(task: Task, prepared: Prepared, out: Path, own: bytes = b"") -> Outcome:
+    """Run one task and return how it ended; an error is also written, with its traceback, to the task's log.
+
+    own: the plugin classes that no package brings, see `Plugins.own`.
+    """
+    return _guarded(out / LOGS / task.name, lambda: _run(task, prepared, out, own))
 
 
-def _run(task: Task, prepared: Prepared, out: Path) -> None:
-    bench = Bench(prepared, installed(), out / LOGS)
+def _run(task: Task, prepared: Prepared, out: Path, own: bytes) -> None:
+    bench = Bench(prepared, installed(own), out / LOGS)
     if isinstance(task, Cell):
         run_cell(task, bench)
     else:
