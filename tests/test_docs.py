@@ -286,3 +286,11 @@ def test_the_citation_file_names_what_citing_needs():
 def test_every_file_that_a_page_about_the_source_names_exists(name):
     for path in re.findall(r"`([\w./-]+/[\w.-]*)`", CODE_BLOCK.sub("", PAGES[name])):
         assert (ROOT / path).exists() or (ROOT / "src" / "lesionbench" / path).exists() or "NAME" in path, path
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_python_in_the_pages_is_valid_and_uses_names_that_exist(name):
+    for code in re.findall(r"^```python\n(.*?)^```", PAGES[name], re.DOTALL | re.MULTILINE):
+        for node in ast.walk(ast.parse(code)):
+            if isinstance(node, ast.Attribute) and ast.unparse(node.value) == "lesionbench":
+                assert hasattr(lesionbench, node.attr), f"{name}: lesionbench.{node.attr}"
