@@ -149,8 +149,16 @@ class Bench:
         return OnTheFly(sampler)
 
     def pool(self, job: PoolJob) -> Pool:
-        """The synthetic images of one augmenter, fold and seed."""
-        return self.kept_pool(job) or sample_pool(job, self)
+        """The synthetic images of one augmenter, fold and seed: as many as the largest dose takes."""
+        kept = self.kept_pool(job)
+        if kept is not None:
+            return kept
+        count = grid.pool_size(self.prepared.experiment, job)
+        pool = sample_pool(self.sampler(job), self.split_of(job), count, lambda name: self.seeds.draw(job, name))
+        with self.store.write(POOLS, self.keys.pool(job)) as draft:
+            for label, images in enumerate(pool.images):
+                draft.put_array(f"class{label}", images)
+        return pool
 
     def kept_pool(self, job: PoolJob) -> Pool | None:
         """The same, when they are in the store."""
@@ -163,16 +171,6 @@ class Bench:
         """Whether a pool is in the store; its images are not read."""
         return self.store.has(POOLS, self.keys.pool(job))
 
-    def keep_pool(self, job: PoolJob, pool: Pool) -> None:
-        """Put a pool into the store."""
-        with self.store.write(POOLS, self.keys.pool(job)) as draft:
-            for label, images in enumerate(pool.images):
-                draft.put_array(f"class{label}", images)
-
-    def pool_size(self, job: PoolJob) -> int:
-        """The most synthetic images per class that any arm takes from a pool."""
-        return grid.pool_size(self.prepared.experiment, job)
-
     # --- fits ---
 
     def sampler(self, job: PoolJob, log: str | None = None) -> Sampler:
@@ -183,7 +181,12 @@ class Bench:
         entry = self.store.read(FITS, self.keys.fit(job))
         if entry is not None and entry.has(SAMPLER):
             return self.plugins.augmenter(job.augmenter).load(entry.folder(SAMPLER))
-        return fit_sampler(job, self, log or job.name)
+        augmenter, split = self.plugins.augmenter(job.augmenter), self.split_of(job)
+        before = self.draws(job.before, job.fold, job.seed)
+        with self.fitting(log or job.name, self.seeds.augment(job)) as fit:
+            sampler = fit_sampler(augmenter, split, before, fit.context)
+        self._keep_sampler(job, sampler, fit)
+        return sampler
 
     def classifier(self, cell: Cell) -> Classifier:
         """The classifier of a cell."""
@@ -207,7 +210,7 @@ class Bench:
         yield fit
         fit.record = Record(progress.steps, round(time.perf_counter() - start, 3), peak_megabytes())
 
-    def keep_sampler(self, job: PoolJob, sampler: Sampler, fit: Fit) -> None:
+    def _keep_sampler(self, job: PoolJob, sampler: Sampler, fit: Fit) -> None:
         """Put a fit into the store: what it cost, its notes and, when it can save itself, the sampler."""
         with self.store.write(FITS, self.keys.fit(job)) as draft:
             draft.put_json(RECORD, asdict(fit.record))

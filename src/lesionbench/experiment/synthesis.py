@@ -1,6 +1,7 @@
-"""An augmenter's fit, the pool of synthetic images drawn from it, and what a chain takes from its pools.
+"""What synthetic images are made from: the images an augmenter learns from, and what a chain takes from its pools.
 
 An augmenter sees the training images of its fold and, in a chain, what the links before it drew from those.
+The code of this module is part of every key that synthetic images have; it does not know the store.
 """
 
 from __future__ import annotations
@@ -13,32 +14,13 @@ from lesionbench.pipeline.split import hold_back
 from lesionbench.pipeline.training_set import draw_pool, with_synthetic
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
-    from lesionbench.experiment.bench import Bench
     from lesionbench.experiment.chain import Draw
-    from lesionbench.experiment.grid import PoolJob
-    from lesionbench.pipeline.augmenter import Sampler
+    from lesionbench.pipeline.augmenter import Augmenter, Sampler
+    from lesionbench.pipeline.context import RunContext
     from lesionbench.pipeline.split import Split
     from lesionbench.pipeline.training_set import Drawn, Pool
-
-
-def fit_sampler(job: PoolJob, bench: Bench, log: str) -> Sampler:
-    """Fit an augmenter on the images of its link, and keep what can be kept; `log` names the folder of its notes."""
-    real = bench.split_of(job).train
-    train = with_synthetic(real, bench.draws(job.before, job.fold, job.seed))
-    with bench.fitting(log, bench.seeds.augment(job)) as fit:
-        sampler = bench.plugins.augmenter(job.augmenter).fit(train, fit.context)
-    bench.keep_sampler(job, sampler, fit)
-    return sampler
-
-
-def sample_pool(job: PoolJob, bench: Bench) -> Pool:
-    """Draw as many synthetic images of every class as the largest dose takes, and keep them."""
-    real = bench.split_of(job).train
-    pool = draw_pool(bench.sampler(job), real, bench.pool_size(job), lambda name: bench.seeds.draw(job, name))
-    bench.keep_pool(job, pool)
-    return pool
 
 
 def without_held_back(split: Split, chain: tuple[Draw, ...], seed: int) -> Split:
@@ -53,3 +35,13 @@ def take_draws(pools: Sequence[Pool], chain: tuple[Draw, ...], shuffle_seed: int
         (pool.shuffled(shuffle_seed) if draw.shuffled else pool).first(draw.per_class)
         for pool, draw in zip(pools, drawing(chain), strict=True)
     ]
+
+
+def fit_sampler(augmenter: Augmenter, split: Split, before: Sequence[Drawn], context: RunContext) -> Sampler:
+    """What the augmenter learns from the training images and from the draws of the links before it."""
+    return augmenter.fit(with_synthetic(split.train, before), context)
+
+
+def sample_pool(sampler: Sampler, split: Split, per_class: int, seed_of: Callable[[str], int]) -> Pool:
+    """Synthetic images of every class, in the shape of the training images; each class has a seed of its own."""
+    return draw_pool(sampler, split.train, per_class, seed_of)
