@@ -88,8 +88,8 @@ def test_data_is_also_found_in_the_usual_place(check, tmp_path, monkeypatch):
 
 
 def test_a_data_folder_that_is_missing_is_told(check, tmp_path):
-    found = message(check("needs-a-folder", "--data", tmp_path / "nowhere"), SettingsError)
-    assert f"--data must be an existing folder, not {tmp_path / 'nowhere'}" == found
+    found = message(check("needs-a-folder", "--data", tmp_path / "nowhere"), DatasetError)
+    assert found.startswith(f"the data must be in an existing folder, not {tmp_path / 'nowhere'}; name their folder")
 
 
 def test_an_unknown_name_ends_with_status_2(monkeypatch, capsys):

@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lesionbench.errors import DatasetError, Try
+from lesionbench.pipeline.dataset import Dataset
 
 if TYPE_CHECKING:
-    from lesionbench.pipeline.dataset import Dataset
+    from lesionbench.plugins import Found
 
 VARIABLE = "LESIONBENCH_DATA"
 NAME_FOLDER = Try("name their folder with {data}", data="DIR")
@@ -45,3 +46,12 @@ def usual_places(name: str) -> list[Path]:
     variable = os.environ.get(VARIABLE)
     places = [Path(variable) / name] if variable else []
     return [*places, Path(platformdirs.user_data_dir("lesionbench")) / name]
+
+
+def data_for_checks(found: Found, given: Path | None) -> Path | None:
+    """The folder to check a plugin with: `given`, else the first usual place that exists; None when it reads none."""
+    if not issubclass(found.cls, Dataset) or not found.cls.needs_data:
+        return None
+    if given is not None and not given.is_dir():
+        raise DatasetError(f"the data must be in an existing folder, not {given}", NAME_FOLDER)
+    return given or next(filter(Path.is_dir, usual_places(found.name)), None)
