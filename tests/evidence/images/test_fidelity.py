@@ -116,8 +116,8 @@ def test_shares_are_shares_and_trading_places_trades_precision_for_recall(seed, 
     assert found.density >= 0
 
 
-def test_fewer_images_than_neighbours_are_refused():
-    with pytest.raises(InputError, match="a 5-nearest neighbour needs more than 5 images, not 5"):
+def test_fewer_images_than_neighbors_are_refused():
+    with pytest.raises(InputError, match="a 5-nearest neighbor needs more than 5 images, not 5"):
         prdc(REAL, FALSE, 5)
 
 

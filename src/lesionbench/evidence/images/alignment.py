@@ -1,4 +1,4 @@
-"""Laying one picture over another as well as an affine map can, and how alike their detail then is."""
+"""Aligning one picture with another by an affine map, and the similarity of their fine detail."""
 
 from __future__ import annotations
 
@@ -14,32 +14,34 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     Floats = NDArray[np.float32]
-    Maps = NDArray[np.float64]  # (N, 2, 3): where a point (x, y, 1) of the fixed picture lies in the moving one
+    Maps = NDArray[np.float64]  # (N, 2, 3): maps a point (x, y, 1) of the fixed picture into the moving one
 
-COARSE = 32  # pixels; the first steps are taken on pictures this small
+COARSE = 32  # pixels; the side of the pictures in the first steps
 COARSE_STEPS, FINE_STEPS = 14, 6
-GUIDE = (1.0, 4.0)  # pixels; the scales of detail that steer the alignment
-DETAIL = (0.7 / 64, 3 / 64)  # of the side; the scales of detail that are compared in the end
+GUIDE = (1.0, 4.0)  # pixels; the scales of detail used for the alignment
+DETAIL = (0.7 / 64, 3 / 64)  # of the side; the scales of detail that are compared after the alignment
 LEAST_OVERLAP = 0.25  # of the fixed picture
-LARGEST_ZOOM = 2.25  # times, in one direction or the other
-CHUNK = 128  # pairs at a time: 64 x 64 pixels with six derivatives are 12 MB
+LARGEST_ZOOM = 2.25  # a factor, larger or smaller
+CHUNK = 128  # pairs at a time: 64 x 64 pixels with six derivatives take 12 MB
 
 
 def aligned_similarity(fixed: Floats, moving: Floats, start: Maps) -> NDArray[np.float64]:
-    """How alike the detail of every two pictures is once the moving one lies over the fixed one: (N,), in -1..1.
+    """The similarity of the detail of each pair after the moving picture is aligned with the fixed one: (N,), in -1..1.
 
-    fixed, moving: (N, side, side, C).  start: (N, 2, 3), a map that is right to within a few pixels; coordinates
+    fixed, moving: (N, side, side, C).  start: (N, 2, 3), maps that are correct to within a few pixels; coordinates
     run from -1 to 1. The similarity is the correlation of the detail (the difference of two Gaussian blurs, of 0.7
-    and of 3 pixels at a side of 64) over the part of the fixed picture that the moving one covers, the mean of every
-    channel taken out; it is 0 where that part is less than a quarter, where the zoom is larger than 2.25, and where
-    there is no detail.
+    and 3 pixels at a side of 64) over the part of the fixed picture that the moving one covers, with the mean of each
+    channel removed. It is 0 if that part is less than a quarter, if the zoom is larger than 2.25, or if there is no
+    detail.
     """
     chunks = [slice(at, at + CHUNK) for at in range(0, len(fixed), CHUNK)]
 
     def similarities(some: slice) -> NDArray[np.float64]:
         return _similarities(fixed[some], moving[some], start[some])
 
-    with ThreadPoolExecutor(max_workers=min(4, os.cpu_count() or 1)) as pool:  # numpy lets other threads compute
+    with ThreadPoolExecutor(
+        max_workers=min(4, os.cpu_count() or 1)
+    ) as pool:  # numpy releases the GIL, so threads run in parallel
         return np.concatenate([np.zeros(0), *pool.map(similarities, chunks)])
 
 
@@ -49,7 +51,7 @@ def _similarities(fixed: Floats, moving: Floats, maps: Maps) -> NDArray[np.float
         maps = _improved(_grey(_shrunk(fixed)), _grey(_shrunk(moving)), maps, COARSE_STEPS)
     maps = _improved(_grey(fixed), _grey(moving), maps, FINE_STEPS if side > COARSE else COARSE_STEPS)
     laid, covered = _warped(moving, maps)
-    laid = np.where(covered[..., None], laid, fixed)  # an edge of no picture's would be detail of its own
+    laid = np.where(covered[..., None], laid, fixed)  # else the edge of the covered part would count as detail
     fine, coarse = (share * side for share in DETAIL)
     similar = _correlation(detail(fixed, (fine, coarse)), detail(laid, (fine, coarse)), covered)
     zoom = np.abs(np.linalg.det(maps[:, :, :2]))
@@ -58,7 +60,7 @@ def _similarities(fixed: Floats, moving: Floats, maps: Maps) -> NDArray[np.float
 
 
 def _shrunk(pictures: Floats) -> Floats:
-    return thumbnails(pictures, COARSE)  # type: ignore[arg-type]  # floats go through it as well
+    return thumbnails(pictures, COARSE)  # type: ignore[arg-type]  # it accepts floats too
 
 
 def _grey(pictures: Floats) -> Floats:
@@ -67,7 +69,7 @@ def _grey(pictures: Floats) -> Floats:
 
 
 def detail(pictures: Floats, scales: tuple[float, float]) -> Floats:
-    """What is between two sizes in pictures (N, H, W, C): the difference of two Gaussian blurs, in pixels."""
+    """The detail between two scales, in pixels, of pictures (N, H, W, C): the difference of two Gaussian blurs."""
     from scipy.ndimage import gaussian_filter
 
     fine, coarse = (gaussian_filter(pictures, (0, sigma, sigma, 0), mode="nearest", truncate=3) for sigma in scales)
@@ -76,7 +78,7 @@ def detail(pictures: Floats, scales: tuple[float, float]) -> Floats:
 
 
 def _improved(fixed: Floats, moving: Floats, maps: Maps, steps: int) -> Maps:
-    """The maps after some Gauss-Newton steps (inverse compositional; Baker and Matthews 2004, section 3.2)."""
+    """The maps after this many Gauss-Newton steps (inverse compositional; Baker and Matthews 2004, section 3.2)."""
     target, source = detail(fixed, GUIDE), detail(moving, GUIDE)
     count, side = target.shape[:2]
     slopes = _slopes(target[..., 0])  # (N, 6, P)
@@ -90,7 +92,7 @@ def _improved(fixed: Floats, moving: Floats, maps: Maps, steps: int) -> Maps:
 
 
 def _step(target: Floats, laid: Floats, inside: Floats, slopes: Floats) -> NDArray[np.float64]:
-    """The change of the six numbers of every map that takes the laid picture nearest to the target: (N, 6)."""
+    """The change of the six parameters of each map that brings the aligned picture closest to the target: (N, 6)."""
     goal, found = _standard(target, inside), _standard(laid, inside)
     scale = np.sqrt((target**2 * inside).sum(1, keepdims=True) / np.maximum(inside.sum(1, keepdims=True), 1))
     missing = (found - goal) * scale * inside
@@ -103,16 +105,16 @@ def _step(target: Floats, laid: Floats, inside: Floats, slopes: Floats) -> NDArr
 
 
 def _standard(values: Floats, inside: Floats) -> Floats:
-    """Rows with mean 0 and variance 1 over what is inside; 0 where they are constant."""
+    """Rows with mean 0 and variance 1 over the inside; constant rows are 0."""
     count = np.maximum(inside.sum(1, keepdims=True), 1)
     centred = (values - (values * inside).sum(1, keepdims=True) / count) * inside
     spread = np.sqrt((centred**2).sum(1, keepdims=True) / count)
-    standard: Floats = centred / np.maximum(spread, 1e-3)  # a thousandth of a grey level is no detail
+    standard: Floats = centred / np.maximum(spread, 1e-3)  # a thousandth of a gray level is no detail
     return standard
 
 
 def _slopes(target: Floats) -> Floats:
-    """How every pixel of (N, side, side) changes with each of a map's six numbers: (N, 6, side * side)."""
+    """The derivative of every pixel of (N, side, side) by each of a map's six parameters: (N, 6, side * side)."""
     count, side, _ = target.shape
     up, across = np.gradient(target, 2 / side, axis=(1, 2))
     x, y = _grid(side)
@@ -137,7 +139,7 @@ def _composed(maps: Maps, change: NDArray[np.float64]) -> Maps:
 
 
 def _warped(pictures: Floats, maps: Maps) -> tuple[Floats, NDArray[np.bool_]]:
-    """The pictures (N, side, side, C) as their maps lay them, bilinear, and where they cover: (N, side, side)."""
+    """The pictures (N, side, side, C) mapped with bilinear interpolation, and the covered part: (N, side, side)."""
     count, side, _, channels = pictures.shape
     x, y = _grid(side)
     points = np.stack([x.ravel(), y.ravel(), np.ones(side * side)]).astype(np.float32)  # (3, P)
@@ -156,12 +158,12 @@ def _warped(pictures: Floats, maps: Maps) -> tuple[Floats, NDArray[np.bool_]]:
 
 
 def _correlation(one: Floats, other: Floats, inside: NDArray[np.bool_]) -> NDArray[np.float64]:
-    """The correlation of pictures (N, side, side, C) where they are inside, channel means taken out: (N,)."""
+    """The correlation of pictures (N, side, side, C) over the inside, with channel means removed: (N,)."""
     weight = inside[..., None].astype(np.float64)
     count = np.maximum(weight.sum(axis=(1, 2), keepdims=True), 1)
     one, other = (
         (values - (values * weight).sum(axis=(1, 2), keepdims=True) / count) * weight for values in (one, other)
     )
     size = np.sqrt((one**2).sum(axis=(1, 2, 3)) * (other**2).sum(axis=(1, 2, 3)))
-    least = 1e-3 * weight.sum(axis=(1, 2, 3)) + 1e-9  # no detail, no likeness
+    least = 1e-3 * weight.sum(axis=(1, 2, 3)) + 1e-9  # without detail, the similarity is 0
     return np.where(size > least, (one * other).sum(axis=(1, 2, 3)) / np.maximum(size, least), 0.0)

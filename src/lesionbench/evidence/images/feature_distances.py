@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 def kid(one: Features, other: Features, size: int, subsets: int, rng: np.random.Generator) -> tuple[float, float]:
     """The kernel inception distance (Binkowski et al. 2018, section 4): its mean and its standard deviation.
 
-    Both are over `subsets` draws of `size` rows of each set, without replacement; `size` is 2 or more and at most the
-    number of rows. The mean has no bias, so that it may be negative; the deviation is that of a single draw.
+    Both are over `subsets` draws of `size` rows of each set without replacement; `size` is at least 2 and at most the
+    number of rows. The mean is unbiased and can be negative. The deviation is that of a single draw.
     """
     assert 2 <= size <= min(len(one), len(other))
     found = [mmd2(_some(one, size, rng), _some(other, size, rng)) for _ in range(subsets)]
@@ -40,7 +40,7 @@ def mmd2(one: Features, other: Features) -> float:
 
 
 def _mean_of_pairs(features: Features) -> float:
-    """The kernel's mean over pairs of different rows."""
+    """The mean of the kernel over pairs of different rows."""
     kernel, count = cubic_kernel(features, features), len(features)
     return float(kernel.sum() - np.trace(kernel)) / (count * (count - 1))
 
@@ -48,8 +48,8 @@ def _mean_of_pairs(features: Features) -> float:
 def fid(one: Features, other: Features) -> float:
     """The Fréchet distance of the two Gaussians fitted to the features (Heusel et al. 2017, section 2).
 
-    It is biased upwards, by about a constant over the number of rows (Chong & Forsyth 2020): the same distribution
-    drawn twice does not give 0. Needs more rows than columns on both sides, else the covariances are singular.
+    It is biased upwards by about a constant over the number of rows (Chong & Forsyth 2020): two samples of the same
+    distribution do not give 0. Both sides need more rows than columns, or the covariances are singular.
     """
     assert min(len(one), len(other)) > one.shape[1]
     return frechet(one.mean(axis=0), _covariance(one), other.mean(axis=0), _covariance(other))
@@ -64,7 +64,7 @@ def frechet(
 ) -> float:
     """|m1 - m2|^2 + tr(C1 + C2 - 2 (C1 C2)^(1/2)), the squared Wasserstein-2 distance of two Gaussians.
 
-    C1 C2 has the eigenvalues of the symmetric C1^(1/2) C2 C1^(1/2), so that no complex number comes up.
+    C1 C2 has the same eigenvalues as the symmetric C1^(1/2) C2 C1^(1/2), which avoids complex numbers.
     """
     values, vectors = np.linalg.eigh(cov1)
     root = (vectors * np.sqrt(values.clip(0))) @ vectors.T

@@ -1,4 +1,4 @@
-"""Fidelity and diversity of synthetic pools, each measure beside what real images score in their place."""
+"""Fidelity and diversity of synthetic pools; beside each measure stands its floor, the value for real images."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from lesionbench.pipeline.leaderboard import Row
 
 ALL = "all"
-K = 5  # the neighbour to which the balls of precision, recall, density and coverage reach
+K = 5  # the neighbor that sets the radius of the balls of precision, recall, density and coverage
 SUBSETS = 100  # of KID
 BESIDE_FLOOR = ("kid", "precision", "recall", "density", "coverage", "swd", "fid")  # each has a NAME_floor
 FIDELITY_COLUMNS = (
@@ -75,7 +75,7 @@ FIDELITY_COLUMNS = (
 
 @dataclass(frozen=True, eq=False)
 class SyntheticPool:
-    """One pool: its name, whose it is, and its images, uint8 (N, H, W, C) a class."""
+    """One pool: its name, its augmenter, fold and seed, and its images, uint8 (N, H, W, C) for each class."""
 
     name: str
     augmenter: str
@@ -85,15 +85,15 @@ class SyntheticPool:
 
 
 def fidelity_rows(pool: SyntheticPool, real: RealSide, subset: int, seed: int) -> list[Row]:
-    """A row a class of the pool and one for all, with the FIDELITY_COLUMNS; `subset` is kid_subset's of the whole run.
+    """One row for each class of the pool and one for all, with the FIDELITY_COLUMNS; `subset`: `kid_subset` of the run.
 
-    Synthetic images and training images (the floor) are compared with the same real images, equally many of each.
-    For `all`, every class brings as many as the smallest comparison has, so that the mix of classes is the same.
-    What cannot be computed is None, and `reason` says why.
+    Synthetic images, and training images for the floor, are compared with the same real images in equal numbers. For
+    `all`, every class has as many images as the smallest comparison, so that the mix of classes is the same. What
+    cannot be computed is None, and `reason` says why.
     """
     assert real.fold == pool.fold
     counts = real.roles.compared([len(images) for images in pool.images])
-    drawn = [_drawn(pool, label, count, real, seed) for label, count in enumerate(counts)]
+    samples = [_random_sample(pool, label, count, real, seed) for label, count in enumerate(counts)]
     alike = [similarity(of, derive_seed("ms-ssim", seed, pool.name, label)) for label, of in enumerate(pool.images)]
     size = pool.images[0].shape[1:3]
     comparisons = [(name, [label], counts[label]) for label, name in enumerate(real.classes)]
@@ -113,19 +113,19 @@ def fidelity_rows(pool: SyntheticPool, real: RealSide, subset: int, seed: int) -
         row["n"] = count * len(chosen)
         enough = count * len(chosen) >= LEAST
         if enough:
-            row |= _compared([drawn[label].first(count) for label in chosen], chosen, real, subset, seed)
+            row |= _compared([samples[label].first(count) for label in chosen], chosen, real, subset, seed)
         rows.append(row | {"reason": "; ".join(_reasons(row, enough, real.no_features, size))})
     return rows
 
 
-def _drawn(pool: SyntheticPool, label: int, count: int, real: RealSide, seed: int) -> Sample:
-    """So many of a class's synthetic images, drawn at random."""
+def _random_sample(pool: SyntheticPool, label: int, count: int, real: RealSide, seed: int) -> Sample:
+    """`count` random synthetic images of one class."""
     rng = np.random.default_rng(derive_seed("fidelity", seed, pool.name, label))
     return sample(pool.images[label][rng.permutation(len(pool.images[label]))[:count]], real.scale)
 
 
 def _of_real(real: RealSide, labels: Sequence[int], size: tuple[int, ...]) -> Row:
-    """The columns that are the same for every pool of a fold."""
+    """The columns that describe the real images, which are the same for every pool of a fold."""
     height, width = size
     return {
         "extractor": real.extractor,
@@ -140,7 +140,7 @@ def _of_real(real: RealSide, labels: Sequence[int], size: tuple[int, ...]) -> Ro
 
 
 def _compared(synthetic: Sequence[Sample], labels: Sequence[int], real: RealSide, subset: int, seed: int) -> Row:
-    """The columns of one comparison with real images of the same classes, and its floor."""
+    """The columns of one comparison with real images of the same classes, and of its floor."""
     count = len(synthetic[0])
     reference = joined([real.real[label].first(count) for label in labels])
     start = derive_seed("fidelity measures", seed, real.fold, *labels)  # the same for pool and floor
@@ -153,7 +153,7 @@ def _compared(synthetic: Sequence[Sample], labels: Sequence[int], real: RealSide
 
 
 def _measures(images: Sample, reference: Sample, subset: int, seed: int) -> Row:
-    """What can be measured of these images beside equally many of the reference."""
+    """The measures of these images against the same number of reference images, as far as they are defined."""
     row: Row = {}
     if images.features is not None and reference.features is not None:
         count, width = images.features.shape
@@ -170,13 +170,13 @@ def _measures(images: Sample, reference: Sample, subset: int, seed: int) -> Row:
 
 
 def _mean(values: Sequence[float | None]) -> float | None:
-    """The mean of the classes' values, or None where one is not known."""
+    """The mean of the classes' values, or None if one is unknown."""
     known = [value for value in values if value is not None]
     return float(np.mean(known)) if len(known) == len(values) else None
 
 
 def _reasons(row: Row, compared: bool, no_features: str | None, size: tuple[int, ...]) -> list[str]:
-    """Why columns of this row are empty, a sentence each."""
+    """Why columns of this row are empty, one sentence for each reason."""
     height, width = size
     reasons = []
     if not compared:

@@ -21,14 +21,14 @@ if TYPE_CHECKING:
 
 MOST = 2000  # images compared on each side
 LEAST = 10
-ENOUGH_HELD_OUT = 50  # of every class; with fewer, the training images are the reference
+ENOUGH_HELD_OUT = 50  # of every class; with fewer, half of the training images are the reference
 SUBSET = 100  # images of a KID subset, at most
-PAIRS = 500  # of images whose similarity is averaged
+PAIRS = 500  # of images, over which the similarity is averaged
 
 
 @dataclass(frozen=True)
 class Extractor:
-    """What turns images into features: a name, and a function from uint8 (N, H, W, C) to float64 (N, D)."""
+    """A named function that turns images, uint8 (N, H, W, C), into features, float64 (N, D)."""
 
     name: str
     features: Callable[[Images], NDArray[np.float64]]
@@ -36,10 +36,10 @@ class Extractor:
 
 @dataclass(frozen=True, eq=False)
 class Scale:
-    """An extractor whose features are shifted and scaled, so that the real images' have mean 0 and mean square 1.
+    """An extractor with normalized features: those of the real images have mean 0 and mean square 1.
 
-    One shift a feature and one scale for all: every ratio of distances stays as it is, and a distance no longer
-    depends on the units of the network's layer.
+    There is one shift for each feature and one scale for all, so ratios of distances do not change, and distances do
+    not depend on the units of the network's layer.
     """
 
     extractor: Extractor
@@ -62,22 +62,23 @@ class Sample:
         return len(self.images)
 
     def first(self, count: int) -> Sample:
-        """The first so many."""
+        """The first `count` images."""
         return Sample(self.images[:count], None if self.features is None else self.features[:count])
 
 
 def joined(samples: Sequence[Sample]) -> Sample:
-    """All images of several samples, which either all have features or all have none."""
+    """All images of several samples, of which all or none have features."""
     features = [sample.features for sample in samples if sample.features is not None]
     return Sample(np.concatenate([sample.images for sample in samples]), np.concatenate(features) if features else None)
 
 
 @dataclass(frozen=True)
 class Roles:
-    """What a fold's real images are compared as, from how many there are of each class.
+    """Which of a fold's real images are the reference and which the floor, by their numbers in each class.
 
-    reference: `validation` or `training`, what synthetic images are compared with.
-    real: how many of the reference.  floor: how many other training images, which take the synthetic ones' place.
+    reference: `validation` or `training`, the images that synthetic images are compared with.
+    real: the number of reference images of each class.  floor: the number of other training images, which are measured
+    in place of the synthetic images.
     """
 
     reference: str
@@ -86,10 +87,10 @@ class Roles:
 
     @classmethod
     def of(cls, train: Sequence[int], validation: Sequence[int]) -> Roles:
-        """The validation images as the reference, which no augmenter saw: copies of training images earn nothing.
+        """The roles: the reference is the validation images, which no augmenter saw, so copying does not pay.
 
-        Where a class has fewer than 50 and its training images halved are more, the reference is one random half of
-        the training images of every class, and the floor the other half.
+        If a class has fewer than 50 of them, and half of its training images are more, then the reference is a random
+        half of the training images of every class, and the floor is the other half.
         """
         halves = [count // 2 for count in train]
         if min(validation) < ENOUGH_HELD_OUT and min(halves) > min(validation):
@@ -97,26 +98,26 @@ class Roles:
         return cls("validation", tuple(validation), tuple(train))
 
     def compared(self, synthetic: Sequence[int]) -> list[int]:
-        """How many images of every class are compared on each side, of so many synthetic ones."""
+        """The number of images of each class that are compared on each side, given the number of synthetic ones."""
         return [min(MOST, *counts) for counts in zip(synthetic, self.real, self.floor, strict=True)]
 
     def sizes(self, synthetic: Sequence[int]) -> list[int]:
-        """The images on each side of every comparison: a number a class, and that of all classes together."""
+        """The number of images on each side of every comparison: of each class, then of all classes together."""
         counts = self.compared(synthetic)
         return [*counts, of_each(counts) * len(counts)]
 
 
 def of_each(counts: Sequence[int]) -> int:
-    """How many images of every class are compared where all classes are, equally many of each."""
+    """The number of images of each class in the comparison of all classes, the same for each."""
     return min(*counts, MOST // len(counts))
 
 
 @dataclass(frozen=True, eq=False)
 class RealSide:
-    """One fold's real images, the same for all its pools; every tuple has an entry a class.
+    """One fold's real images, the same for all its pools; every tuple has one entry for each class.
 
-    real: samples of the reference.  floor: samples of the training images that take the synthetic ones' place.
-    ms_ssim: the mean similarity of the training images, or None.  floors: what was measured of them so far.
+    real: samples of the reference.  floor: samples of the training images measured in place of synthetic ones.
+    ms_ssim: the mean similarity of the training images, or None.  floors: the floors that were measured so far.
     """
 
     classes: tuple[str, ...]
@@ -127,16 +128,16 @@ class RealSide:
     ms_ssim: tuple[float | None, ...]
     scale: Scale | None
     extractor: str | None
-    no_features: str | None  # why there are none
+    no_features: str | None  # why there are no features
     floors: dict[object, Row] = field(default_factory=dict)
 
 
 def real_side(
     train: LabelledImages, validation: LabelledImages, fold: int, extractor: Extractor | str, seed: int
 ) -> RealSide:
-    """A fold's real images, ready to be compared.
+    """A fold's real images, ready for comparison.
 
-    extractor: of that fold, or the reason why there is none. Raises ContractError when its features cannot be used.
+    extractor: of that fold, or the reason why there is none. Raises ContractError if its features are invalid.
     """
     rng = np.random.default_rng(derive_seed("fidelity real", seed, fold))
     trained, held_out = (_shuffled(part, rng) for part in (train, validation))
@@ -164,7 +165,7 @@ def real_side(
 
 
 def _shuffled(part: LabelledImages, rng: np.random.Generator) -> list[NDArray[np.int64]]:
-    """Where the images of every class stand, in a random order."""
+    """The positions of the images of each class, in random order."""
     return [rng.permutation(np.flatnonzero(part.labels == label)) for label in range(len(part.classes))]
 
 
@@ -174,14 +175,14 @@ def sample(images: Images, scale: Scale | None) -> Sample:
 
 
 def similarity(images: Images, seed: int) -> float | None:
-    """The mean MS-SSIM over random pairs of the images, or None for fewer than two or below the window's size."""
+    """The mean MS-SSIM over random pairs; None for fewer than two images or for images smaller than the window."""
     if len(images) < 2 or not scales_for(*images.shape[1:3]):
         return None
     return diversity(images, PAIRS, np.random.default_rng(seed))
 
 
 def _scale(extractor: Extractor, real: Sequence[Images]) -> tuple[Scale | None, str | None]:
-    """The extractor with the shift and scale of these images, or the reason why it cannot be used."""
+    """The extractor with the shift and scale from these images, or the reason why it cannot be used."""
     images = np.concatenate(real)
     if not len(images):
         return None, "there are no real images to compare with"
@@ -194,7 +195,7 @@ def _scale(extractor: Extractor, real: Sequence[Images]) -> tuple[Scale | None, 
 
 
 def checked_features(extractor: Extractor, images: Images) -> NDArray[np.float64]:
-    """The features, float64 (N, D); raises ContractError unless they are finite numbers, a row an image."""
+    """The features, float64 (N, D); raises ContractError unless they are finite, with one row for each image."""
     features = np.asarray(extractor.features(images), np.float64)
     if features.ndim != 2 or len(features) != len(images) or not features.shape[1]:
         raise ContractError(
@@ -209,9 +210,9 @@ def checked_features(extractor: Extractor, images: Images) -> NDArray[np.float64
 
 
 def kid_subset(sizes: Iterable[int]) -> int:
-    """The images of a KID subset, one number for a whole run: half the smallest comparison, at most 100.
+    """The number of images in a KID subset, one for a whole run: half the smallest comparison, at most 100.
 
-    sizes: of Roles.sizes, of every pool. Half, so that subsets differ and their deviation says something.
+    sizes: from `Roles.sizes` of every pool. With half of the images, subsets differ, so their deviation is informative.
     Comparisons of fewer than 10 images are not made and do not count.
     """
     return min([SUBSET, *(size // 2 for size in sizes if size >= LEAST)])

@@ -1,4 +1,4 @@
-"""Does a split leak? Images of one group, of the same pixels or of one thing that stand in more than one part."""
+"""Leaks of a split: the same group, the same pixels, or near duplicates in more than one part."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from lesionbench.pipeline.images import Images
     from lesionbench.pipeline.leaderboard import Row
 
-KINDS = ("exact", "near", "shared group")  # the surest first: a pair is listed once
-TRAINED_ON = ("train", "training")  # the parts, in any case, that nothing is measured on
+KINDS = ("exact", "near", "shared group")  # the most certain first: a pair is listed once
+TRAINED_ON = ("train", "training")  # the parts, in upper or lower case, on which nothing is measured
 ALL = "all"
 PAIRS_COLUMNS = (
     "kind",
@@ -44,9 +44,9 @@ TWINS_COLUMNS = ("part", "class", "images", "shared_group", "exact", "near", "an
 
 @dataclass(frozen=True, eq=False)
 class Divided:
-    """N images and the part each stands in; texts are empty where nothing is known.
+    """N images and the part that each is in; unknown texts are empty.
 
-    images: uint8 (N, H, W, C), to look at.  digests: one a decoded image, whatever its size.
+    images: uint8 (N, H, W, C), to compare.  digests: one for each decoded image, at its original size.
     parts, ids, labels, groups: (N,) texts.
     Raises SplitError unless there are two parts or more.
     """
@@ -67,14 +67,14 @@ class Divided:
             )
 
     def tested(self) -> list[str]:
-        """The parts that something is measured on: all but the training images, test first."""
+        """The parts on which something is measured: all but the training images, test first."""
         names = sorted(set(self.parts.tolist()), key=_natural)
         names.sort(key=lambda name: not name.lower().startswith("test"))
         return [name for name in names if name.lower() not in TRAINED_ON]
 
 
 def _natural(name: str) -> tuple[int, str]:
-    """Fold 10 after fold 9."""
+    """A sort key that puts fold 10 after fold 9."""
     return len(name), name
 
 
@@ -85,10 +85,10 @@ def pixel_digest(pixels: NDArray[np.uint8]) -> str:
 
 @dataclass(frozen=True)
 class Pair:
-    """Two images by their positions; b is a training image where one of them is.
+    """Two images by their positions; if one of them is a training image, it is b.
 
-    similarity: 1 for exact duplicates, None for a pair that shares its group but was not seen to be alike.
-    symmetry: what takes a to b, a number of SYMMETRY_NAMES.
+    similarity: 1 for exact duplicates, None for a pair that only shares its group.
+    symmetry: the flip or turn from a to b, an index into SYMMETRY_NAMES.
     """
 
     kind: str
@@ -100,7 +100,7 @@ class Pair:
 
 @dataclass(frozen=True)
 class Leaks:
-    """What was found: the pairs, the surest first, and for every kind which images have a twin in another part."""
+    """The pairs, the most certain first, and for each kind, which images have a twin in another part."""
 
     divided: Divided
     pairs: list[Pair]
@@ -113,15 +113,15 @@ class Leaks:
         return found
 
     def across(self, *kinds: str) -> list[Pair]:
-        """The pairs of these kinds that stand in two parts."""
+        """The pairs of these kinds whose images are in different parts."""
         parts = self.divided.parts
         return [pair for pair in self.pairs if pair.kind in kinds and parts[pair.a] != parts[pair.b]]
 
 
 def find_leaks(divided: Divided, near: float) -> Leaks:
-    """Every pair that one of the three rules finds; a pair that several find is listed as the surest of them.
+    """All pairs that one of the three rules finds; a pair found by several is listed under the most certain one.
 
-    near: the least similarity of near duplicates (`near_duplicates`).
+    near: the smallest similarity of near duplicates (`near_duplicates`).
     """
     found: dict[tuple[int, int], Pair] = {}
     twins = {kind: np.zeros(len(divided.parts), np.bool_) for kind in KINDS}
@@ -159,9 +159,10 @@ def _tested_first(divided: Divided, one: int, other: int) -> tuple[int, int]:
 
 
 def _linked(keys: Iterable[str], parts: NDArray[np.str_], within: bool) -> list[tuple[int, int]]:
-    """Every image with the first image of its key in each other part; with `within`, in its own part too.
+    """Each image, paired with the first image of the same key in each other part; with `within`, also in its own part.
 
-    Not all pairs: a patient with 100 images in each of two parts would make 10,000. An empty key links nothing.
+    These are not all pairs, because a patient with 100 images in each of two parts would give 10,000. Images with an
+    empty key are not paired.
     """
     firsts: dict[str, dict[str, int]] = defaultdict(dict)  # of every key, the first image in each part
     members: dict[str, list[int]] = defaultdict(list)
@@ -201,7 +202,7 @@ def _row(divided: Divided, pair: Pair) -> Row:
 
 
 def twin_rows(leaks: Leaks) -> list[Row]:
-    """The rows of twins.csv: of every tested part, and each class in it, how many images have a twin in another."""
+    """The rows of twins.csv: how many images have a twin in another part, for each tested part and each class in it."""
     divided = leaks.divided
     classes = [name for name in sorted(set(divided.labels.tolist())) if name]
     rows = []
@@ -224,7 +225,7 @@ def _counted(leaks: Leaks, part: str, name: str, chosen: NDArray[np.bool_]) -> R
 
 
 def label_conflicts(leaks: Leaks) -> list[Pair]:
-    """The exact and near duplicates whose labels are known and differ, across parts or within one."""
+    """The exact and near duplicates with known, different labels, across parts or within one."""
     labels = leaks.divided.labels
     alike = [pair for pair in leaks.pairs if pair.kind != "shared group"]
     return [pair for pair in alike if labels[pair.a] and labels[pair.b] and labels[pair.a] != labels[pair.b]]

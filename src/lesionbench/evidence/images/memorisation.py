@@ -1,8 +1,8 @@
-"""Whether synthetic images are copies of the training images: distances set beside those of held-out real images.
+"""Whether synthetic images are copies of training images: their distances beside those of held-out real images.
 
-An image is compared as its thumbnail (at most 32 x 32) under all eight flips and turns, with the images of every
-class: a copy with the wrong label is still a copy. What a chain's later link learnt from the draws of the links before
-it is compared with the real training images alone.
+Thumbnails (at most 32 x 32) are compared under all eight flips and turns, and with the images of every class, because
+a copy with the wrong label is still a copy. The images of a later link in a chain, which also learned from synthetic
+images, are compared with the real training images only.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ if TYPE_CHECKING:
     from lesionbench.pipeline.leaderboard import Row
     from lesionbench.pipeline.training_set import Pool
 
-    Distances = NDArray[np.float64]  # (N,), infinite where there is no image to be near to
+    Distances = NDArray[np.float64]  # (N,), infinite if there is no image to compare with
     Marks = NDArray[np.bool_]  # (N,)
 
 SIDE = 32  # of the thumbnails, unless the images are smaller
 ALL = "all"
-EXACT = 1e-3  # grey levels: what shrinking a turned image may round otherwise
+EXACT = 1e-3  # gray levels: the rounding error from shrinking a turned image
 FALSE_ALARMS = 0.01
 FALSE_POSITIVES = 0.01  # of membership_tpr
 MEASURES = (
@@ -62,22 +62,23 @@ MEMORISATION_COLUMNS = ("pool", "augmenter", "fold", "seed", "class", *MEASURES,
 
 @dataclass(frozen=True)
 class CopyThreshold:
-    """An image nearer to a training image than `distance` counts as its copy; `reason` says what is wrong with it."""
+    """An image closer to a training image than `distance` counts as a copy; `reason` says what limits the threshold."""
 
     distance: float
     reason: str | None = None
 
     def copies(self, distances: Distances) -> Marks:
-        """Which of these images are copies; one at distance 0 always is."""
+        """Which of these images are copies; an image at distance 0 always is."""
         return (distances < self.distance) | (distances < EXACT)
 
 
 def copy_threshold(held_out: Distances, false_alarms: float) -> CopyThreshold:
-    """The distance that a new real image falls short of with a probability of at most `false_alarms`.
+    """The distance below which a new real image lies with a probability of at most `false_alarms`.
 
-    held_out: from each held-out real image to its nearest training image. The k-th smallest of n such distances is
-    undercut by one more real image with probability k / (n + 1), so k is the largest with k / (n + 1) <= false_alarms.
-    With too few for k = 1 the smallest is taken, and the reason says which rate that gives.
+    held_out: the distance of each held-out real image to its nearest training image. Another real image is below the
+    k-th smallest of n such distances with probability k / (n + 1), so k is the largest number with
+    k / (n + 1) <= false_alarms. If n is too small for k = 1, the smallest distance is used, and the reason gives its
+    rate.
     """
     count = len(held_out)
     if not count:
@@ -98,18 +99,18 @@ def copy_threshold(held_out: Distances, false_alarms: float) -> CopyThreshold:
 
 
 def authentic(distances: Distances, index: NDArray[np.int64], to_other: Distances) -> Marks:
-    """Which images are farther from their nearest real image than that one is from its nearest other real image.
+    """Which images are farther from their nearest real image than that image is from its own nearest real neighbor.
 
-    Alaa et al. 2022 (authenticity). distances, index: (N,), of each image's nearest real one.
-    to_other: (M,), from each real image to the nearest other one; infinite when there is only one.
+    Alaa et al. 2022 (authenticity). distances, index: (N,), of the nearest real image of each.
+    to_other: (M,), from each real image to the nearest other one; infinite if there is only one.
     """
     return distances > to_other[index]
 
 
 def nearest_ratio(distances: Distances, second: Distances) -> float | None:
-    """The median of the distance to the nearest divided by that to the second nearest: 1 when neither stands out.
+    """The median ratio of the distances to the nearest and the second nearest image: 1 if neither stands out.
 
-    Images without a second nearest, or whose two nearest are both exact copies, have no ratio.
+    Images without a second nearest image, or with two exact copies, have no ratio.
     """
     known = np.isfinite(second) & (second > 0)
     return float(np.median(distances[known] / second[known])) if known.any() else None
@@ -121,10 +122,10 @@ def adversarial_accuracy(
     synthetic_to_train: Distances,
     synthetic_to_self: Distances,
 ) -> float | None:
-    """How well the nearest neighbour tells synthetic from training images, Yale et al. 2020; both sets equally large.
+    """How well the nearest neighbor tells synthetic from training images (Yale et al. 2020); both sets equally large.
 
-    .5 is ideal; below, synthetic images lie nearer to training images than those to each other: copying; 1 means
-    that the two sets lie apart. None when a set has fewer than two images.
+    0.5 is ideal. Below, synthetic images are closer to training images than training images are to each other, which
+    means copying. 1 means that the two sets are separate. None if a set has fewer than two images.
     """
     if len(train_to_train) < 2 or len(synthetic_to_self) < 2:
         return None
@@ -133,17 +134,17 @@ def adversarial_accuracy(
 
 
 def membership_auc(members: Distances, others: Distances) -> float | None:
-    """The AUC of guessing from its loss (or distance) that an image was learnt from: the smaller, the likelier."""
+    """The AUC of guessing from the loss (or distance) of an image that it was a training image: smaller is likelier."""
     if not len(members) or not len(others):
         return None
-    from sklearn.metrics import roc_auc_score  # slow to import, so only where it is needed
+    from sklearn.metrics import roc_auc_score  # slow to import
 
     known = np.concatenate([members, others])
     return float(roc_auc_score(np.arange(len(known)) < len(members), -known))
 
 
 def membership_tpr(members: Distances, others: Distances, false_positives: float) -> float | None:
-    """The share of members found when at most this share of the others is taken for members (Carlini et al. 2022)."""
+    """The share of members found if at most this share of the others is called members (Carlini et al. 2022)."""
     if not len(members) or not len(others):
         return None
     allowed = int(false_positives * len(others) + 1e-9)
@@ -153,7 +154,7 @@ def membership_tpr(members: Distances, others: Distances, false_positives: float
 
 
 def membership_advantage(members: Distances, others: Distances) -> float | None:
-    """True minus false positives of taking for a member what is not above the members' mean (Yeom et al. 2018)."""
+    """The true minus the false positive rate of the threshold at the members' mean (Yeom et al. 2018)."""
     if not len(members) or not len(others):
         return None
     threshold = members.mean()
@@ -164,8 +165,8 @@ def membership_advantage(members: Distances, others: Distances) -> float | None:
 class RealImages:
     """One fold's real images and the distances among them, the same for all its pools.
 
-    train, held_out: thumbnails.  to_other: from each training image to the nearest other one.
-    to_train: from each held-out image to the nearest training image.
+    train, held_out: thumbnails.  to_other: the nearest other training image of each training image.
+    to_train: the nearest training image of each held-out image.
     """
 
     classes: tuple[str, ...]
@@ -179,7 +180,7 @@ class RealImages:
 
     @classmethod
     def of(cls, train: LabelledImages, held_out: LabelledImages, false_alarms: float = FALSE_ALARMS) -> RealImages:
-        """Measure a fold's training images and real images that no augmenter saw."""
+        """The distances among a fold's training images and its held-out images, which no augmenter has seen."""
         side = min(SIDE, *train.shape[:2])
         squares, others = thumbnails(train.images, side), thumbnails(held_out.images, side)
         to_train = nearest(others, squares, seconds=True)
@@ -197,10 +198,10 @@ class RealImages:
 
 @dataclass(frozen=True, eq=False)
 class PoolAudit:
-    """What was found about a pool's S images, class after class.
+    """The audit of a pool's S images, class after class.
 
     to_train: the nearest training image of each.  copies: bool (S,).
-    rows: one a class and one for all of them, with "class", the MEASURES and "reason".
+    rows: one for each class and one for all of them, with "class", the MEASURES and "reason".
     """
 
     labels: Labels
@@ -209,13 +210,13 @@ class PoolAudit:
     rows: list[Row]
 
     def copies_of_class(self, label: int) -> Marks:
-        """Which of the images of one class are copies, in the order of their drawing."""
+        """Which images of one class are copies, in the order in which they were drawn."""
         of_class: Marks = self.copies[self.labels == label]
         return of_class
 
 
 def audit_pool(pool: Pool, real: RealImages, seed: int) -> PoolAudit:
-    """Measure a pool; what is drawn to compare sets of one size is drawn with `seed`."""
+    """The audit of a pool; random subsets, for comparing sets of equal size, are drawn with `seed`."""
     labels = np.repeat(np.arange(len(pool.images), dtype=np.int64), [len(images) for images in pool.images])
     squares = thumbnails(np.concatenate(pool.images), real.train.shape[1])
     to_train, from_train = nearest_both(squares, real.train, seconds=True)
@@ -235,10 +236,10 @@ def audit_pool(pool: Pool, real: RealImages, seed: int) -> PoolAudit:
 
 
 def _closer_to_train(squares: Squares, real: RealImages, generator: Generator) -> Distances | None:
-    """1 for an image nearer to a training image than to a held-out one, 0 for the reverse, .5 when as near; (S,).
+    """1 for an image closer to a training image than to a held-out one, 0 for the reverse, 0.5 for a tie; (S,).
 
-    The larger set would lie nearer by its size alone, so both are drawn down to as many images of each class as the
-    smaller one has. None when that leaves none.
+    A larger set is closer because of its size alone, so random subsets are compared that have the same number of
+    images of each class. None if these are empty.
     """
     chosen, held_out = equal_draws(real.train_labels, real.held_out_labels, generator)
     if not len(chosen):
@@ -249,7 +250,7 @@ def _closer_to_train(squares: Squares, real: RealImages, generator: Generator) -
 
 
 def equal_draws(one: Labels, other: Labels, generator: Generator) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Positions in each of the two, drawn at random: of every class as many as the smaller of the two has."""
+    """Random positions in both, with the same number of each class: the smaller of the two counts."""
     chosen: tuple[list[NDArray[np.int64]], list[NDArray[np.int64]]] = ([], [])
     for label in np.union1d(one, other):
         members = [np.flatnonzero(labels == label) for labels in (one, other)]
@@ -262,7 +263,7 @@ def equal_draws(one: Labels, other: Labels, generator: Generator) -> tuple[NDArr
 
 @dataclass(frozen=True, eq=False)
 class _Adversary:
-    """The distances between and within equally many training and synthetic images of each class."""
+    """The distances between and within training and synthetic images, with equal numbers of each class."""
 
     train_labels: Labels
     labels: Labels
@@ -273,12 +274,12 @@ class _Adversary:
 
     @classmethod
     def of(cls, squares: Squares, labels: Labels, real: RealImages, generator: Generator) -> _Adversary:
-        chosen, drawn = equal_draws(real.train_labels, labels, generator)
-        train, synthetic = real.train[chosen], squares[drawn]
+        of_train, of_pool = equal_draws(real.train_labels, labels, generator)
+        train, synthetic = real.train[of_train], squares[of_pool]
         to_synthetic, to_train = nearest_both(train, synthetic)
         return cls(
-            real.train_labels[chosen],
-            labels[drawn],
+            real.train_labels[of_train],
+            labels[of_pool],
             to_synthetic.distance,
             nearest_other(train).distance,
             to_train.distance,
@@ -286,7 +287,7 @@ class _Adversary:
         )
 
     def accuracy(self, label: int | None) -> float | None:
-        """Of one class, or of all."""
+        """The adversarial accuracy of one class, or of all."""
         train, synthetic = _of(self.train_labels, label), _of(self.labels, label)
         return adversarial_accuracy(
             self.train_to_synthetic[train],
@@ -298,7 +299,7 @@ class _Adversary:
 
 @dataclass(frozen=True, eq=False)
 class _Measured:
-    """Every distance of a pool, from which each class takes its own."""
+    """All distances of a pool, from which the measures of each class are computed."""
 
     real: RealImages
     labels: Labels
@@ -310,7 +311,7 @@ class _Measured:
     adversary: _Adversary
 
     def row(self, name: str, number: int) -> Row:
-        """The measures of one class, or of all when `number` is none of the classes."""
+        """The measures of one class, or of all classes if `number` is the number of classes."""
         label = number if number < len(self.real.classes) else None
         own = _of(self.labels, label)
         train, held_out = _of(self.real.train_labels, label), _of(self.real.held_out_labels, label)
@@ -362,7 +363,7 @@ class _Measured:
         return float(authentic(found.distance[own], found.index[own], to_other).mean())
 
     def _reasons(self, row: Row) -> list[str]:
-        """Why a measure is empty, and what is wrong with the threshold."""
+        """Why measures are empty, and what limits the threshold."""
         reasons = [self.real.threshold.reason] if self.real.threshold.reason else []
         if row["n_held_out"] == 0:
             reasons.append("no held-out image of this class, so nothing to compare with")

@@ -1,7 +1,7 @@
-"""Near duplicates: two pictures of one thing, whatever the flip, the turn, the zoom and the light.
+"""Near duplicates: two pictures of the same thing, in spite of flips, turns, zoom and lighting.
 
-Every image is compared with every image of the larger parts by small copies of windows; the five most alike are
-laid over it and compared in detail (`alignment.aligned_similarity`).
+Small copies of windows are compared for each image and each image of the larger parts. The five most similar images are
+then aligned with it and compared in detail (`alignment.aligned_similarity`).
 """
 
 from __future__ import annotations
@@ -24,22 +24,22 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float32]
     Window = tuple[float, float, float]  # side, top and left, as fractions of the image
 
-CANDIDATES = 5  # images of the other parts that are laid over an image
-SMALLEST_SIDE, LARGEST_SIDE = 8, 64  # pixels, of the copies that are laid over each other
+CANDIDATES = 5  # images of the other parts that are aligned with an image
+SMALLEST_SIDE, LARGEST_SIDE = 8, 64  # pixels, of the copies that are aligned
 THUMBNAIL = 16  # pixels
 GUIDE = (0.5, 2.0)  # pixels of a thumbnail
 CENTRE: Window = (0.75, 0.125, 0.125)
-ZOOMS = (0.5, 0.65625, 0.75, 0.875, 1.0)  # sides of the windows that are looked for
-SHIFTS = ((0, 0), (0, 1), (0, -1), (1, 0), (-1, 0))  # of their middle from that of the image, in steps
+ZOOMS = (0.5, 0.65625, 0.75, 0.875, 1.0)  # sides of the windows that are compared
+SHIFTS = ((0, 0), (0, 1), (0, -1), (1, 0), (-1, 0))  # of the window's center from the image's center, in steps
 STEP = 0.0625  # of the image's side
-NO_DETAIL = 0.1  # grey levels, the length of a row
+NO_DETAIL = 0.1  # gray levels, the norm of a row
 ROWS = 1024  # images compared with all others at a time
-PAIRS = 512  # laid over each other at a time
+PAIRS = 512  # aligned at a time
 
 
 @dataclass(frozen=True)
 class Near:
-    """Two images, their similarity, and the flip and turn of the first that is nearest to the second."""
+    """Two images, their similarity, and the symmetry of the first that matches the second best."""
 
     first: int
     second: int
@@ -48,7 +48,7 @@ class Near:
 
 
 def near_duplicates(images: Images, parts: NDArray[np.int64], near: float) -> list[Near]:
-    """The pairs of images of different parts whose similarity is at least `near`, in the order of their positions.
+    """The pairs of images in different parts with a similarity of at least `near`, ordered by position.
 
     images: uint8 (N, H, W, C).  parts: (N,), the number of the part of each.
     """
@@ -65,7 +65,7 @@ def near_duplicates(images: Images, parts: NDArray[np.int64], near: float) -> li
 
 
 def _compared(small: Floats, grey: Floats, firsts: NDArray[np.int64], seconds: NDArray[np.int64]) -> Iterator[Near]:
-    """Each of these pairs laid over each other."""
+    """Each of these pairs, aligned and compared."""
     numbers, maps = _placed(grey, firsts, seconds)
     turned = np.stack([symmetry(small[[one]], number)[0] for one, number in zip(firsts, numbers, strict=True)])
     similar = aligned_similarity(turned, small[seconds], maps)
@@ -74,7 +74,7 @@ def _compared(small: Floats, grey: Floats, firsts: NDArray[np.int64], seconds: N
 
 
 def _sides(parts: NDArray[np.int64]) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64]]]:
-    """The images of each part, some at a time, and those of all larger parts: every two parts meet once."""
+    """The images of each part, in blocks, and those of all larger parts, so that every two parts are compared once."""
     numbers, sizes = np.unique(parts, return_counts=True)
     order = numbers[np.argsort(sizes, kind="stable")]
     for position, number in enumerate(order[:-1]):
@@ -86,7 +86,7 @@ def _sides(parts: NDArray[np.int64]) -> Iterator[tuple[NDArray[np.int64], NDArra
 def _candidates(
     grey: Floats, rows: NDArray[np.int64], columns: NDArray[np.int64]
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """For every row, the columns that are most alike: the positions of the firsts and of the seconds."""
+    """The most similar columns for every row, as positions of the first and of the second images."""
     centres, others = _eight(grey[rows], CENTRE), _rows(_squares(grey[columns], CENTRE)).T
     best = np.full((len(rows), len(columns)), -np.inf, np.float32)
     for window in WINDOWS:
@@ -106,7 +106,7 @@ def _squares(grey: Floats, window: Window) -> Floats:
 
 
 def _rows(squares: Floats) -> Floats:
-    """Squares as rows of mean 0 and length 1; a row of zeros where there is no detail."""
+    """Squares as rows with mean 0 and norm 1; a row without detail is all zeros."""
     rows = np.ascontiguousarray(squares).reshape(len(squares), -1)
     rows = rows - rows.mean(axis=1, keepdims=True)
     length = np.linalg.norm(rows, axis=1, keepdims=True)
@@ -121,7 +121,7 @@ def _eight(grey: Floats, window: Window) -> list[Floats]:
 
 
 def _windows() -> tuple[Window, ...]:
-    """Every window that lies within the image: at every zoom one in the middle, and one a step to each side."""
+    """All windows inside the image: for every zoom one in the center, and one shifted by a step to each side."""
     moved = [
         (side, (1 - side) / 2 + STEP * down, (1 - side) / 2 + STEP * right) for side in ZOOMS for down, right in SHIFTS
     ]
@@ -134,7 +134,7 @@ WINDOWS = _windows()
 def _placed(
     grey: Floats, firsts: NDArray[np.int64], seconds: NDArray[np.int64]
 ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    """For every pair the symmetry of the first, and the map that lays the second over it, that fit best."""
+    """For each pair, the best symmetry of the first image and the best map that aligns the second with it."""
     one, other = grey[firsts], grey[seconds]
     best = np.full(len(firsts), -np.inf, np.float32)
     numbers, maps = np.zeros(len(firsts), np.int64), np.zeros((len(firsts), 2, 3))
@@ -150,7 +150,7 @@ def _placed(
 
 
 def _turned(window: Window, number: int) -> Window:
-    """Where a window of an image lies after a symmetry of the image."""
+    """The position of a window after a symmetry is applied to the image."""
     side, top, left = window
     if number >= SYMMETRIES // 2:
         left = 1 - side - left
@@ -160,7 +160,7 @@ def _turned(window: Window, number: int) -> Window:
 
 
 def _map(fixed: Window, moving: Window) -> NDArray[np.float64]:
-    """The map (2, 3) that takes one window onto another, in coordinates from -1 to 1."""
+    """The map (2, 3) from one window to another, in coordinates from -1 to 1."""
     zoom = moving[0] / fixed[0]
     (x, y), (to_x, to_y) = ((2 * left + side - 1, 2 * top + side - 1) for side, top, left in (fixed, moving))
     return np.array([[zoom, 0, to_x - zoom * x], [0, zoom, to_y - zoom * y]])

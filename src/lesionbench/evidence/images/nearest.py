@@ -1,12 +1,11 @@
-"""The nearest of many small squares to each of many others, under the eight flips and turns.
+"""Nearest neighbors between two sets of small square images, under the eight flips and turns.
 
-The distance of two images is the root-mean-square difference of their thumbnails' pixels, in grey levels (0 to 255),
-and the least over the eight ways to flip and turn one of the two.
+The distance of two images is the root-mean-square difference of their thumbnails' pixels, in gray levels (0 to 255),
+minimized over the eight ways to flip and turn one of the two.
 
-Inner products with all eight of them cost as much as two, not eight: split along its rows and its columns into an
-even and an odd part, an image falls into four parts, and a flip only changes their signs. What is near by these
-float32 products is measured again pixel by pixel, since |a|² + |b|² - 2ab is inexact near zero: an exact copy is at
-distance 0.
+Inner products with all eight cost only as much as two: an image is split along rows and columns into even and odd
+parts, which gives four parts, and a flip only changes their signs. The candidates found with these float32 products
+are measured again pixel by pixel, because |a|² + |b|² - 2ab is inexact near zero; so an exact copy has distance 0.
 """
 
 from __future__ import annotations
@@ -26,19 +25,19 @@ if TYPE_CHECKING:
     Squares = NDArray[np.float32]  # (N, side, side, C), 0..255
     Parts = tuple[NDArray[np.float32], ...]  # even-even, even-odd, odd-even, odd-odd: (N, D') each
 
-AT_ONCE = 4_000_000  # pairs compared at a time: 16 MB an array
+AT_ONCE = 4_000_000  # pairs compared at a time: 16 MB for each array
 PIXELS_AT_ONCE = 200_000  # measured again at a time
 CANDIDATES = 8  # measured again at most, for each image
-ROUNDING = 1e-5  # of |a|² + |b|²: far above what float32 products are wrong by
+ROUNDING = 1e-5  # of |a|² + |b|²: far above the rounding error of float32 products
 
 
 @dataclass(frozen=True, eq=False)
 class Nearest:
-    """For each of N images: which of the others is nearest, and how far it is.
+    """For each of N images, the nearest of the others and its distance.
 
-    index: int64 (N,), -1 where there is none.  distance: float64 (N,), infinite where there is none.
-    second: float64 (N,), the distance of the second nearest, infinite where there is none or where none was asked for.
-    turned: int64 (N,), the number of the `symmetry` of the nearest image that is this near.
+    index: int64 (N,), -1 if there is none.  distance: float64 (N,), infinite if there is none.
+    second: float64 (N,), the distance of the second nearest, infinite if there is none or it was not requested.
+    turned: int64 (N,), the number of the `symmetry` of the nearest image that has this distance.
     """
 
     index: NDArray[np.int64]
@@ -50,7 +49,7 @@ class Nearest:
 def nearest(ones: Squares, others: Squares, *, seconds: bool = False) -> Nearest:
     """For each of `ones`, the nearest of `others`; both are thumbnails, (N, side, side, C) and (M, side, side, C).
 
-    seconds: measure the second nearest, too, at twice the time for measuring.
+    seconds: measure the second nearest too, which doubles the time of exact measuring.
     """
     found = _Candidates(ones, others, 2 if seconds else 1)
     for start, squared, rounding in _distances(ones, others):
@@ -63,7 +62,7 @@ def nearest_other(squares: Squares) -> Nearest:
     found = _Candidates(squares, squares, 1)
     for start, squared, rounding in _distances(squares, squares):
         rows = np.arange(len(squared))
-        squared[rows, start + rows] = np.inf  # none is near to itself
+        squared[rows, start + rows] = np.inf  # an image is not its own neighbor
         found.add_rows(start, squared, rounding)
     return found.measured()
 
@@ -78,10 +77,12 @@ def nearest_both(ones: Squares, others: Squares, *, seconds: bool = False) -> tu
 
 
 def _distances(ones: Squares, others: Squares) -> Iterator[tuple[int, NDArray[np.float32], float]]:
-    """Block after block of rows: where it begins, the squared distances (n, M) about, and how wrong they may be."""
+    """Blocks of rows: the first row, the approximate squared distances (n, M), and a bound on their error."""
     if not len(ones) or not len(others):
         return
-    centre = others.mean(axis=(0, 1, 2), dtype=np.float64).astype(np.float32)  # a smaller norm is rounded less
+    centre = others.mean(axis=(0, 1, 2), dtype=np.float64).astype(
+        np.float32
+    )  # smaller norms have smaller rounding errors
     of_others = _parts(others - centre)
     turned = _turned(of_others, others.shape)
     norms = _norms(of_others)
@@ -113,7 +114,7 @@ def _flat(part: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def _halves(side: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Orthonormal bases of what a flip leaves as it is and of what it turns negative, (p, side) and (q, side)."""
+    """Orthonormal bases of the parts that a flip keeps and that it negates, (p, side) and (q, side)."""
     unit = np.eye(side)
     flipped = unit[::-1]
     even, odd = (unit + flipped)[: (side + 1) // 2], (unit - flipped)[: side // 2]
@@ -136,8 +137,8 @@ def _turned(parts: Parts, shape: tuple[int, ...]) -> Parts:
 def _best_flip(ones: Parts, others: Parts) -> NDArray[np.float32]:
     """The largest inner product over the four flips of one of the two, (n, M).
 
-    A flip of the rows turns the odd-even and the odd-odd product negative, one of the columns the even-odd and the
-    odd-odd product.
+    A flip of the rows negates the odd-even and the odd-odd product, a flip of the columns the even-odd and the odd-odd
+    product.
     """
     even, right, down, odd = (one @ other.T for one, other in zip(ones, others, strict=True))
     alike, unlike = np.abs(right + down), np.abs(right - down)
@@ -154,7 +155,7 @@ def _norms(parts: Parts) -> NDArray[np.float32]:
 
 
 class _Candidates:
-    """For each of `ones`, the few of `others` that may be its nearest one or two (`wanted`)."""
+    """For each of `ones`, the few of `others` that can be its nearest one or two (`wanted`)."""
 
     def __init__(self, ones: Squares, others: Squares, wanted: int) -> None:
         self.ones, self.others, self.wanted = ones, others, wanted
@@ -162,13 +163,13 @@ class _Candidates:
         self.rounding = 0.0
 
     def add_rows(self, start: int, squared: NDArray[np.float32], rounding: float) -> None:
-        """Take the nearest of every row; the rows are `ones` from `start` on, the columns all the others."""
+        """Add the nearest of each row; the rows are `ones` from `start` on, the columns all the others."""
         which = _smallest(squared)
         whose = np.broadcast_to(start + np.arange(len(squared))[:, None], which.shape)
         self._add(whose, which, np.take_along_axis(squared, which, axis=1), rounding)
 
     def add_columns(self, start: int, squared: NDArray[np.float32], rounding: float) -> None:
-        """Take the nearest of every column; the columns are all `ones`, the rows the others from `start` on."""
+        """Add the nearest of each column; the columns are all `ones`, the rows the others from `start` on."""
         columns = np.ascontiguousarray(squared.T)
         which = _smallest(columns)
         whose = np.broadcast_to(np.arange(len(columns))[:, None], which.shape)
@@ -177,12 +178,12 @@ class _Candidates:
     def _add(
         self, whose: NDArray[np.int64], which: NDArray[np.int64], about: NDArray[np.float32], rounding: float
     ) -> None:
-        there = np.isfinite(about)
-        self.found.append((whose[there], which[there], about[there]))
+        finite = np.isfinite(about)
+        self.found.append((whose[finite], which[finite], about[finite]))
         self.rounding = max(self.rounding, rounding)
 
     def measured(self) -> Nearest:
-        """The nearest by exact distances; of equally near ones, the first."""
+        """The nearest by exact distance; the first of several at the same distance."""
         count = len(self.ones)
         result = Nearest(np.full(count, -1), np.full(count, np.inf), np.full(count, np.inf), np.zeros(count, np.int64))
         whose, which = self._worth_measuring()
@@ -200,7 +201,7 @@ class _Candidates:
         return result
 
     def _worth_measuring(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """Pairs (whose, which) that may be the nearest of theirs, at most CANDIDATES for each image."""
+        """The pairs (whose, which) that can be nearest neighbors, at most CANDIDATES for each image."""
         if not self.found:
             return np.zeros(0, np.int64), np.zeros(0, np.int64)
         whose, which, about = (np.concatenate(arrays) for arrays in zip(*self.found, strict=True))
@@ -215,7 +216,7 @@ class _Candidates:
 
 
 def _smallest(rows: NDArray[np.float32]) -> NDArray[np.int64]:
-    """The positions of the CANDIDATES smallest values of every row, in no order."""
+    """The positions of the CANDIDATES smallest values of each row, in no particular order."""
     if rows.shape[1] <= CANDIDATES:
         return np.broadcast_to(np.arange(rows.shape[1]), rows.shape)
     return np.argpartition(rows, CANDIDATES, axis=1)[:, :CANDIDATES]
@@ -224,7 +225,7 @@ def _smallest(rows: NDArray[np.float32]) -> NDArray[np.int64]:
 def _measured(
     ones: Squares, others: Squares, whose: NDArray[np.int64], which: NDArray[np.int64]
 ) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-    """The distance of every pair, float64 (P,), and the number of the symmetry of `others` that gives it."""
+    """The distance of each pair, float64 (P,), and the number of the symmetry of `others` that gives it."""
     size = int(np.prod(ones.shape[1:]))
     step = max(1, PIXELS_AT_ONCE // size)
     squared, turned = np.zeros(len(whose)), np.zeros(len(whose), np.int64)
@@ -237,7 +238,7 @@ def _measured(
 
 
 def _apart(ones: Squares, others: Squares) -> NDArray[np.float32]:
-    """The squared distance of each of N images to its counterpart, (N,): 0 when they are equal, else to 6 digits."""
+    """The squared distance of each of N images to its counterpart, (N,): exactly 0 if equal, else to 6 digits."""
     difference = np.subtract(ones, others, order="C").reshape(len(ones), -1)
     squared: NDArray[np.float32] = np.einsum("nd,nd->n", difference, difference)
     return squared

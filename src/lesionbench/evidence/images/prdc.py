@@ -1,4 +1,4 @@
-"""Precision, recall, density and coverage: how two sets of features lie in each other's nearest-neighbour balls."""
+"""Precision, recall, density and coverage: how much the nearest-neighbor balls of two sets of features overlap."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ if TYPE_CHECKING:
 
     Features = NDArray[np.float64]  # (N, D)
 
-CHUNK = 1024  # rows of a distance matrix that are in memory at a time
+CHUNK = 1024  # rows of the distance matrix in memory at a time
 
 
 @dataclass(frozen=True)
 class Prdc:
-    """The four shares; density may be above 1."""
+    """The four shares; density can be above 1."""
 
     precision: float
     recall: float
@@ -31,16 +31,16 @@ class Prdc:
 
 
 def prdc(real: Features, synthetic: Features, k: int) -> Prdc:
-    """How well synthetic features cover the real ones, with balls that reach to the k-th nearest neighbour.
+    """How well synthetic features cover the real ones; the radius of a ball is the distance to the k-th neighbor.
 
     precision: the share of synthetic features inside a real ball; recall: of real ones inside a synthetic ball
     (Kynkaanniemi et al. 2019, section 2). density: the mean number of real balls around a synthetic feature, over k;
-    coverage: the share of real balls with a synthetic feature inside (Naeem et al. 2020, section 3). The border of a
-    ball is outside, so that a feature is never in a ball of radius 0.
+    coverage: the share of real balls with a synthetic feature inside (Naeem et al. 2020, section 3). The border does
+    not belong to a ball, so a ball of radius 0 contains nothing.
     real: float64 (N, D); synthetic: float64 (M, D). Raises InputError unless both have more than k rows.
     """
-    real_radius, synthetic_radius = neighbour_distance(real, k), neighbour_distance(synthetic, k)
-    around = np.zeros(len(synthetic))  # how many real balls a synthetic feature is in
+    real_radius, synthetic_radius = neighbor_distance(real, k), neighbor_distance(synthetic, k)
+    around = np.zeros(len(synthetic))  # the number of real balls that contain each synthetic feature
     recalled = covered = 0
     for rows, distances in _distances(real, synthetic):
         inside = distances < real_radius[rows, None]
@@ -55,14 +55,12 @@ def prdc(real: Features, synthetic: Features, k: int) -> Prdc:
     )
 
 
-def neighbour_distance(features: Features, k: int) -> NDArray[np.float64]:
-    """Every feature's distance to its k-th nearest other one, (N,); raises InputError unless there are more than k."""
+def neighbor_distance(features: Features, k: int) -> NDArray[np.float64]:
+    """The distance of each feature to its k-th neighbor, (N,); raises InputError unless there are more than k."""
     if len(features) <= k:
-        raise InputError(
-            f"a {k}-nearest neighbour needs more than {k} images, not {len(features)}; use more or lower k"
-        )
+        raise InputError(f"a {k}-nearest neighbor needs more than {k} images, not {len(features)}; use more or lower k")
     parts = [np.partition(distances, k, axis=1)[:, k] for _, distances in _distances(features, features)]
-    return np.concatenate(parts)  # the k + 1 smallest hold the distance 0 to itself
+    return np.concatenate(parts)  # the k + 1 smallest include the distance 0 to itself
 
 
 def _distances(one: Features, other: Features) -> Iterator[tuple[slice, NDArray[np.float64]]]:

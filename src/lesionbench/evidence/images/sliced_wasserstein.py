@@ -1,4 +1,4 @@
-"""The sliced Wasserstein distance of image patches, a pyramid level at a time (Karras et al. 2017, section 5)."""
+"""The sliced Wasserstein distance of image patches at each pyramid level (Karras et al. 2017, section 5)."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ if TYPE_CHECKING:
 
     Pixels = NDArray[np.float32]  # (N, H, W, C)
 
-COARSEST = 16  # pixels; the last level of the pyramid is the smallest that is not below it
+COARSEST = 16  # pixels; no pyramid level is smaller
 PATCH = 7  # pixels
-PATCHES = 128  # an image
-MOST_PATCHES = 1 << 15  # of all images; with more than 256 of them, fewer an image
+PATCHES = 128  # of each image
+MOST_PATCHES = 1 << 15  # of all images; with more than 256 images, fewer of each
 DIRECTIONS, REPEATS = 128, 4
 BINOMIAL = np.array([1, 4, 6, 4, 1], np.float32) / 16
 
@@ -34,9 +34,9 @@ def levels_for(height: int, width: int) -> int:
 def swd(one: Images, other: Images, rng: np.random.Generator) -> dict[int, float]:
     """For every pyramid level, by its side in pixels: 1000 times the sliced Wasserstein distance of its patches.
 
-    Each set's patches are shifted and scaled to mean 0 and deviation 1 a channel, so that a difference of overall
-    brightness or contrast does not count (Karras et al. 2017). one, other: uint8 (N, H, W, C), equally many images
-    of at least 16 pixels.
+    The patches of each set are normalized to mean 0 and deviation 1 in each channel, so a difference in overall
+    brightness or contrast does not count (Karras et al. 2017). one, other: uint8 (N, H, W, C), the same number of
+    images, of at least 16 pixels.
     """
     assert len(one) == len(other)
     seed = int(rng.integers(2**63))
@@ -44,12 +44,12 @@ def swd(one: Images, other: Images, rng: np.random.Generator) -> dict[int, float
     for level in range(levels_for(*one.shape[1:3])):
         side, patches = patches_of(one, level, rng)
         _, others = patches_of(other, level, rng)
-        found[side] = 1000 * distance(normalised(patches), normalised(others), np.random.default_rng([seed, level]))
+        found[side] = 1000 * distance(normalized(patches), normalized(others), np.random.default_rng([seed, level]))
     return found
 
 
 def patches_of(images: Images, level: int, rng: np.random.Generator) -> tuple[int, NDArray[np.float32]]:
-    """The level's shorter side in pixels, and random patches of it: (M, C, 7, 7), 128 an image or fewer."""
+    """The level's shorter side in pixels, and random patches of it: (M, C, 7, 7), at most 128 of each image."""
     step = max(1, (1 << 22) // images[0].size)  # images whose pyramids are in memory at a time
     each = min(PATCHES, max(1, MOST_PATCHES // len(images)))
     parts = []
@@ -60,7 +60,7 @@ def patches_of(images: Images, level: int, rng: np.random.Generator) -> tuple[in
 
 
 def pyramid_level(images: Images, level: int) -> Pixels:
-    """A level of the Laplacian pyramid (Burt & Adelson 1983): what the next coarser one lacks; the last is whole."""
+    """A level of the Laplacian pyramid (Burt & Adelson 1983): what the next coarser level lacks; the last is whole."""
     pixels = images.astype(np.float32)
     for _ in range(level):
         pixels = _down(pixels)
@@ -76,7 +76,7 @@ def _down(pixels: Pixels) -> Pixels:
 
 
 def _up(pixels: Pixels, size: tuple[int, ...]) -> Pixels:
-    """The pixels at twice the side, smoothly filled in."""
+    """The pixels enlarged to twice the side, interpolated smoothly."""
     spread = np.zeros((len(pixels), *size, pixels.shape[3]), np.float32)
     spread[:, ::2, ::2] = pixels
     filled: Pixels = correlate1d(
@@ -86,7 +86,7 @@ def _up(pixels: Pixels, size: tuple[int, ...]) -> Pixels:
 
 
 def _cut(pixels: Pixels, each: int, rng: np.random.Generator) -> NDArray[np.float32]:
-    """So many patches at random places of every image: (N * each, C, 7, 7)."""
+    """`each` patches at random positions of every image: (N * each, C, 7, 7)."""
     count, height, width, channels = pixels.shape
     tops, lefts = (rng.integers(size - PATCH + 1, size=(count, each)) for size in (height, width))
     windows = sliding_window_view(pixels, (PATCH, PATCH), axis=(1, 2))  # (N, H - 6, W - 6, C, 7, 7), a view
@@ -94,19 +94,19 @@ def _cut(pixels: Pixels, each: int, rng: np.random.Generator) -> NDArray[np.floa
     return cut.reshape(-1, channels, PATCH, PATCH)
 
 
-def normalised(patches: NDArray[np.float32]) -> NDArray[np.float32]:
-    """The patches (M, C, 7, 7) as rows (M, C * 49), every channel with mean 0 and deviation 1, or all 0."""
+def normalized(patches: NDArray[np.float32]) -> NDArray[np.float32]:
+    """The patches (M, C, 7, 7) as rows (M, C * 49); each channel has mean 0 and deviation 1, or is 0 if constant."""
     scaled = np.empty_like(patches)
     for channel in range(patches.shape[1]):
         values = patches[:, channel].astype(np.float64)
         values -= values.mean()
-        spread = values.std()  # grey levels; less than a thousandth is the rounding of a constant image
+        spread = values.std()  # gray levels; less than a thousandth is the rounding error of a constant image
         scaled[:, channel] = values / spread if spread > 1e-3 else 0
     return scaled.reshape(len(patches), -1)
 
 
 def distance(one: NDArray[np.float32], other: NDArray[np.float32], rng: np.random.Generator) -> float:
-    """The mean over random directions of the one-dimensional Wasserstein distance; rows (M, D), equally many."""
+    """The mean one-dimensional Wasserstein distance over random directions; both have the same shape (M, D)."""
     found = []
     for _ in range(REPEATS):
         directions = rng.standard_normal((DIRECTIONS, one.shape[1]), np.float32)

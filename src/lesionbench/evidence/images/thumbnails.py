@@ -1,4 +1,4 @@
-"""Small copies of images, as rows of numbers to compare, and the eight ways to flip and turn a square."""
+"""Small copies of images for comparison, and the eight ways to flip and turn a square."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ SYMMETRY_NAMES = (
     "mirrored and turned right",
 )
 SYMMETRIES = len(SYMMETRY_NAMES)
-CHUNK = 256  # images shrunk at a time, so that their float copies stay small
+CHUNK = 256  # images shrunk at a time, to limit the memory of their float copies
 
 
 def thumbnails(images: Images, side: int) -> NDArray[np.float32]:
-    """The images at side x side, float32 (N, side, side, C) in 0..255; each block of pixels becomes its mean."""
+    """The images resized to side x side, float32 (N, side, side, C) in 0..255; a pixel is the mean of its block."""
     count, height, width, channels = images.shape
     if (height, width) == (side, side):
         return images.astype(np.float32)
@@ -40,7 +40,7 @@ def thumbnails(images: Images, side: int) -> NDArray[np.float32]:
 def resampled(
     images: NDArray[np.float32], rows: tuple[float, float], columns: tuple[float, float], side: int
 ) -> NDArray[np.float32]:
-    """A window of images (N, H, W, C) at side x side, float32 (N, side, side, C); each pixel is the mean of its block.
+    """A window of images (N, H, W, C) resized to side x side, float32 (N, side, side, C); a pixel is a block's mean.
 
     rows, columns: where the window begins and ends, as fractions of the height and the width.
     """
@@ -53,7 +53,7 @@ def resampled(
 
 
 def _block_means(length: int, window: tuple[float, float], side: int) -> NDArray[np.float32]:
-    """The matrix (side, length) that takes a line of pixels to the means of `side` equal blocks of the window."""
+    """The matrix (side, length) that maps a line of pixels to the means of `side` equal blocks of the window."""
     edges = np.linspace(window[0] * length, window[1] * length, side + 1)
     pixels = np.arange(length)
     covered = np.minimum(edges[1:, None], pixels + 1) - np.maximum(edges[:-1, None], pixels)
@@ -62,11 +62,11 @@ def _block_means(length: int, window: tuple[float, float], side: int) -> NDArray
 
 
 def symmetry(squares: NDArray[np.float32], number: int) -> NDArray[np.float32]:
-    """Squares (N, side, side, C) turned by `number` quarter turns, from 4 on after a left-right flip; a view."""
+    """Squares (N, side, side, C) after `number` quarter turns; numbers from 4 on flip left-right first; a view."""
     turned = squares[:, :, ::-1] if number >= SYMMETRIES // 2 else squares
     return np.rot90(turned, number % 4, axes=(1, 2))
 
 
 def inverse(number: int) -> int:
-    """The symmetry that undoes this one: a turn is undone by the opposite turn, a reflection by itself."""
+    """The symmetry that undoes this one: the opposite turn of a turn, and a reflection itself."""
     return number if number >= SYMMETRIES // 2 else -number % 4

@@ -1,4 +1,4 @@
-"""The leaderboard with, for every arm, how many of its synthetic images are new and how many are copies."""
+"""The leaderboard with the numbers of new synthetic images and of copies in each arm."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ WITHOUT_COPIES_COLUMNS = (*COLUMNS, *COPY_COLUMNS)
 
 @dataclass(frozen=True)
 class Counts:
-    """Of the synthetic images that one cell was trained on, a number a class: all of them, and the copies."""
+    """How many synthetic images per class one cell was trained on, and how many of them are copies."""
 
     drawn: float
     copies: float
 
 
 def without_copies(rows: Iterable[Row], counts: Sequence[Sequence[Counts]]) -> tuple[list[Row], list[Row]]:
-    """The leaderboard's rows with the COPY_COLUMNS, and apart from them those whose images are all copies.
+    """The leaderboard's rows with the COPY_COLUMNS, and separately the rows of arms whose images are all copies.
 
-    counts: for every row, those of its finished cells; a row without any has empty columns. The metrics are those
-    that were measured with the copies in.
+    counts: for each row, those of its finished cells; without any, the columns are empty. The metrics were measured
+    with the copies included.
     """
     kept: list[Row] = []
     left_out: list[Row] = []

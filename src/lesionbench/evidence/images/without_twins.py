@@ -1,4 +1,4 @@
-"""The leaderboard without the test images that have a twin in another part, beside the one with all of them."""
+"""The leaderboard without the test images that have a twin in another part, beside the one with all images."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ WITHOUT_TWINS_COLUMNS = (
 
 
 def without_twins(results: Sequence[ArmResult], twins: Collection[str]) -> list[Row]:
-    """A row an arm: every metric on all test images, on those whose id is no twin, and the second less the first."""
+    """One row for each arm: each metric on all test images, without the twins, and the second minus the first."""
     fewer = [_restricted(result, np.array(sorted(twins), np.str_)) for result in results]
     rows: list[Row] = []
     for all_images, without in zip(leaderboard(results), leaderboard(fewer), strict=True):

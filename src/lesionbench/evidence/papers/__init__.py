@@ -1,1 +1,1 @@
-"""Published values, whether they can be counts, and published beside measured."""
+"""Published values, the GRIM check of them, and published beside measured values."""

@@ -1,4 +1,4 @@
-"""The comparison: published values beside the measured ones, one row a published value."""
+"""comparison.csv: published values beside the measured ones, one row for each published value."""
 
 from __future__ import annotations
 
@@ -54,9 +54,9 @@ SHOWN = {
 def beside_published(
     published: Sequence[Published], leaderboard_rows: Sequence[Row], class_rows: Sequence[Row]
 ) -> list[Row]:
-    """One row a published value, in their order, with the BESIDE_PUBLISHED_COLUMNS; rates are fractions.
+    """One row for each published value, in the given order, with the BESIDE_PUBLISHED_COLUMNS; rates are fractions.
 
-    leaderboard_rows, class_rows: what leaderboard.csv and per_class.csv are made of, numbers as numbers.
+    leaderboard_rows, class_rows: the rows of leaderboard.csv and per_class.csv, with numbers as numbers.
     """
     dataset = leaderboard_rows[0]["dataset"] if leaderboard_rows else None
     return [_row(value, leaderboard_rows, class_rows) | {"dataset": dataset} for value in published]
@@ -92,7 +92,7 @@ def _described(arm: Arm | None) -> Row:
 
 
 def _look_up(value: Published, rows: Sequence[Row]) -> tuple[str, Row | None]:
-    """What became of the published value's arm, and its row where the value was measured."""
+    """The status of the published value, and the row in which it was measured, if it was."""
     if value.arm is None:
         return "no such arm", None
     of_arm = [row for row in rows if all(row[key] == getattr(value.arm, key) for key in ARM_KEYS)]
@@ -111,10 +111,10 @@ def _look_up(value: Published, rows: Sequence[Row]) -> tuple[str, Row | None]:
 
 
 def beside_published_table(rows: Sequence[Row]) -> list[tuple[str, ...]]:
-    """The comparison as text for the screen, the headings first.
+    """The rows as text for the screen, with the headings first.
 
-    Published values as printed, measured ones in percent, the difference in percentage points; where nothing was
-    measured, its status. A column that is empty in every row, and a paper that is the same in every row, are left out.
+    Published values are as printed, measured ones in percent, and differences in percentage points. If nothing was
+    measured, the status is shown instead. Empty columns and a paper that is the same in all rows are left out.
     """
     names = [name for name in SHOWN if name == "measured" or any(row[name] not in (None, "") for row in rows)]
     if len({row["paper"] for row in rows}) == 1:

@@ -1,6 +1,6 @@
-"""The GRIM check: whether a printed rate can be a count out of so many images (Brown & Heathers 2017).
+"""The GRIM check: whether a printed rate can be a count out of a number of images (Brown & Heathers 2017).
 
-Everything is exact: fractions, no floats.
+All arithmetic is exact, with fractions and without floats.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ GrimResult = Literal["possible", "by truncation", "impossible", "no power"]
 
 @dataclass(frozen=True)
 class Printed:
-    """A rate as a paper prints it, so that its decimals count: `78.6%` is 0.786 with 3 decimals, `.80` has 2."""
+    """A rate as a paper prints it, with its decimals: `78.6%` is 0.786 with 3 decimals, `.80` has 2."""
 
     text: str
     value: Fraction  # a fraction in [0, 1]
@@ -36,34 +36,34 @@ class Printed:
 
 
 def grim(printed: Printed, images: int) -> GrimResult:
-    """Whether some k of `images` right answers gives the printed rate.
+    """Whether some number k of right answers out of `images` gives the printed rate.
 
-    possible: k / images rounds to it, a half going up or to the even digit; by truncation: only cutting the digits off
-    gives it; impossible: neither does; no power: there are so many images that every rate of these decimals is
-    possible.
+    possible: k / images rounds to it, where a half rounds up or to the even digit. by truncation: only cutting off
+    digits gives it. impossible: neither does. no power: there are so many images that every rate with these decimals
+    is possible.
     """
     if images >= 10**printed.decimals:
-        return "no power"  # and never with fewer images: the test tries them all
+        return "no power"  # never with fewer images; a test tries all numbers
     if by_rounding(printed, images):
         return "possible"
     return "by truncation" if _count_in(printed.value, _unit(printed), images) else "impossible"
 
 
 def by_rounding(printed: Printed, images: int) -> bool:
-    """Whether k / images rounds to the printed rate for a whole k; of a half, both roundings count."""
+    """Whether k / images rounds to the printed rate for some whole k; a half can round up or to the even digit."""
     half = _unit(printed) / 2
-    if _count_in(printed.value - half, 2 * half, images):  # a half that went up is the lower end
+    if _count_in(printed.value - half, 2 * half, images):  # a half that was rounded up is the lower end
         return True
     last_digit_is_even = (printed.value / _unit(printed)).numerator % 2 == 0
     return last_digit_is_even and ((printed.value + half) * images).denominator == 1
 
 
 def _unit(printed: Printed) -> Fraction:
-    """One in the last printed digit."""
+    """The value of one unit in the last printed digit."""
     return Fraction(1, 10**printed.decimals)
 
 
 def _count_in(low: Fraction, width: Fraction, images: int) -> bool:
-    """Whether a whole number k of 0..images has low <= k / images < low + width."""
+    """Whether low <= k / images < low + width for some whole number k in 0..images."""
     first = max(math.ceil(low * images), 0)
     return first <= images and Fraction(first, images) < low + width

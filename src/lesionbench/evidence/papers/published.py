@@ -1,4 +1,4 @@
-"""Published values: what a paper printed, and which row of the leaderboard it corresponds to."""
+"""Published values: what a paper printed, and to which arm it corresponds."""
 
 from __future__ import annotations
 
@@ -44,12 +44,12 @@ class Published:
     paper: str
     table: str
     system: str  # what the paper calls it
-    arm: Arm | None  # None: no arm here does what the paper's system did
-    positive_class: str  # empty: the value speaks of no one class
-    class_name: str  # empty: a value over all classes
+    arm: Arm | None  # None: no arm here corresponds to the paper's system
+    positive_class: str  # empty: the value does not depend on a positive class
+    class_name: str  # empty: the value is over all classes
     metric: str
     printed: Printed
-    n: int | None  # the images that the rate is a share of; None when unknown, or no simple share
+    n: int | None  # the images that the rate is a share of; None if unknown or not a simple share
     note: str
 
 
@@ -60,7 +60,7 @@ def published_beside(experiment_file: Path) -> Path | None:
 
 
 def read_published(path: Path) -> list[Published]:
-    """The values in a published.csv; raises SettingsError that names file, line, rule and value."""
+    """The values in a published.csv; raises SettingsError with file, line, rule and value."""
     found: list[Published] = []
     seen: dict[tuple[str, ...], int] = {}
     for line, record in _records(path):
@@ -79,9 +79,9 @@ def read_published(path: Path) -> list[Published]:
 
 
 def _records(path: Path) -> list[tuple[int, Record]]:
-    """Every row as column and text, with its line number."""
+    """Each row as a dictionary of texts by column, with its line number."""
     try:
-        text = path.read_text(encoding="utf-8-sig")  # spreadsheets put a mark before the first column
+        text = path.read_text(encoding="utf-8-sig")  # spreadsheets write a byte order mark
     except FileNotFoundError:
         raise SettingsError(f"there is no file {path} of published values") from None
     except (OSError, UnicodeDecodeError) as error:
@@ -107,7 +107,7 @@ def _records(path: Path) -> list[tuple[int, Record]]:
 
 
 def _published(record: Record) -> Published:
-    """One row as a value; raises ValueError with the rule and the value."""
+    """The published value of one row; raises ValueError with the rule and the value."""
     if not record["paper"]:
         raise ValueError("a paper is named in every row, such as frid-adar-2018, but paper is empty")
     allowed = CLASS_METRICS if record["class"] else METRICS
@@ -133,7 +133,7 @@ def _published(record: Record) -> Published:
 
 
 def _arm(record: Record) -> Arm | None:
-    """The arm that a row names; None where augmenter, dose, on_the_fly and classifier are all empty."""
+    """The arm that a row names; None if augmenter, dose, on_the_fly and classifier are all empty."""
     augmenter, dose, classifier = (record[key] for key in ("augmenter", "synthetic_per_class", "classifier"))
     if not (augmenter or dose or classifier or record["on_the_fly"]):
         return None
