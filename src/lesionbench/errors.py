@@ -9,11 +9,11 @@ LesionbenchError
 │   ├── SplitError            a group on both sides, too few groups for the folds
 │   └── OutputError           an output folder that holds something else, or a damaged file in it
 ├── ContractError             a plugin broke a promise: its cell fails, the others go on
-├── NotKnown                  a number that the predictions cannot tell: a table's row gives the reason
+├── NotKnown                  a number that the predictions do not determine: the table gives the reason
 └── TrainingDiverged          a loss that is not finite: its cell fails, the others go on
 
-A message says the rule, the value, and what to try next. What to try often is a setting, and a setting is written
-`split=5` in Python and otherwise on the command line, so advice is kept apart from the message: see `Try`.
+A message says the rule, the value, and what to try next. What to try is often a setting, which is written `split=5` in
+Python and differently on the command line, so advice is kept apart from the message: see `Try`.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ def in_python(name: str, value: object) -> str:
 class LesionbenchError(Exception):
     """The base of the tree above: a message, and what to try.
 
-    `str` writes settings as Python arguments; `written` as the caller likes.
+    `str` writes settings as arguments of Python functions, `written` as the caller wants them.
     """
 
     def __init__(self, message: str = "", *advice: Try) -> None:
@@ -108,4 +108,4 @@ class TrainingDiverged(LesionbenchError):
 
 
 class NotKnown(LesionbenchError):
-    """A number that the predictions cannot tell; it becomes the reason in a table's row."""
+    """A number that the predictions do not determine; the message becomes the reason in a table's row."""

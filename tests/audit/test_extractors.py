@@ -105,9 +105,9 @@ class Bad(nn.Module):
 @pytest.mark.parametrize(
     ("kind", "message"),
     [
-        ("scalars", r"gives one row an image, here \(5, D, ...\), not \(5,\)"),
-        ("rows", r"gives one row an image, here \(5, D, ...\), not \(15, 16\)"),
-        ("infinite", "gives features that are no finite numbers"),
+        ("scalars", r"must return one row for each image, \(5, D, ...\), not \(5,\)"),
+        ("rows", r"must return one row for each image, \(5, D, ...\), not \(15, 16\)"),
+        ("infinite", "returns features that are not finite"),
     ],
 )
 def test_an_output_that_is_no_features_is_refused(kind, message, tmp_path):
@@ -120,7 +120,7 @@ def test_an_output_that_is_no_features_is_refused(kind, message, tmp_path):
 def test_a_network_that_refuses_the_images_is_told(tmp_path):
     extractor = file_extractor(exported(nn.Flatten(), tmp_path / "net.pt2", size=8))
 
-    with pytest.raises(SettingsError, match=r"is given float32 \(5, 3, 16, 16\) in 0..1, but refuses"):
+    with pytest.raises(SettingsError, match=r"is given float32 \(5, 3, 16, 16\) in 0..1, but fails"):
         extractor.features(images())
 
 

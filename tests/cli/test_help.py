@@ -23,6 +23,14 @@ def test_the_commands_stand_in_order_and_each_fits_its_line():
     assert not any(line.endswith("...") for line in listed)
 
 
+@pytest.mark.parametrize("group", ["audit", "data"])
+def test_the_commands_of_a_group_fit_their_lines(group):
+    lines = shown(group)
+    own = [line for line in lines[lines.index("Commands:") + 1 :] if "cut-rois" not in line]  # a plugin's
+
+    assert not any(line.endswith("...") for line in own)
+
+
 @pytest.mark.parametrize("page", PAGES)
 def test_a_page_fits_80_columns(page):
     assert max(map(len, shown(*page))) <= 80

@@ -1,4 +1,4 @@
-"""Feature extractors by name: a local network in a file, or what a fold's baseline classifier learnt."""
+"""Feature extractors: a network in a local file, or the baseline classifier of a fold."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ CHUNK = 1 << 22  # bytes of images in a forward pass
 
 
 def predictor_extractor(name: str, predictor: Predictor | None) -> Extractor | str:
-    """A fold's baseline classifier as an extractor, or the reason why it is none."""
+    """A fold's baseline classifier as an extractor, or the reason why it cannot be one."""
     if predictor is None:
         return f"{name} is not kept in the store; name a network with --features FILE"
     if not isinstance(predictor, Featuring):
@@ -38,9 +38,9 @@ def predictor_extractor(name: str, predictor: Predictor | None) -> Extractor | s
 def file_extractor(path: Path) -> Extractor:
     """The network in a file as an extractor: torch.export's (.pt2) or TorchScript, run on the CPU.
 
-    Its input is float32 (N, 3, H, W) in 0..1, any N; grey images are given three times. Its output is (N, D, ...),
-    averaged over what follows D, such as the places of a feature map. Raises SettingsError when the file is missing
-    or no such network; the extractor does when the network refuses the images or its output is none of this.
+    Its input is float32 (N, 3, H, W) in 0..1, for any N; a grey image is repeated in the three channels. Its output is
+    (N, D, ...), averaged over the axes after D, such as height and width. Raises SettingsError when the file is missing
+    or holds no such network; the extractor raises it when the network fails on the images or returns something else.
     """
     network = _network(path)
 
@@ -74,7 +74,7 @@ def _network(path: Path) -> Network:
             loaded: Network = torch.export.load(path).module()
         else:
             with warnings.catch_warnings():
-                warnings.simplefilter("ignore", FutureWarning)  # the format is old, but many networks lie in it
+                warnings.simplefilter("ignore", FutureWarning)  # deprecated, but many networks are kept in it
                 loaded = torch.jit.load(path, map_location="cpu").eval()  # type: ignore[no-untyped-call]
     except (RuntimeError, ValueError, KeyError) as error:
         raise _no_network(path, f"it cannot be loaded ({_short(error)})") from None
@@ -95,16 +95,18 @@ def _outputs(network: Network, images: Images, path: Path) -> NDArray[np.float64
     try:
         with torch.inference_mode():
             output = network(torch.from_numpy(planes))
-    except Exception as error:  # whatever a network of unknown origin raises
+    except Exception as error:  # a network of unknown origin may raise anything
         raise SettingsError(
-            f"the network in {path} is given float32 {planes.shape} in 0..1, but refuses: {_short(error)}"
+            f"the network in {path} is given float32 {planes.shape} in 0..1, but fails: {_short(error)}"
         ) from None
     if not isinstance(output, torch.Tensor) or output.ndim < 2 or len(output) != len(images):
         shape = tuple(output.shape) if isinstance(output, torch.Tensor) else type(output).__name__
-        raise SettingsError(f"the network in {path} gives one row an image, here ({len(images)}, D, ...), not {shape}")
+        raise SettingsError(
+            f"the network in {path} must return one row for each image, here ({len(images)}, D, ...), not {shape}"
+        )
     features: NDArray[np.float64] = output.double().flatten(2).mean(2).numpy() if output.ndim > 2 else _plain(output)
     if not np.isfinite(features).all():
-        raise SettingsError(f"the network in {path} gives features that are no finite numbers; use another network")
+        raise SettingsError(f"the network in {path} returns features that are not finite; use another network")
     return features
 
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def as_frame(rows: Iterable[Row], columns: Sequence[str]) -> pd.DataFrame:
-    """A row each, the columns as in the CSV file; what is not known is NA."""
+    """The rows with the columns of the CSV file; what is not known is NA."""
     import pandas as pd  # slow to import, and the command line needs none of it
 
     return pd.DataFrame(list(rows), columns=list(columns)).convert_dtypes()

@@ -1,4 +1,4 @@
-"""A user's own table of image paths and parts, read for `lesionbench audit split`."""
+"""A user's own table of image paths and the parts of a split, for its audit."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ if TYPE_CHECKING:
 
 NEEDED = ("path", "split")
 SIDE = 64  # pixels
-MANY = 10  # problems are enough to be told
+MANY = 10  # problems; then no more images are read
 
 
 def read_split_table(table: Path, folder: Path | None) -> Divided:
     """The images that a CSV with `path`, `split` and perhaps `group` and `label` names, colour, 64 x 64.
 
     folder: what the paths are relative to; by default the table's own folder. Images of any size are read as a
-    viewer shows them; exact duplicates are told by all their pixels, the rest is seen on their central square.
+    viewer shows them; exact duplicates are found by all their pixels, everything else by their central square.
     Raises DatasetError that names the first problems.
     """
     columns, rows = read_rows(table)
@@ -39,7 +39,7 @@ def read_split_table(table: Path, folder: Path | None) -> Divided:
             )
     if len(rows) < 2:
         raise DatasetError(
-            f"{table}: a split has two images or more, but the table has {len(rows)}; add a row an image"
+            f"{table}: a split has two images or more, but the table has {len(rows)}; add a row for each image"
         )
     paths = _paths(table, rows, folder if folder is not None else table.parent)
     images, digests = _read(paths)
@@ -54,7 +54,7 @@ def read_split_table(table: Path, folder: Path | None) -> Divided:
 
 
 def _paths(table: Path, rows: list[tuple[int, Row]], folder: Path) -> list[Path]:
-    """The image file of every row; raises DatasetError when one is missing or named twice, or has no part."""
+    """The image file of each row; raises DatasetError when one is missing, is listed twice, or has no part."""
     problems: list[str] = []
     paths: list[Path] = []
     first_line: dict[Path, int] = {}

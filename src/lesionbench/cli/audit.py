@@ -20,10 +20,11 @@ def split(
     dataset: Annotated[
         str,
         typer.Argument(
-            metavar="DATASET", help="NAME or NAME[key=value,...], or a CSV with the columns path, split and group."
+            metavar="DATASET",
+            help="NAME or NAME[key=value,...], or a CSV with the columns path, split and perhaps group.",
         ),
     ],
-    data: Annotated[Path | None, typer.Option(metavar="DIR", help="The folder the dataset reads.")] = None,
+    data: Annotated[Path | None, typer.Option(metavar="DIR", help="The folder that holds the dataset's files.")] = None,
     images: Annotated[
         Path | None,
         typer.Option(metavar="DIR", help="What the paths of a CSV are relative to. [default: the CSV's folder]"),
@@ -45,7 +46,10 @@ def split(
         typer.Option(metavar="DIR", help="The output folder. [default: runs/audit-DATASET]", show_default=False),
     ] = None,
 ) -> None:
-    """Find test images that have a twin in train: of the same group, the same pixels, or nearly so."""
+    """Find images that have a twin in another part of the split.
+
+    Twins are of the same group, have the same pixels, or nearly the same.
+    """
     from lesionbench.audit.split import audit_folder, audit_split, split_source
     from lesionbench.plugins import Plugins
     from lesionbench.report.twins import split_lines
@@ -69,7 +73,10 @@ def fidelity(
     ] = None,
     seed: Annotated[int, typer.Option(metavar="N", min=0, help="The seed of every random choice.")] = 0,
 ) -> None:
-    """Measure how real and how diverse the synthetic images of a run are, beside what real images score."""
+    """Measure how real and how diverse synthetic images are.
+
+    Every measure stands beside what real images score in their place.
+    """
     from lesionbench.audit.fidelity import audit_fidelity
     from lesionbench.plugins import Plugins
     from lesionbench.report.fidelity import print_fidelity
@@ -91,7 +98,10 @@ def samples(
         Path | None, typer.Option(metavar="DIR", help="Where the tables are written. [default: RUN]")
     ] = None,
 ) -> None:
-    """Find synthetic images that are copies of training images, beside what held-out real images score."""
+    """Find synthetic images that are copies of training images.
+
+    Distances to training images stand beside those of held-out real images.
+    """
     from lesionbench.audit.samples import audit_samples
     from lesionbench.cli.options import typed
     from lesionbench.plugins import Plugins

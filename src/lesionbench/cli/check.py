@@ -12,7 +12,7 @@ import typer
 
 def check(
     name: Annotated[str, typer.Argument(metavar="NAME", help="The plugin to check.")],
-    data: Annotated[Path | None, typer.Option(metavar="DIR", help="The folder of a dataset that reads files.")] = None,
+    data: Annotated[Path | None, typer.Option(metavar="DIR", help="The folder that holds a dataset's files.")] = None,
 ) -> None:
     """Check that a plugin keeps its contract.
 

@@ -45,7 +45,7 @@ app = typer.Typer(cls=DataGroup, help="List the datasets, or check that one can 
 
 @app.command("list")
 def list_datasets() -> None:
-    """List the installed datasets, from which package, and where their files were found."""
+    """List the datasets and where their files were found."""
     from lesionbench.cli.options import typed
     from lesionbench.plugins import Plugins
     from lesionbench.report.datasets import place_line

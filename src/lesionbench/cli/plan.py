@@ -33,9 +33,10 @@ def plan(
     like: Like = None,
     store: options.StoreFolder = None,
 ) -> None:
-    """Print what a run would do, how long it takes, what it can show.
+    """Print what a run would do and how long it would take.
 
-    It runs and writes nothing; with --measure, a few steps are timed.
+    Also prints the smallest differences that the test images can show. Nothing is run or written; with --measure,
+    a few steps are timed.
     """
     from lesionbench.experiment.plan import plan_experiment
     from lesionbench.experiment.plan_power import power_request

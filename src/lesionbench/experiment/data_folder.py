@@ -19,7 +19,7 @@ NAME_FOLDER = Try("name their folder with {data}", data="DIR")
 def find_data(dataset: Dataset, given: Path | None) -> Path | None:
     """The dataset's folder: `given`, else $LESIONBENCH_DATA/NAME, else the user's data folder; None when it is made.
 
-    Raises DatasetError that names the places looked at.
+    Raises DatasetError that names the places that were looked in.
     """
     if not dataset.needs_data:
         if given is not None:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 OWN_PLUGINS = "own_plugins"  # in RESOLVED: the plugins that were defined in a notebook or script
 RESOLVED = "resolved"  # the table of experiment.toml that a run adds; not a setting
 CONTROLS = "controls"  # a switch of experiment files: true adds the control arms
-JUDGING = ("baseline", "margin", "judged_by", "operating_point")  # settings that judge predictions and change none
+JUDGING = ("baseline", "margin", "judged_by", "operating_point")  # settings that do not change any prediction
 
 
 def _one_or_many(value: object) -> object:
@@ -67,7 +67,7 @@ Share = Annotated[float, BeforeValidator(_number)]
 
 
 class Experiment(BaseModel):
-    """What is compared with what, on which images; everything here can change the result, except `data`."""
+    """What is compared with what, on which images; everything here except `data` can change the result."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -110,7 +110,7 @@ class Experiment(BaseModel):
 
 
 def make_experiment(given: Mapping[str, Any], plugins: Plugins) -> Experiment:
-    """The validated experiment with every plugin written in its one way; raises SettingsError.
+    """The validated experiment, with every plugin spelled in the standard way; raises SettingsError.
 
     given: the settings, and `controls`: true adds the control arms to the augmenters.
     """
@@ -155,7 +155,7 @@ def make_experiment(given: Mapping[str, Any], plugins: Plugins) -> Experiment:
 
 
 def load_experiment(file: Path | None, given: Mapping[str, Any], plugins: Plugins) -> Experiment:
-    """The experiment in the file, with the settings that were given over it; raises SettingsError."""
+    """The experiment in the file; the given settings win over those in the file. Raises SettingsError."""
     from_file = read_toml(file) if file is not None else {}
     resolved = from_file.pop(RESOLVED, None)
     plugins.elsewhere = own_plugins(resolved) if isinstance(resolved, dict) else ()
@@ -172,7 +172,7 @@ def check_baseline(experiment: Experiment) -> None:
     names = list(dict.fromkeys(arm.name for arm in arms(experiment)))
     if experiment.baseline not in names:
         raise SettingsError(
-            f"the baseline must be an arm of the run, but {experiment.baseline!r} is none"
+            f"the baseline must be an arm of the run, but {experiment.baseline!r} is not"
             f"{did_you_mean(experiment.baseline, names)} (arms: {', '.join(names)})"
         )
 
@@ -215,7 +215,7 @@ def _unique(specs: Any) -> tuple[str, ...]:
 
 
 def _problems(errors: list[Any]) -> list[str]:
-    """One message a setting: what pydantic says of the whole list adds nothing to what is wrong with its items."""
+    """One message for each setting; where items of a list are wrong, pydantic's message about the list is left out."""
     of_items = {error["loc"][0] for error in errors if len(error["loc"]) > 1}
     return [_problem(error) for error in errors if len(error["loc"]) > 1 or error["loc"][0] not in of_items]
 
@@ -230,7 +230,7 @@ def read_toml(path: Path) -> dict[str, Any]:
     try:
         given = tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise SettingsError(f"there is no experiment file {path}; give an existing one or use the options") from None
+        raise SettingsError(f"there is no experiment file {path}; name an existing one, or give the settings") from None
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise SettingsError(f"{path} must be a TOML file, but: {error}") from None
     if isinstance(given.get("data"), str):

@@ -1,4 +1,4 @@
-"""What a person sees while an experiment runs: a live view in a terminal, plain lines elsewhere, or nothing."""
+"""The progress of a run: a live view in a terminal, plain lines elsewhere, or nothing."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from lesionbench.experiment.runner import Running, View
     from lesionbench.experiment.tasks import Outcome, Task
 
-PLAIN_EVERY = 30.0  # seconds between two lines on what is running, where nothing can be redrawn
+PLAIN_EVERY = 30.0  # seconds between two reports of what is running, where nothing can be redrawn
 
 
 def choose_view(quiet: bool) -> QuietView | PlainView | LiveView:
@@ -99,7 +99,7 @@ class QuietView:
 
 
 class PlainView(QuietView):
-    """One line for every task that ends, and now and then one for those that run."""
+    """A line for each task that ends, and every half minute a line for each that runs."""
 
     def __init__(self) -> None:
         self._last = time.monotonic()
@@ -126,7 +126,7 @@ class PlainView(QuietView):
 
 
 class LiveView(QuietView):
-    """One line a running fit (step, loss, time left) and one for the grid, redrawn in place."""
+    """A line for each running fit (step, loss, time left) and one for the grid, redrawn in place."""
 
     def __init__(self) -> None:
         self._console = Console(highlight=False)
