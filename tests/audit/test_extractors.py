@@ -105,8 +105,8 @@ class Bad(nn.Module):
 @pytest.mark.parametrize(
     ("kind", "message"),
     [
-        ("scalars", r"must return one row for each image, \(5, D, ...\), not \(5,\)"),
-        ("rows", r"must return one row for each image, \(5, D, ...\), not \(15, 16\)"),
+        ("scalars", r"must return one row for each image, here \(5, D, ...\), not \(5,\)"),
+        ("rows", r"must return one row for each image, here \(5, D, ...\), not \(15, 16\)"),
         ("infinite", "returns features that are not finite"),
     ],
 )
