@@ -10,7 +10,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from lesionbench.api.auditing import audit_split, check
     from lesionbench.api.images import images
+    from lesionbench.api.planning import RunPlan, plan
     from lesionbench.api.run_folder import Run, open  # noqa: A004, F401  # used as lesionbench.open
     from lesionbench.api.running import run
     from lesionbench.errors import (
@@ -55,6 +57,7 @@ _HOME = {
     "Report": "pipeline.context",
     "Run": "api.run_folder",
     "RunContext": "pipeline.context",
+    "RunPlan": "api.planning",
     "Sampler": "pipeline.augmenter",
     "Scores": "pipeline.images",
     "SettingsError": "errors",
@@ -62,11 +65,14 @@ _HOME = {
     "TrainingSet": "pipeline.training_set",
     "Try": "errors",
     "UnreadableImage": "errors",
+    "audit_split": "api.auditing",
+    "check": "api.auditing",
     "derive_seed": "pipeline.context",
     "did_you_mean": "spelling",
     "hookimpl": "hookspecs",
     "images": "api.images",
     "open": "api.run_folder",
+    "plan": "api.planning",
     "run": "api.running",
     "spec_of": "spelling",
 }
@@ -90,6 +96,7 @@ __all__ = [  # all but `open`: `from lesionbench import *` must not hide the one
     "Report",
     "Run",
     "RunContext",
+    "RunPlan",
     "Sampler",
     "Scores",
     "SettingsError",
@@ -97,10 +104,13 @@ __all__ = [  # all but `open`: `from lesionbench import *` must not hide the one
     "TrainingSet",
     "Try",
     "UnreadableImage",
+    "audit_split",
+    "check",
     "derive_seed",
     "did_you_mean",
     "hookimpl",
     "images",
+    "plan",
     "run",
     "spec_of",
 ]

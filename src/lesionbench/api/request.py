@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +12,7 @@ from pydantic import ValidationError
 
 from lesionbench.api.images import ArrayImages
 from lesionbench.api.kept_images import content_key, kept_images
+from lesionbench.builtin.arrays import write_arrays
 from lesionbench.errors import PluginError, SettingsError
 from lesionbench.experiment.own_code import pack
 from lesionbench.experiment.session import default_folder
@@ -80,6 +82,16 @@ class Request:
         else:
             with kept_images(out, self.arrays.data, self.experiment) as experiment:
                 yield experiment
+
+    @contextmanager
+    def readable(self) -> Iterator[Experiment]:
+        """The experiment, with images from arrays in a folder that is removed afterwards."""
+        if self.arrays is None:
+            yield self.experiment
+        else:
+            with tempfile.TemporaryDirectory() as kept:
+                write_arrays(Path(kept), self.arrays.data)
+                yield self.experiment.model_copy(update={"data": Path(kept)})
 
 
 def understand(dataset: str | Dataset | ArrayImages, data: str | Path | None, settings: Settings) -> Request:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import glob
 from dataclasses import dataclass, field, fields
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,18 +12,27 @@ import pandas as pd
 
 from lesionbench.api.frames import COUNTS, empty_frame, read_frame
 from lesionbench.api.html import run_as_html
+from lesionbench.api.pictures import Pictures
+from lesionbench.audit.fidelity import audit_fidelity
+from lesionbench.audit.samples import FALSE_ALARMS, audit_samples
+from lesionbench.audit.stored_pools import bench_of_run
 from lesionbench.errors import OutputError, SettingsError
 from lesionbench.evidence.papers.beside_published import BESIDE_PUBLISHED_COLUMNS
 from lesionbench.experiment.output import read_settings
+from lesionbench.experiment.results import read_results
 from lesionbench.experiment.store import file_digest
 from lesionbench.pipeline.arm import Arm
+from lesionbench.pipeline.training_set import TrainingSet
+from lesionbench.plugins import Plugins
 from lesionbench.spelling import did_you_mean
 
 if TYPE_CHECKING:
     from typing import Any
 
+    from lesionbench.audit.fidelity import FidelityAudit
+    from lesionbench.audit.samples import SamplesAudit
     from lesionbench.experiment.settings import Experiment
-    from lesionbench.plugins import Plugins
+    from lesionbench.pipeline.images import Images, Labels
 
 ARM = [field.name for field in fields(Arm)]
 CELL = [*ARM, "fold", "seed", "classifier_repeat"]
@@ -200,6 +211,68 @@ class Run:
         ]
         total = sum(found[1:], start=found[0])
         return total.rename(columns=lambda name: name.removeprefix(COUNTS)).rename_axis(columns="predicted_class")
+
+    # --- images ---
+
+    def pool(self, arm: str, fold: int = 0, seed: int = 1) -> tuple[Images, Labels]:
+        """The synthetic images that the classifiers of an arm learned from, on one fold with one seed.
+
+        Returns images, uint8 (N, H, W, C), and labels, int64 (N,): positions in the classes; class after class.
+        arm: such as "dcgan@60".
+        Raises SettingsError that names the arms there are, OutputError when the images are not in the store.
+        """
+        results = read_results(self.folder)
+        chosen = [cell for cell in results.grid if cell.arm.name == arm and (cell.fold, cell.seed) == (fold, seed)]
+        if not chosen:
+            self._cells_of(arm)  # raises SettingsError unless there is such an arm
+            raise SettingsError(
+                f"the run has {results.folds} folds from 0 and {results.experiment.seeds} seeds from 1, but no fold "
+                f"{fold} with seed {seed}"
+            )
+        drawing = dict.fromkeys(cell.arm.name for cell in results.grid if cell.pools)
+        if not chosen[0].pools:
+            raise SettingsError(f"the arm {arm!r} has no synthetic images (those that have: {', '.join(drawing)})")
+        bench = bench_of_run(self.folder, results, self._plugins())
+        missing = [job.name for job in chosen[0].pools if not bench.has_pool(job)]
+        if missing:
+            raise OutputError(f"the pool {missing[0]} is not in {bench.prepared.store}; run the experiment again")
+        learned = TrainingSet.of(bench.split(chosen[0]), bench.synthetic(chosen[0]))
+        return learned.synthetic, learned.synthetic_labels
+
+    def show(self, arm: str | None = None, fold: int = 0, seed: int = 1) -> Pictures:
+        """Pictures for a notebook: real images above synthetic ones of every class, then the dose response.
+
+        arm: such as "dcgan@60" for its pictures alone; by default those of every augmenter. Outside a notebook, the
+        paths of the PNG files are printed. The training curves are in FOLDER/logs.
+        """
+        results = read_results(self.folder)
+        if arm is not None:
+            self._cells_of(arm)
+        cells = [cell for cell in results.grid if (cell.fold, cell.seed) == (fold, seed)]
+        jobs = dict.fromkeys(job for cell in cells if arm in (None, cell.arm.name) for job in cell.pools)
+        files = [sorted((self.folder / "samples").glob(f"{glob.escape(job.name)}_*.png")) for job in jobs]
+        doses = [self.folder / "dose_response.png"] if arm is None else []
+        return Pictures((*chain.from_iterable(files), *(path for path in doses if path.exists())))
+
+    # --- audits ---
+
+    def audit_samples(self, false_alarms: float = FALSE_ALARMS) -> SamplesAudit:
+        """Whether synthetic images are copies of training images: `.pools` and `.leaderboard` are DataFrames.
+
+        false_alarms: how often a new real image may be called a copy. Call `.write(folder)` to keep what was found.
+        """
+        return audit_samples(self.folder, self._plugins(), false_alarms=false_alarms)
+
+    def audit_fidelity(self, features: str | Path | None = None, seed: int = 0) -> FidelityAudit:
+        """How real and how diverse the synthetic images are, beside real ones: `.pools` is a DataFrame.
+
+        features: a file with a network; by default the baseline's classifiers. Call `.write(folder)` to keep it.
+        """
+        file = None if features is None else Path(features)
+        return audit_fidelity(self.folder, self._plugins(), features=file, seed=seed)
+
+    def _plugins(self) -> Plugins:
+        return self.plugins or Plugins.load()
 
     def _cells_of(self, arm: str, classifier: str | None = None) -> pd.DataFrame:
         """The cells of an arm; raises SettingsError that names the arms there are."""

@@ -6,7 +6,7 @@ import sys
 import time
 from typing import TYPE_CHECKING, Any
 
-from rich.console import Console, Group
+from rich.console import Console
 from rich.live import Live
 from rich.markup import escape
 from rich.progress_bar import ProgressBar
@@ -21,13 +21,16 @@ if TYPE_CHECKING:
     from lesionbench.experiment.runner import Running, View
     from lesionbench.experiment.tasks import Outcome, Task
 
+NOTEBOOK_EVERY = 1.0  # seconds between two drawings in a notebook
 PLAIN_EVERY = 30.0  # seconds between two reports of what is running, where nothing can be redrawn
 
 
 def choose_view(quiet: bool) -> QuietView | PlainView | LiveView:
-    """The view that fits the terminal."""
+    """The view that fits the notebook, the terminal or the file that is written to."""
     if quiet:
         return QuietView()
+    if Console().is_jupyter:
+        return NotebookView()
     return LiveView() if sys.stdout.isatty() else PlainView()
 
 
@@ -147,6 +150,12 @@ class LiveView(QuietView):
         self.say(f"{total} cells{already}, into {folder}")
 
     def tick(self, running: list[Running], done: int, failed: int, total: int) -> None:
+        self._draw(self._progress(running, done, failed, total))
+
+    def _draw(self, progress: Table) -> None:
+        self._live.update(progress)
+
+    def _progress(self, running: list[Running], done: int, failed: int, total: int) -> Table:
         lines = Table.grid(padding=(0, 1))
         for one in running:
             step, of = one.progress.get("step", 0), one.progress.get("total", 1)
@@ -164,7 +173,10 @@ class LiveView(QuietView):
             + f", {_clock(spent)} spent{left}"
         )
         grid.add_row(ProgressBar(total, ended, width=40), text)
-        self._live.update(Group(lines, grid))
+        both = Table.grid()
+        both.add_row(lines)
+        both.add_row(grid)
+        return both
 
     def ended(self, task: Task, outcome: Outcome, seconds: float) -> None:
         result = f"[red]failed[/]: {escape(outcome.error)}" if outcome.error else "[green]done[/]"
@@ -172,3 +184,34 @@ class LiveView(QuietView):
 
     def say(self, message: str) -> None:
         self._console.print(escape(message))
+
+
+class NotebookView(LiveView):
+    """The same in one output of a notebook that is redrawn in place; of the tasks that end, failed ones have a line."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._drawn = 0.0
+        self._handle: Any = None
+
+    def __enter__(self) -> View:
+        from IPython.display import display
+
+        self._handle = display(Table.grid(), display_id=True)  # type: ignore[no-untyped-call]  # IPython is not typed
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        return
+
+    def tick(self, running: list[Running], done: int, failed: int, total: int) -> None:
+        if running and time.monotonic() - self._drawn < NOTEBOOK_EVERY:
+            return
+        self._drawn = time.monotonic()
+        super().tick(running, done, failed, total)
+
+    def _draw(self, progress: Table) -> None:
+        self._handle.update(progress)
+
+    def ended(self, task: Task, outcome: Outcome, seconds: float) -> None:
+        if outcome.error:
+            super().ended(task, outcome, seconds)

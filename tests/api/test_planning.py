@@ -1,0 +1,97 @@
+"""Planning, auditing a split and checking a plugin from Python."""
+
+import numpy as np
+import pytest
+from made_images import small_images
+
+import lesionbench
+from lesionbench import Augmenter, OutputError, SettingsError
+from lesionbench.builtin.controls import Noise
+
+QUICK = {"augmenters": "noise", "classifiers": "linear", "synthetic": 4, "seeds": 1, "split": 2}
+
+
+def test_a_plan_counts_cells_and_writes_nothing(tmp_path):
+    plan = lesionbench.plan(small_images(), out=tmp_path / "run", **QUICK)
+
+    assert len(plan.cells) == 4
+    assert not plan.cells["done"].any()
+    assert plan.never_timed == ["noise", "linear"]
+    assert "4 to do, after 2 augmenter fits" in repr(plan)
+    assert "<pre>" in plan._repr_html_()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_plan_says_what_the_test_images_can_show():
+    power = lesionbench.plan(small_images(count=400), discordance=0.2, **QUICK).power
+
+    assert list(power["rate"]) == ["sensitivity", "specificity", "accuracy"]
+    assert list(power["images"]) == [200, 200, 400]
+    of_all = power.set_index("rate").loc["accuracy"]
+    assert of_all["difference"] < of_all["difference_by_group"]
+
+
+def test_a_plan_like_a_run_takes_its_discordances(small_run):
+    power = lesionbench.plan(small_images(), like=small_run, **QUICK).power
+
+    assert "noise@8, linear" in set(power["arm"])
+
+
+def test_a_plan_of_a_finished_run_has_nothing_to_do(small_run):
+    plan = lesionbench.plan(
+        small_images(),
+        augmenters=["oversample", "noise", "real-holdout"],
+        synthetic=[4, 8],
+        classifiers="linear",
+        split=2,
+        seeds=2,
+        out=small_run.folder,
+    )
+
+    assert plan.cells["done"].all()
+
+
+def test_a_plan_into_the_folder_of_another_experiment_is_refused(small_run):
+    with pytest.raises(OutputError, match="holds another experiment"):
+        lesionbench.plan(small_images(), out=small_run.folder, **QUICK)
+
+
+def test_the_split_of_arrays_can_be_audited():
+    images = small_images().data.images
+    is_test = np.arange(60) >= 40
+    pixels = images.images.copy()
+    pixels[50] = pixels[3]
+
+    dataset = lesionbench.images(pixels, images.labels, images.groups, is_test=is_test)
+    audit = lesionbench.audit_split(dataset)
+
+    assert audit.is_leaking
+    assert {"0003", "0050"} in [{pair.id_a, pair.id_b} for pair in audit.pairs.itertuples()]
+
+
+def test_the_split_of_a_run_can_be_audited_with_its_leaderboard(small_run):
+    audit = lesionbench.audit_split(small_images(), run=small_run)
+
+    assert set(audit.leaderboard["augmenter"]) == {"none", "oversample", "noise", "real-holdout"}
+
+
+class Broken(Augmenter):
+    name = "broken"
+
+    def fit(self, train, context):
+        raise ValueError("no")
+
+
+def test_checks_are_a_table_for_a_name_a_class_or_an_object():
+    by_name, by_class = lesionbench.check("noise"), lesionbench.check(Noise)
+
+    assert list(by_name.columns) == ["kind", "check", "outcome", "reason"]
+    assert not (by_name["outcome"] == "FAILED").any()
+    assert by_name.equals(by_class)
+    failed = lesionbench.check(Broken()).query("outcome == 'FAILED'")
+    assert failed["reason"].str.contains("no").any()
+
+
+def test_what_is_no_plugin_cannot_be_checked():
+    with pytest.raises(SettingsError, match="subclass of Dataset, Augmenter or Classifier, and int is none"):
+        lesionbench.check(3)
