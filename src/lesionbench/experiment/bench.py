@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from lesionbench.pipeline.dataset import LoadedDataset
     from lesionbench.pipeline.predictions import Predictions
     from lesionbench.pipeline.split import Split
-    from lesionbench.pipeline.training_set import Drawn
+    from lesionbench.pipeline.training_set import SyntheticImages
     from lesionbench.plugins import Plugins
 
 SAMPLER, PREDICTOR, LOGS, RECORD = "sampler", "predictor", "logs", "record"  # inside an entry
@@ -129,11 +129,11 @@ class Bench:
 
     # --- synthetic images ---
 
-    def synthetic(self, cell: Cell) -> list[Drawn]:
+    def synthetic(self, cell: Cell) -> list[SyntheticImages]:
         """The synthetic images of a cell, one draw for each link of its chain."""
         return self.draws(cell.arm.draws, cell.fold, cell.seed)
 
-    def draws(self, chain: tuple[Draw, ...], fold: int, seed: int) -> list[Drawn]:
+    def draws(self, chain: tuple[Draw, ...], fold: int, seed: int) -> list[SyntheticImages]:
         """The synthetic images of every link of a chain that draws any."""
         pools = [self.pool(job) for job in grid.pool_jobs(chain, fold, seed)]
         return take_draws(pools, chain, self.seeds.shuffle(fold, seed))

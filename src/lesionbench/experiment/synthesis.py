@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from lesionbench.pipeline.augmenter import Augmenter, Sampler
     from lesionbench.pipeline.context import RunContext
     from lesionbench.pipeline.split import Split
-    from lesionbench.pipeline.training_set import Drawn, Pool
+    from lesionbench.pipeline.training_set import Pool, SyntheticImages
 
 
 def without_held_back(split: Split, chain: tuple[Draw, ...], seed: int) -> Split:
@@ -29,7 +29,7 @@ def without_held_back(split: Split, chain: tuple[Draw, ...], seed: int) -> Split
     return replace(split, train=hold_back(split.train, count, seed)) if count else split
 
 
-def take_draws(pools: Sequence[Pool], chain: tuple[Draw, ...], shuffle_seed: int) -> list[Drawn]:
+def take_draws(pools: Sequence[Pool], chain: tuple[Draw, ...], shuffle_seed: int) -> list[SyntheticImages]:
     """What each link of a chain takes from its pool: the first images of every class, some under shuffled labels."""
     return [
         (pool.shuffled(shuffle_seed) if draw.shuffled else pool).first(draw.per_class)
@@ -37,7 +37,7 @@ def take_draws(pools: Sequence[Pool], chain: tuple[Draw, ...], shuffle_seed: int
     ]
 
 
-def fit_sampler(augmenter: Augmenter, split: Split, before: Sequence[Drawn], context: RunContext) -> Sampler:
+def fit_sampler(augmenter: Augmenter, split: Split, before: Sequence[SyntheticImages], context: RunContext) -> Sampler:
     """What the augmenter learns from the training images and from the draws of the links before it."""
     return augmenter.fit(with_synthetic(split.train, before), context)
 

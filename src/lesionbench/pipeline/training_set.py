@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from lesionbench.pipeline.augmenter import Sampler, Transformer
     from lesionbench.pipeline.split import Split
 
-Drawn = tuple[Images, Labels]  # synthetic images, uint8 (M, H, W, C), and their classes, int64 (M,)
+SyntheticImages = tuple[Images, Labels]  # synthetic images, uint8 (M, H, W, C), and their classes, int64 (M,)
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,7 +25,7 @@ class Pool:
 
     images: tuple[Images, ...]  # (count, H, W, C) for each class, in the order of the classes
 
-    def first(self, per_class: int) -> Drawn:
+    def first(self, per_class: int) -> SyntheticImages:
         """The first `per_class` images of every class and their labels, class after class."""
         if any(len(images) < per_class for images in self.images):
             raise ContractError(f"the pool holds {min(map(len, self.images))} images a class, not {per_class}")
@@ -58,7 +58,7 @@ def draw_pool(sampler: Sampler, like: LabelledImages, per_class: int, seed_of: C
     return Pool(tuple(by_class))
 
 
-def with_synthetic(real: LabelledImages, draws: Sequence[Drawn]) -> LabelledImages:
+def with_synthetic(real: LabelledImages, draws: Sequence[SyntheticImages]) -> LabelledImages:
     """The real images followed by the synthetic ones; each synthetic image is a group of its own."""
     if not draws:
         return real
@@ -73,7 +73,7 @@ def with_synthetic(real: LabelledImages, draws: Sequence[Drawn]) -> LabelledImag
     )
 
 
-def joined(like: LabelledImages, draws: Sequence[Drawn]) -> Drawn:
+def joined(like: LabelledImages, draws: Sequence[SyntheticImages]) -> SyntheticImages:
     """Several draws as one; with no draws, no images of the same shape as those in `like`."""
     images = np.concatenate([like.images[:0], *(images for images, _ in draws)])
     return images, np.concatenate([like.labels[:0], *(labels for _, labels in draws)])
@@ -112,7 +112,9 @@ class TrainingSet:
     on_the_fly: Transformer | None = None
 
     @classmethod
-    def of(cls, split: Split, draws: Sequence[Drawn] = (), on_the_fly: Transformer | None = None) -> TrainingSet:
+    def of(
+        cls, split: Split, draws: Sequence[SyntheticImages] = (), on_the_fly: Transformer | None = None
+    ) -> TrainingSet:
         """The split's training images and the synthetic images of every link of a chain, in the order of the chain."""
         return cls(split.train, *joined(split.train, draws), split.validation, on_the_fly)
 

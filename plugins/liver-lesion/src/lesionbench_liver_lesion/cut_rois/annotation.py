@@ -84,7 +84,7 @@ def read_annotations(path: Path, settings: CutSettings) -> list[Annotation]:
     columns, rows = read_rows(path)
     _check_columns(path, columns)
     if not rows:
-        raise DatasetError(f"{path}: a table of annotations needs a row a lesion, but has only its header")
+        raise DatasetError(f"{path}: a table of annotations needs one row per lesion, but has only its header")
     annotations = [_annotation(f"{path} line {line}", row, settings) for line, row in rows]
     if any(one.patient for one in annotations) and not all(one.patient for one in annotations):
         lacking = next(one.where for one in annotations if not one.patient)

@@ -90,7 +90,7 @@ def _from_table(path: Path, settings: CutSettings) -> list[Case]:
                 "a table of cases needs scan and mask, and may have label, patient and series"
             )
     if not rows:
-        raise DatasetError(f"{path}: a table of cases needs a row a scan, but has only its header")
+        raise DatasetError(f"{path}: a table of cases needs one row per scan, but has only its header")
     cases = []
     for line, row in rows:
         where = f"{path} line {line}"

@@ -101,7 +101,7 @@ def _annotated_lesions(case: Case, volume: Volume, settings: CutSettings) -> tup
 
 
 def _smaller(where: str, count: int, settings: CutSettings) -> list[str]:
-    return [f"{where}: {count} smaller than {settings.min_diameter:g} mm passed over"] if count else []
+    return [f"{where}: {count} smaller than {settings.min_diameter:g} mm were ignored"] if count else []
 
 
 def _cut(volume: Volume, lesion: Lesion, settings: CutSettings, secret: Secret, patient: str) -> Cut:

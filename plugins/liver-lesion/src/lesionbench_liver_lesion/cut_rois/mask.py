@@ -60,7 +60,7 @@ def read_mask(
         _check_grid(path, shown_grid, volume)
         _check_shape(path, mask.marked.shape, volume)
     passed = [value for value in present if value not in wanted]
-    notes = [f"{path}: mask values without a --mask-label were passed over: {_listed(passed)}"] if passed else []
+    notes = [f"{path}: mask values without a --mask-label were ignored: {_listed(passed)}"] if passed else []
     return [mask for mask, _ in masks], notes
 
 
