@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 REPORT_EVERY = 25  # steps; losses are fetched only then, because fetching stalls a GPU
 CHUNK = 64  # images in every forward pass that scores
 FEATURED_AT_ONCE = 16 * CHUNK  # images converted to tensors at a time when features are computed
+WHOLE_VECTORS = 64  # a number of float64 values that every processor computes in whole vectors
 
 
 @dataclass(frozen=True)
@@ -244,8 +245,18 @@ def probabilities(logits: Tensor) -> Tensor:
     """Class probabilities, float64 (N, K), rows sum to 1: sigmoid for logits (N, 1), softmax for (N, K)."""
     logits = logits.double()
     if logits.shape[1] == 1:
-        return torch.cat([torch.sigmoid(-logits), torch.sigmoid(logits)], dim=1)
+        return torch.cat([_sigmoid(-logits), _sigmoid(logits)], dim=1)
     return torch.softmax(logits, dim=1)
+
+
+def _sigmoid(logits: Tensor) -> Tensor:
+    """The sigmoid of logits (N, 1); an image's value does not depend on how many others there are.
+
+    Without AVX-512, torch computes the last values of an array in another way than the rest, which may change the last
+    bit. Zeros are appended, so that these are never an image's.
+    """
+    padded = torch.nn.functional.pad(logits[:, 0], (0, -len(logits) % WHOLE_VECTORS))
+    return torch.sigmoid(padded)[: len(logits), None]
 
 
 @torch.inference_mode()
