@@ -22,14 +22,7 @@ def run_as_html(run: Run) -> str:
         parts = [*_answer(run), _leaderboard(run.leaderboard)]
     except InputError as error:  # nothing is measured yet
         parts = [f"<p>{escape(str(error))}</p>"]
-    return "\n".join(["<div>", f"<p><b>{escape(str(run.folder))}</b>: {_progress(run)}</p>", *parts, "</div>"])
-
-
-def _progress(run: Run) -> str:
-    status = run.cells["status"].value_counts()
-    text = f"{status.get('done', 0)} of {status.sum()} cells done"
-    failed = f", {status['failed']} failed: see <code>.failed</code>" if "failed" in status else ""
-    return text + (failed or (", to go on run the same again" if "waiting" in status else ""))
+    return "\n".join(["<div>", f"<p><b>{escape(str(run.folder))}</b>: {escape(run.progress)}</p>", *parts, "</div>"])
 
 
 def _answer(run: Run) -> list[str]:

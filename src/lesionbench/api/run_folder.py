@@ -60,7 +60,7 @@ class Run:
     plugins: Plugins | None = field(default=None, repr=False, compare=False)  # None: the installed ones
 
     def __repr__(self) -> str:
-        return f"<Run {str(self.folder)!r}: {self._progress()}>"
+        return f"<Run {str(self.folder)!r}: {self.progress}>"
 
     def _repr_html_(self) -> str:
         return run_as_html(self)
@@ -73,6 +73,15 @@ class Run:
         return read_settings(self.folder)[0]
 
     @property
+    def progress(self) -> str:
+        """How far it is, in words."""
+        if not (self.folder / "cells.csv").exists():
+            return "nothing has run yet"
+        status = self.cells["status"]
+        done, failed = (status == "done").sum(), (status == "failed").sum()
+        return f"{done} of {len(status)} cells done" + (f", {failed} failed: see .failed" if failed else "")
+
+    @property
     def finished(self) -> bool:
         """Whether every cell is done."""
         return bool((self.cells["status"] == "done").all())
@@ -82,11 +91,6 @@ class Run:
         """The cells that failed, with their errors; the tracebacks are in FOLDER/logs/CELL/error.txt."""
         cells = self.cells
         return cells.loc[cells["status"] == "failed", ["cell", *CELL, "error"]].reset_index(drop=True)
-
-    def _progress(self) -> str:
-        status = self.cells["status"]
-        done, failed = (status == "done").sum(), (status == "failed").sum()
-        return f"{done} of {len(status)} cells done" + (f", {failed} failed" if failed else "")
 
     # --- tables ---
 
