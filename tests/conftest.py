@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import subprocess
 import sys
@@ -37,6 +38,12 @@ dependencies = ["lesionbench"]
 [tool.hatch.build.targets.wheel]
 only-include = ["{module}.py"]
 """
+
+
+def pytest_collection_finish() -> None:
+    """Let the garbage collector skip what pytest and the libraries hold; statsmodels starts it for every p-value."""
+    gc.collect()
+    gc.freeze()
 
 
 @dataclass

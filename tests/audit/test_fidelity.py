@@ -4,7 +4,7 @@ import csv
 
 import pytest
 import torch
-from conftest import CommandLine
+from conftest import CommandLineHere
 from torch import nn
 
 from lesionbench.audit.fidelity import audit_fidelity
@@ -20,7 +20,7 @@ RUN = (*RUN, "--augmenter", "oversample", "--augmenter", "noise", "--synthetic",
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
     folder = tmp_path_factory.mktemp("fidelity")
-    CommandLine(folder)(*RUN, "--out", "made")
+    CommandLineHere(folder)(*RUN, "--out", "made")
     return folder / "made"
 
 
@@ -101,7 +101,7 @@ def test_bad_input_writes_nothing(run, tmp_path):
 
 
 def test_the_command_writes_into_the_run_and_refuses_a_missing_network_in_one_line(run):
-    command = CommandLine(run.parent)
+    command = CommandLineHere(run.parent)
     done = command("audit", "fidelity", "made", "--seed", 5)
     refused = command("audit", "fidelity", "made", "--features", "none.pt2", status=2)
 

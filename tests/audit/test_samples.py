@@ -4,7 +4,7 @@ import csv
 import shutil
 
 import pytest
-from conftest import CommandLine, install
+from conftest import CommandLineHere, install
 from PIL import Image
 
 CODE = '''
@@ -97,7 +97,7 @@ def audited(tmp_path_factory):
     """A command line in whose folder the run was made and audited, and what the audit said."""
     folder = tmp_path_factory.mktemp("audit")
     site = install(folder / "source", "lesionbench-copying", CODE, folder / "site")
-    command_line = CommandLine(tmp_path_factory.mktemp("run"), (site,))
+    command_line = CommandLineHere(tmp_path_factory.mktemp("run"), (site,))
     command_line(*RUN, "--out", "o")
     return command_line, command_line("audit", "samples", "o").stdout
 
@@ -197,7 +197,7 @@ def test_what_cannot_be_audited_is_told_in_one_message(audited, arguments, messa
 
 def test_a_run_without_its_store_says_what_to_type(audited, tmp_path):
     shutil.copytree(audited[0].cwd / "o", tmp_path / "o", ignore=shutil.ignore_patterns("store"))
-    moved = CommandLine(tmp_path, audited[0].packages)
+    moved = CommandLineHere(tmp_path, audited[0].packages)
 
     refused = moved("audit", "samples", "o", "--out", "new", status=2)
 

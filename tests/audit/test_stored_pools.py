@@ -15,9 +15,9 @@ AUGMENTERS = ("--augmenter", "oversample", "--augmenter", "real-holdout@5+oversa
 
 @pytest.fixture(scope="module")
 def one_run(tmp_path_factory):
-    from conftest import CommandLine
+    from conftest import CommandLineHere
 
-    command_line = CommandLine(tmp_path_factory.mktemp("pools"))
+    command_line = CommandLineHere(tmp_path_factory.mktemp("pools"))
     command_line(*RUN, *AUGMENTERS, "--split", 2, "--out", "o")
     return command_line.cwd / "o"
 
