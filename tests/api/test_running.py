@@ -141,3 +141,32 @@ def test_without_out_other_images_get_another_folder():
 
     assert len(folders) == 2
     assert all(str(folder).startswith("runs/arrays-") for folder in folders)
+
+
+class Failing(lesionbench.Augmenter):
+    name = "failing"
+
+    def fit(self, train, context):
+        raise ValueError("no <b>luck</b>")
+
+
+def test_a_failed_cell_does_not_raise_and_the_run_says_so(tmp_path):
+    run = lesionbench.run(small_images(), out=tmp_path / "run", **{**QUICK, "augmenters": [Failing()]})
+
+    assert not run.finished
+    assert run.progress == "2 of 4 cells done, 2 failed: see .failed"
+    assert list(run.failed["error"]) == ["ValueError: no <b>luck</b>"] * 2
+    assert "2 failed" in run._repr_html_()
+    assert "<b>luck" not in run._repr_html_()
+
+
+def test_an_interrupt_passes_through_and_says_how_to_go_on(tmp_path, monkeypatch, capsys):
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("lesionbench.api.running.run_experiment", interrupted)
+
+    with pytest.raises(KeyboardInterrupt):
+        lesionbench.run(small_images(), out=tmp_path / "run", **{**QUICK, "quiet": False})
+
+    assert f"what is finished in {tmp_path / 'run'} is kept" in capsys.readouterr().out

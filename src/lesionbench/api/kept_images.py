@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from lesionbench.builtin.arrays import ARRAYS, read_arrays, write_arrays
-from lesionbench.errors import InputError, OutputError
+from lesionbench.errors import ANOTHER_OUT, InputError, OutputError
 from lesionbench.experiment.output import DATA, SETTINGS, check_output
 from lesionbench.experiment.store import key_of
 
@@ -34,7 +34,7 @@ def kept_images(out: Path, data: LoadedDataset, experiment: Experiment) -> Itera
     check_output(out, experiment)
     same = folder.is_dir() and content_key(read_arrays(folder)) == content_key(data)
     if folder.is_dir() and not same and (out / SETTINGS).exists():
-        raise OutputError(f"{out} holds this experiment with other images; choose another out")
+        raise OutputError(f"{out} holds this experiment with other images", ANOTHER_OUT)
     if not same:
         _write(folder, data)
     try:
