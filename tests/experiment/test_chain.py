@@ -27,6 +27,7 @@ from lesionbench.experiment.settings import Experiment
 from lesionbench.pipeline.augmenter import Augmenter
 
 RUN = ("run", "--dataset", "spy-dots", "--classifier", "spy-centroids", "--positive-class", "b", "--seeds", 1)
+RUN = (*RUN, "--jobs", 1)  # what two processes do is tested with runs
 
 
 @pytest.mark.parametrize(

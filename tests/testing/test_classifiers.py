@@ -287,6 +287,6 @@ def test_a_broken_classifier_is_caught_by_the_check_meant_for_it(broken, failing
 
 @pytest.mark.parametrize("broken", BROKEN, ids=lambda broken: broken.__name__)
 def test_the_order_of_the_checks_does_not_matter(broken, failing):
-    anew = type(broken.__name__, (broken,), {"__module__": __name__})  # of which nothing is kept for other checks
+    anew = type(broken.__name__, (broken,), {"__module__": __name__})  # nothing of it is kept for other checks
 
     assert BROKEN[broken] == failing("classifier", anew, order=reversed)

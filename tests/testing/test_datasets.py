@@ -123,6 +123,13 @@ def test_a_broken_dataset_is_caught_by_the_check_meant_for_it(broken, failing, r
     assert BROKEN[broken] == failing("dataset", broken, root)
 
 
+@pytest.mark.parametrize("broken", BROKEN, ids=lambda broken: broken.__name__)
+def test_the_order_of_the_checks_does_not_matter(broken, failing, root):
+    anew = type(broken.__name__, (broken,), {"__module__": __name__})  # nothing of it is kept for other checks
+
+    assert BROKEN[broken] == failing("dataset", anew, root, order=reversed)
+
+
 def test_shared_groups_that_are_declared_are_no_fault(failing):
     declared = changed("Declared", lambda data: LoadedDataset(data.images, np.arange(24) % 2 == 0, True, True))
     assert set() == failing("dataset", declared)

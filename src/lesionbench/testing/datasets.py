@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
+from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
@@ -12,9 +12,9 @@ import numpy as np
 from lesionbench.errors import DatasetError
 from lesionbench.pipeline.dataset import LoadedDataset
 from lesionbench.pipeline.split import shared_groups
-from lesionbench.testing.fixtures import arrays_of, changed_names, quick
+from lesionbench.testing.fixtures import arrays_of, changed_names, kept_for_other_checks, quick
 from lesionbench.testing.require import Skipped, require
-from lesionbench.testing.watching import Traces, global_state_left_alone
+from lesionbench.testing.watching import Traces, global_state_watched, require_global_state_unchanged
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -23,20 +23,37 @@ if TYPE_CHECKING:
 
 
 def load(plugin_class: type[Dataset], root: Path | None) -> LoadedDataset:
-    """The dataset, read anew; raises Skipped when it needs a folder and none is given."""
+    """The dataset, read again; raises Skipped if it needs a folder and none is given."""
     if plugin_class.needs_data and root is None:
         raise Skipped("it reads files, and no folder is given: dataset_checks(root)")
     return quick(plugin_class).load(root.resolve() if root and plugin_class.needs_data else None)
 
 
-@lru_cache(maxsize=1)
+@dataclass(frozen=True)
+class WatchedLoad:
+    """What `load` returned, and its side effects."""
+
+    data: LoadedDataset
+    global_state: list[str]
+    traces: Traces
+
+
+@kept_for_other_checks(maxsize=1)
+def watched(plugin_class: type[Dataset], root: Path | None) -> WatchedLoad:
+    """One load, watched for every side effect; each check looks at one of them, or at the images."""
+    absolute, traces = root.resolve() if root else None, Traces()
+    with traces.kept(), global_state_watched() as global_state:
+        data = load(plugin_class, absolute)
+    return WatchedLoad(data, global_state, traces)
+
+
 def loaded(plugin_class: type[Dataset], root: Path | None) -> LoadedDataset:
     """The dataset, read once for all checks that only look at it."""
-    return load(plugin_class, root)
+    return watched(plugin_class, root).data
 
 
 def divided(plugin_class: type[Dataset], root: Path | None) -> tuple[LoadedDataset, NDArray[np.bool_]]:
-    """The dataset and its own division; raises Skipped when it brings none."""
+    """The dataset and its own division; raises Skipped if it has none."""
     data = loaded(plugin_class, root)
     if data.is_test is None:
         raise Skipped("it brings no division into training and test images")
@@ -106,8 +123,8 @@ def check_good_data_has_no_problems(plugin_class: type[Dataset], root: Path | No
 
 
 def check_a_missing_or_empty_folder_is_a_dataset_error(plugin_class: type[Dataset], root: Path | None) -> None:
-    """A folder that is not there, or holds nothing, is told in one message and never a traceback."""
-    del root  # needs none: it makes its own empty folder
+    """A missing folder and an empty one raise DatasetError, which users see as one message without a traceback."""
+    del root  # this check creates its own empty folder
     if not plugin_class.needs_data:
         raise Skipped("it reads no files")
     with TemporaryDirectory() as folder:
@@ -116,22 +133,18 @@ def check_a_missing_or_empty_folder_is_a_dataset_error(plugin_class: type[Datase
                 quick(plugin_class).load(where)
             except DatasetError:
                 continue
-            except Exception as error:  # whatever else it raises is the fault looked for
+            except Exception as error:  # any other error breaks the promise
                 raise AssertionError(f"{what} folder must raise DatasetError, not {type(error).__name__}") from None
             raise AssertionError(f"{what} folder must raise DatasetError, but it was loaded")
 
 
 def check_load_leaves_global_state_alone(plugin_class: type[Dataset], root: Path | None) -> None:
     """Loading neither draws from, nor seeds, nor switches anything global of random, numpy or torch."""
-    with global_state_left_alone("load"):
-        load(plugin_class, root)
+    require_global_state_unchanged("load", watched(plugin_class, root).global_state)
 
 
 def check_it_prints_nothing_and_writes_nothing(plugin_class: type[Dataset], root: Path | None) -> None:
     """Loading writes nothing to stdout or stderr and leaves no file in the current folder."""
-    absolute = root.resolve() if root else None
-    traces = Traces()
-    with traces.kept():
-        load(plugin_class, absolute)
+    traces = watched(plugin_class, root).traces
     traces.require_nothing_printed("a dataset")
     traces.require_nothing_written_outside("a dataset")

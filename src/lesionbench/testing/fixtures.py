@@ -116,17 +116,18 @@ class KeptFolder:
 def kept_for_other_checks(maxsize: int) -> Callable[[Callable[..., Made]], Callable[..., Made]]:
     """A decorator: what the function returns for a plugin class is kept, so that many checks can use one fit.
 
-    At most `maxsize` results are kept. A class is fitted again if its `fit` was replaced or has raised an error.
+    At most `maxsize` results are kept. A class is fitted again if its `fit` was replaced or has raised an error; of a
+    dataset, the same holds for `load`.
     """
 
     def decorate(make: Callable[..., Made]) -> Callable[..., Made]:
         @lru_cache(maxsize)
-        def kept(plugin_class: Any, _fit: object, *arguments: object) -> Made:
+        def kept(plugin_class: Any, _method: object, *arguments: object) -> Made:
             return make(plugin_class, *arguments)
 
         @wraps(make)
         def made(plugin_class: Any, *arguments: object) -> Made:
-            return kept(plugin_class, plugin_class.fit, *arguments)
+            return kept(plugin_class, getattr(plugin_class, "fit", plugin_class.load), *arguments)
 
         return made
 

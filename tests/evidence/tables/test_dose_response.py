@@ -143,6 +143,7 @@ def test_real_images_that_gain_nothing_have_no_rate():
 
 
 RUN = ("run", "--dataset", "spy-dots", "--classifier", "linear", "--positive-class", "b", "--augmenter", "spy-copies")
+RUN = (*RUN, "--jobs", 1)
 
 
 def rows_in(folder, table):
