@@ -8,7 +8,7 @@ from typing import ClassVar
 
 import numpy as np
 import pytest
-from pydantic import Field
+from pydantic import Field, PrivateAttr
 
 from lesionbench import Augmenter
 from lesionbench.testing import augmenter_checks
@@ -71,6 +71,13 @@ class ReturnsOneSampler(Noise):
 
     def fit(self, train, context):
         return self.made.setdefault(train.shape, super().fit(train, context))
+
+
+class ReturnsTheSamplerOfItsFirstFit(Noise):
+    _made: dict = PrivateAttr(default_factory=dict)  # not among its settings
+
+    def fit(self, train, context):
+        return self._made.setdefault(train.shape, super().fit(train, context))
 
 
 class FitsUnseeded(Noise):
@@ -161,6 +168,16 @@ def transform_with_random(self, images, seed):
     return NoiseSampler.transform(self, images, seed)
 
 
+def draw_and_note_it(self, label, count, seed):
+    self.has_drawn = True
+    return draw(self, label, count, seed)
+
+
+def save_what_was_drawn_with(self, folder):
+    seed = self.seed if hasattr(self, "has_drawn") else 0
+    (folder / "noise.json").write_text(json.dumps([self.shape, seed]))
+
+
 def pickle_itself(self, folder):
     NoiseSampler.save(self, folder)
     (folder / "sampler.bin").write_bytes(pickle.dumps(self.shape))
@@ -171,6 +188,7 @@ BROKEN = {
     KeepsItsTransformToItself: {"it_says_whether_it_changes_images"},
     RemembersInItsSettings: {"fit_leaves_the_settings_alone"},
     ReturnsOneSampler: {"fit_returns_a_new_sampler"},
+    ReturnsTheSamplerOfItsFirstFit: {"fit_returns_a_new_sampler"},
     FitsUnseeded: {"fit_with_the_same_seed_gives_the_same_samples"},
     ReseedsTorch: {"fit_leaves_global_state_alone"},
     SetsTorchsDefaultDtype: {"fit_leaves_global_state_alone"},
@@ -215,6 +233,9 @@ BROKEN = {
     with_sampler(
         "ForgetsItsSeed", save=lambda s, folder: (folder / "noise.json").write_text(json.dumps([s.shape, 99]))
     ): {"a_saved_sampler_draws_the_same"},
+    with_sampler("CanBeSavedOnlyAfterItDrew", sample=draw_and_note_it, save=save_what_was_drawn_with): {
+        "a_saved_sampler_draws_the_same"
+    },
 }
 
 

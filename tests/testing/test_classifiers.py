@@ -5,7 +5,7 @@ from typing import ClassVar
 
 import numpy as np
 import pytest
-from pydantic import Field
+from pydantic import Field, PrivateAttr
 
 from lesionbench import Classifier
 from lesionbench.testing import classifier_checks
@@ -166,6 +166,13 @@ class ReturnsOnePredictor(Means):
         return made
 
 
+class ReturnsThePredictorOfItsFirstFit(Means):
+    _made: dict = PrivateAttr(default_factory=dict)  # not among its settings
+
+    def fit(self, train, context):
+        return self._made.setdefault("predictor", super().fit(train, context))
+
+
 class Prints(Means):
     def fit(self, train, context):
         import sys
@@ -236,6 +243,7 @@ BROKEN = {
     DisablesGradients: {"fit_leaves_global_state_alone"},
     DrawsFromNumpysGlobalState: {"fit_leaves_global_state_alone"},
     ReturnsOnePredictor: {"fit_returns_a_new_predictor"},
+    ReturnsThePredictorOfItsFirstFit: {"fit_returns_a_new_predictor"},
     Prints: {"it_prints_nothing"},
     WritesBesideItsFolder: {"it_writes_into_its_folder_alone"},
     ReportsBeyondTheTotal: {"reports_are_sound"},

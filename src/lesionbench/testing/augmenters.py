@@ -54,8 +54,9 @@ def traces_of_use(plugin_class: type[Augmenter]) -> Traces:
 class SharedSampler:
     """A fitted sampler for all checks that only draw from it; fitting a GAN takes a second."""
 
+    plugin: Augmenter  # the settings that were fitted
     sampler: Sampler
-    folder: KeptFolder
+    folder: KeptFolder  # of the fit; it exists as long as this object does
 
     @cached_property
     def first_draws(self) -> list[Images]:
@@ -66,9 +67,9 @@ class SharedSampler:
 @kept_for_other_checks(maxsize=2)
 def shared(plugin_class: type[Augmenter], classes: int = 2, channels: int = 3) -> SharedSampler:
     """A fit whose sampler all checks may draw from, after its first draws were kept."""
-    folder = KeptFolder()
-    sampler = quick(plugin_class).fit(writable(tiny_images(classes, channels)), a_context(folder.path, 1))
-    return SharedSampler(sampler, folder)
+    plugin, folder = quick(plugin_class), KeptFolder()
+    sampler = plugin.fit(writable(tiny_images(classes, channels)), a_context(folder.path, 1))
+    return SharedSampler(plugin, sampler, folder)
 
 
 def first_draws(sampler: Sampler) -> list[Images]:
@@ -125,11 +126,12 @@ def check_fit_leaves_the_training_images_alone(plugin_class: type[Augmenter]) ->
 
 
 def check_fit_returns_a_new_sampler(plugin_class: type[Augmenter]) -> None:
-    """Two fits give two samplers, and the first still draws what it did after the second."""
-    first = drawing(plugin_class)
+    """Two fits of one plugin give two samplers, and the first still draws what it did after the second."""
+    fit = drawn_from(plugin_class)
+    first = fit.sampler
     before = first.sample(0, FEW, SEED)
     with TemporaryDirectory() as folder:
-        second = quick(plugin_class).fit(writable(tiny_images(seed=1)), a_context(Path(folder), 2))
+        second = fit.plugin.fit(writable(tiny_images(seed=1)), a_context(Path(folder), 2))
         require(first is not second, "fit must return a new sampler each time, but it returned one object twice")
         kept = same(before, first.sample(0, FEW, SEED))
         require(kept, "a second fit must leave the first sampler alone, but it draws other images; share no arrays")
@@ -290,20 +292,18 @@ def check_transform_leaves_its_images_alone(plugin_class: type[Augmenter]) -> No
 
 
 def check_a_saved_sampler_draws_the_same(plugin_class: type[Augmenter]) -> None:
-    """A sampler that was saved and loaded draws what it drew, also when the fit's folder is gone."""
+    """A sampler that is saved before it draws, as in a run, and loaded without the fit's folder draws the same."""
     with TemporaryDirectory() as folder:
-        _save(shared(plugin_class).sampler, Path(folder))
-        fit = drawn_from(plugin_class)
-        with fit.folder.moved_away():
-            try:
-                loaded = quick(plugin_class).load(Path(folder))
-            except NotImplementedError:
-                raise AssertionError(
-                    "an augmenter whose sampler can save must have load(folder), but has none"
-                ) from None
-            after = first_draws(loaded)
+        with fitted(plugin_class) as sampler:
+            _save(sampler, Path(folder))
+            before = first_draws(sampler)
+        try:
+            loaded = quick(plugin_class).load(Path(folder))
+        except NotImplementedError:
+            raise AssertionError("an augmenter whose sampler can save must have load(folder), but has none") from None
+        after = first_draws(loaded)
     require(
-        all(map(same, fit.first_draws, after)),
+        all(map(same, before, after)),
         "a loaded sampler must draw the same images, but draws others; save all it uses",
     )
 

@@ -64,8 +64,9 @@ def traces_of_use(plugin_class: type[Classifier]) -> Traces:
 class SharedPredictor:
     """A fitted predictor for all checks that only predict; fitting a deep network takes seconds."""
 
+    plugin: Classifier  # the settings that were fitted
     predictor: Predictor
-    folder: KeptFolder
+    folder: KeptFolder  # of the fit; it exists as long as this object does
 
     @cached_property
     def first_scores(self) -> Scores:
@@ -76,8 +77,9 @@ class SharedPredictor:
 @kept_for_other_checks(maxsize=2)
 def shared_fit(plugin_class: type[Classifier], classes: int = 2, channels: int = 3) -> SharedPredictor:
     """A fit whose predictor many checks use."""
-    folder, given = KeptFolder(), writable_set(tiny_training_set(classes, channels))
-    return SharedPredictor(quick(plugin_class).fit(given, a_context(folder.path, 1)), folder)
+    plugin, folder = quick(plugin_class), KeptFolder()
+    given = writable_set(tiny_training_set(classes, channels))
+    return SharedPredictor(plugin, plugin.fit(given, a_context(folder.path, 1)), folder)
 
 
 def shared(plugin_class: type[Classifier]) -> Predictor:
@@ -107,11 +109,11 @@ def check_fit_leaves_the_training_set_alone(plugin_class: type[Classifier]) -> N
 
 
 def check_fit_returns_a_new_predictor(plugin_class: type[Classifier]) -> None:
-    """Two fits give two predictors, and the first still scores as it did after the second."""
-    first = shared(plugin_class)
+    """Two fits of one plugin give two predictors, and the first still scores as it did after the second."""
+    first, plugin = shared(plugin_class), shared_fit(plugin_class).plugin
     before = first.predict(unseen())
     with TemporaryDirectory() as folder:
-        second = quick(plugin_class).fit(writable_set(tiny_training_set(seed=1)), a_context(Path(folder), 2))
+        second = plugin.fit(writable_set(tiny_training_set(seed=1)), a_context(Path(folder), 2))
         require(first is not second, "fit must return a new predictor each time, but it returned one object twice")
         kept = np.array_equal(before, first.predict(unseen()))
         require(kept, "a second fit must leave the first predictor alone, but its scores changed; share no weights")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import lru_cache, wraps
 from pathlib import Path
@@ -21,7 +20,7 @@ from lesionbench.pipeline.training_set import TrainingSet
 from lesionbench.testing.require import Skipped
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
 AnyPlugin = TypeVar("AnyPlugin", bound=Plugin)
 Made = TypeVar("Made")
@@ -101,16 +100,6 @@ class KeptFolder:
     def __init__(self) -> None:
         self.path = Path(mkdtemp(prefix="lesionbench-check-"))
         finalize(self, rmtree, self.path, ignore_errors=True)
-
-    @contextmanager
-    def moved_away(self) -> Iterator[None]:
-        """Move the folder elsewhere while the block runs, so that nothing can read from it."""
-        elsewhere = self.path.rename(f"{self.path}-elsewhere")
-        try:
-            yield
-        finally:
-            rmtree(self.path, ignore_errors=True)  # in case that the block made it anew
-            elsewhere.rename(self.path)
 
 
 def kept_for_other_checks(maxsize: int) -> Callable[[Callable[..., Made]], Callable[..., Made]]:

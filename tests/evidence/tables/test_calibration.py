@@ -74,6 +74,16 @@ def test_the_two_forms_of_the_calibration_error_of_the_worked_example(bins, posi
     assert top == pytest.approx(calibration_error(*top_label(LABELS, BOTH), bins)[0][0])
 
 
+def test_a_row_holds_both_calibration_errors_of_both_forms_at_its_number_of_bins():
+    row = row_of(scored(BOTH))
+    positive = calibration_error(LABELS == 1, SCORE[None], row["ece_bins"])
+    top = calibration_error(*top_label(LABELS, BOTH), row["ece_bins"])
+
+    assert (row["ece_positive"], row["mce_positive"]) == pytest.approx([values[0] for values in positive])
+    assert (row["ece_top_label"], row["mce_top_label"]) == pytest.approx([values[0] for values in top])
+    assert len({row[name] for name in ("ece_positive", "mce_positive", "ece_top_label", "mce_top_label")}) == 4
+
+
 def test_the_largest_calibration_error_of_the_worked_example():
     assert 0.25 == pytest.approx(calibration_error(LABELS == 1, SCORE[None], 5)[1][0])
 
