@@ -63,7 +63,7 @@ def test_a_broken_package_is_named_and_the_others_still_work(tmp_path, mirror_pa
         ("from lesionbench import hookimpl\n@hookimpl\ndef register_augmenters(): return None\n", "TypeError"),
     ],
 )
-def test_every_way_to_break_a_package_is_told(tmp_path, code, reason):
+def test_every_way_to_break_a_package_is_reported(tmp_path, code, reason):
     broken = install(tmp_path / "source", "lesionbench-broken", code, tmp_path / "site")
 
     listed = CommandLine(tmp_path, (broken,))("plugins").stdout

@@ -117,7 +117,7 @@ def test_an_output_that_is_no_features_is_refused(kind, message, tmp_path):
         extractor.features(images())
 
 
-def test_a_network_that_refuses_the_images_is_told(tmp_path):
+def test_a_network_that_refuses_the_images_is_reported(tmp_path):
     extractor = file_extractor(exported(nn.Flatten(), tmp_path / "net.pt2", size=8))
 
     with pytest.raises(SettingsError, match=r"is given float32 \(5, 3, 16, 16\) in 0..1, but fails"):

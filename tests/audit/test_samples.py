@@ -164,7 +164,7 @@ def test_a_contact_sheet_is_drawn_of_every_pool(audited):
             assert picture.size[0] > 800
 
 
-def test_the_same_audit_writes_the_same_bytes_wherever_it_is_told_to(audited):
+def test_the_same_audit_writes_the_same_bytes_whatever_folder_it_writes_into(audited):
     command_line, _ = audited
 
     command_line("audit", "samples", "o", "--out", "elsewhere")
@@ -173,7 +173,7 @@ def test_the_same_audit_writes_the_same_bytes_wherever_it_is_told_to(audited):
         assert (command_line.cwd / "elsewhere" / name).read_bytes() == (command_line.cwd / "o" / name).read_bytes()
 
 
-def test_a_smaller_rate_than_the_held_out_images_allow_is_told(audited):
+def test_a_smaller_rate_than_the_held_out_images_allow_is_reported(audited):
     said = audited[0]("audit", "samples", "o", "--false-alarms", 0.001, "--out", "rare").stdout
 
     assert "a false-alarm rate of 0.001 needs 999 held-out images" in " ".join(said.split())
@@ -189,7 +189,7 @@ def test_a_smaller_rate_than_the_held_out_images_allow_is_told(audited):
         (["o", "--out", "o/cells.csv"], "the output must be a folder, but o/cells.csv is a file"),
     ],
 )
-def test_what_cannot_be_audited_is_told_in_one_message(audited, arguments, message):
+def test_what_cannot_be_audited_is_one_message(audited, arguments, message):
     refused = audited[0]("audit", "samples", *arguments, status=2)
 
     assert message in " ".join(refused.stderr.split())

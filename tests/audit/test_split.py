@@ -165,7 +165,7 @@ def test_a_table_that_cannot_be_used_is_refused_and_nothing_is_written(here, tex
         (["mine.csv", "--out", "images"], OutputError, "holds other files"),
     ],
 )
-def test_a_wrong_argument_is_told_in_one_message(table, here, arguments, error, message):
+def test_a_wrong_argument_is_one_message(table, here, arguments, error, message):
     with pytest.raises(error, match=message):
         audit(*arguments)
     assert not (here / "runs").exists()

@@ -74,7 +74,7 @@ def test_the_validation_images_are_those_of_the_splits(run, plugins):
         assert set(one.validation.ids.tolist()) == expected
 
 
-def test_a_store_that_was_removed_is_told_before_anything_is_loaded(run, plugins):
+def test_a_store_that_was_removed_is_reported_before_anything_is_loaded(run, plugins):
     shutil.rmtree(run / "store" / "pools")
 
     with pytest.raises(OutputError) as error:
@@ -84,7 +84,7 @@ def test_a_store_that_was_removed_is_told_before_anything_is_loaded(run, plugins
     assert f"make them again: lesionbench run {run}/experiment.toml" in str(error.value)
 
 
-def test_a_damaged_pool_is_told(run, plugins):
+def test_a_damaged_pool_is_reported(run, plugins):
     for path in (run / "store" / "pools").glob("*/class0.npy"):
         np.save(path, np.zeros((7, 16, 16, 3), np.uint8))
 
@@ -107,7 +107,7 @@ def test_a_run_that_finished_no_cell_with_synthetic_images_says_how_to_go_on(run
         stored_pools(run, plugins)
 
 
-def test_images_that_are_gone_are_told(lesionbench, plugins):
+def test_images_that_are_gone_are_reported(lesionbench, plugins):
     from PIL import Image
 
     random = np.random.default_rng(0)

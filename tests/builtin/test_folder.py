@@ -66,7 +66,7 @@ def test_class_folders_give_sorted_classes_and_images_in_the_order_of_their_path
     assert data.is_test is None
 
 
-def test_without_a_group_column_every_image_is_a_group_and_the_user_is_told(classes):
+def test_without_a_group_column_every_image_is_a_group_and_the_user_learns_it(classes):
     data = Folder().load(classes)
     assert len(set(data.images.groups.tolist())) == 3
     assert not data.groups_known
@@ -81,14 +81,14 @@ def test_train_and_test_folders_are_the_official_split(tmp_path):
     assert data.images.ids[data.is_test].tolist() == ["test/a/1.png", "test/b/2.png"]
 
 
-def test_a_validation_folder_counts_as_train_and_the_user_is_told(tmp_path):
+def test_a_validation_folder_counts_as_train_and_the_user_learns_it(tmp_path):
     draw(tmp_path, [f"{part}/{label}/1.png" for part in ("Train", "Test", "val") for label in "ab"])
     data = Folder().load(tmp_path)
     assert data.images.ids[~data.is_test].tolist() == ["Train/a/1.png", "Train/b/1.png", "val/a/1.png", "val/b/1.png"]
     assert any(note.startswith("2 images called validation") for note in data.notes)
 
 
-def test_what_stands_beside_train_and_test_is_not_read_and_the_user_is_told(tmp_path):
+def test_what_stands_beside_train_and_test_is_not_read_and_the_user_learns_it(tmp_path):
     draw(tmp_path, [f"{part}/{label}/1.png" for part in ("train", "test", "data/train") for label in "ab"])
     data = Folder().load(tmp_path)
     assert len(data.images) == 4
@@ -172,7 +172,7 @@ def test_a_spreadsheets_semicolons_byte_order_mark_and_backslashes_are_understoo
     assert data.images.classes == ("a, or b", "c")
 
 
-def test_validation_rows_count_as_train_and_the_user_is_told(flat):
+def test_validation_rows_count_as_train_and_the_user_learns_it(flat):
     rows = ["images/0.png,a,train", "images/1.png,b,val", "images/2.png,a,test", "images/3.png,b,test"]
     write(flat, "path,label,split", *rows)
     data = table().load(flat)
@@ -190,7 +190,7 @@ def test_a_group_on_both_sides_is_left_to_the_split(flat):
     assert group_status(data, "official") == "shared"
 
 
-def test_shared_groups_are_kept_when_asked_for_and_the_user_is_told_how_many(flat):
+def test_shared_groups_are_kept_when_asked_for_and_the_user_learns_how_many(flat):
     write(flat, "path,label,group,split", *SHARED)
     data = table(keep_shared_groups=True).load(flat)
     assert data.keep_shared_groups

@@ -35,7 +35,7 @@ RUN = ("run", "--dataset", "spy-dots", "--positive-class", "b", "--classifier", 
         (["--jobs", "0"], "Invalid value for '--jobs': Input should be greater than or equal to 1"),
     ],
 )
-def test_a_wrong_option_is_told_in_one_message_and_nothing_is_written(with_spies, arguments, message):
+def test_a_wrong_option_is_one_message_and_nothing_is_written(with_spies, arguments, message):
     refused = with_spies(*RUN, *arguments, status=2)
 
     assert message in " ".join(refused.stderr.replace("│", " ").split())
@@ -64,7 +64,7 @@ def test_a_positive_class_among_three_is_refused(with_spies):
         ("[classifiers]\nx = 1\n", "classifiers"),
     ],
 )
-def test_a_wrong_experiment_file_is_told_in_one_message(with_spies, text, message):
+def test_a_wrong_experiment_file_is_one_message(with_spies, text, message):
     (with_spies.cwd / "experiment.toml").write_text(text)
 
     refused = with_spies("run", "experiment.toml", status=2)

@@ -67,7 +67,7 @@ def test_a_plugin_that_crashes_ends_with_status_1_and_no_traceback(check):
     assert "crashes: 6 ok, 23 failed, 0 skipped" == done.output.splitlines()[-1]
 
 
-def test_an_unknown_name_is_told_with_the_nearest_of_any_kind(check):
+def test_an_unknown_name_is_reported_with_the_nearest_of_any_kind(check):
     assert "did you mean 'oversample'?" in message(check("oversampel"), SettingsError)
     assert "did you mean 'skin-phantom'?" in message(check("skin-fantom"), SettingsError)
 
@@ -87,7 +87,7 @@ def test_data_is_also_found_in_the_usual_place(check, tmp_path, monkeypatch):
     assert "  ok       every class has images" in check("needs-a-folder").output.splitlines()
 
 
-def test_a_data_folder_that_is_missing_is_told(check, tmp_path):
+def test_a_data_folder_that_is_missing_is_reported(check, tmp_path):
     found = message(check("needs-a-folder", "--data", tmp_path / "nowhere"), DatasetError)
     assert found.startswith(f"the data must be in an existing folder, not {tmp_path / 'nowhere'}; name their folder")
 

@@ -315,7 +315,7 @@ def test_a_shuffled_arm_draws_on_the_same_pool_as_the_arm_itself():
     assert pool_jobs(arm.draws, 0, 1) == pool_jobs(control.draws, 0, 1) == (PoolJob("a", 0, 1),)
 
 
-def test_what_is_held_back_is_told_to_every_later_link():
+def test_what_is_held_back_applies_to_every_later_link():
     chain = draws("real-holdout@9+a", 60)
 
     assert (held_back(chain), drawing(chain)) == (9, (Draw("a", 60),))

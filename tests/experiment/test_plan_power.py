@@ -43,7 +43,7 @@ def test_a_plan_ends_with_the_smallest_difference_at_three_discordances(tmp_path
     assert list(tmp_path.iterdir()) == []
 
 
-def test_one_discordance_is_told_in_sentences():
+def test_one_discordance_is_described_in_sentences():
     lines = planned(*SKIN, "--discordance", 0.4)
     of_class = 100 * smallest_difference(30, 0.4)
 
@@ -84,7 +84,7 @@ def test_the_groups_are_the_cautious_bound():
 
 
 @pytest.mark.parametrize("text", ["0", "1.5", "-0.1", "nan", "many", "0.1,,0.2", ""])
-def test_a_discordance_that_is_no_share_is_told(text):
+def test_a_discordance_that_is_no_share_is_reported(text):
     with pytest.raises(SettingsError, match=r"in \(0, 1\].*try 0.15"):
         power_request(shares(text), None)
 
@@ -130,7 +130,7 @@ def test_like_needs_two_arms_of_one_classifier(finished, monkeypatch):
         power_request(None, finished)
 
 
-def test_arms_that_agree_and_classes_that_are_not_there_are_told():
+def test_arms_that_agree_and_classes_that_are_not_there_are_reported():
     about = SimpleNamespace(classes=("a", "b"), positive_class="b", tested=((10, 10), (10, 10), (20, 20)))
     request = PowerRequest((), {"x@1, c": {"sensitivity": 0.0, "accuracy": 0.5}}, "d")
     lines = power_lines(power(about, "d", request))
@@ -138,4 +138,7 @@ def test_arms_that_agree_and_classes_that_are_not_there_are_told():
 
     assert "x@1, c sensitivity (b) 10 10 0.000 none" in lines
     assert "x@1, c specificity (a) 10 10 not known" in lines
-    assert "no discordance: the two arms were right on the same images, so nothing can be told" == lines[-1]
+    assert (
+        "no discordance: the two arms were right on the same images, so no smallest difference can be computed"
+        == lines[-1]
+    )

@@ -20,7 +20,7 @@ pytestmark = pytest.mark.skipif(
         ("skin-lesion[test=clean]", "2109 train, 528 validation, 544 test", "apart"),
     ],
 )
-def test_the_official_split_is_used_as_published_and_its_leak_is_told(lesionbench, dataset, sizes, groups):
+def test_the_official_split_is_used_as_published_and_its_leak_is_reported(lesionbench, dataset, sizes, groups):
     planned = lesionbench("plan", "--dataset", dataset, "--split", "official").stdout
 
     assert f"split official ({sizes}), groups {groups}" in planned

@@ -3,7 +3,7 @@ import logging
 from lesionbench.experiment.tasks import try_to_draw
 
 
-def test_a_picture_that_cannot_be_drawn_is_told_and_costs_nothing(caplog):
+def test_a_picture_that_cannot_be_drawn_is_logged_and_costs_nothing(caplog):
     def broken():
         raise OSError("no space left")
 

@@ -125,7 +125,7 @@ def test_two_phases_at_one_place_are_told_from_the_distances(make):
     refused(folder, make.mask(), "again.dcm", "same place")
 
 
-def test_a_slice_shifted_sideways_or_of_another_spacing_is_told(make):
+def test_a_slice_shifted_sideways_or_of_another_spacing_is_reported(make):
     folder = make.series()
     make.edit(folder / "slice-3.dcm", ImagePositionPatient=[-15, -30, 105])
     refused(folder, make.mask(), "slice-3.dcm is shifted")

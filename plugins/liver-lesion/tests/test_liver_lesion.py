@@ -148,7 +148,7 @@ def draw_wide(root: Path, low: int, high: int) -> Path:
     return root
 
 
-def test_16_bit_images_are_scaled_by_one_rule_and_the_user_is_told(tmp_path):
+def test_16_bit_images_are_scaled_by_one_rule_and_the_user_learns_it(tmp_path):
     data = LiverLesion(size=8).load(draw_wide(tmp_path, 257 * 10, 65535))
     assert set(data.images.images.ravel().tolist()) == {10, 255}
     assert data.notes == ("16-bit grey values 0 to 65535 are shown as 0 to 255, in every image alike",)

@@ -127,7 +127,7 @@ def test_images_of_one_lesion_share_a_group(grouped):
     assert len(set(groups.values())) == 4 * IMAGES - 2
 
 
-def test_the_published_leak_is_kept_and_the_user_is_told(grouped):
+def test_the_published_leak_is_kept_and_the_user_learns_it(grouped):
     data = SkinLesion().load(grouped)
     assert data.keep_shared_groups
     assert group_status(data, "official") == "shared"
@@ -152,7 +152,7 @@ def test_it_can_be_split(grouped, settings, mode):
     assert len(splits(data, divide(data, mode, 0.5, 0))) == (1 if mode == "official" else 3)
 
 
-def test_without_groups_csv_groups_are_waived_and_the_user_is_told(tree):
+def test_without_groups_csv_groups_are_waived_and_the_user_learns_it(tree):
     data = SkinLesion().load(tree)
     assert not data.groups_known
     assert not data.keep_shared_groups

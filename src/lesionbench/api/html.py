@@ -38,12 +38,12 @@ def _answer(run: Run) -> list[str]:
 
 def _sentence(row: pd.Series[Any], several: bool) -> str:
     arm = row["arm"] + (f" with {row['classifier']}" if several else "")
-    told = [] if pd.isna(row["difference"]) else [f"{100 * row['difference']:+.2f} points"]
+    details = [] if pd.isna(row["difference"]) else [f"{100 * row['difference']:+.2f} points"]
     if pd.notna(row["low"]):
-        told.append(f"95% interval {100 * row['low']:+.2f} to {100 * row['high']:+.2f}")
+        details.append(f"95% interval {100 * row['low']:+.2f} to {100 * row['high']:+.2f}")
     if pd.notna(row["reason"]):
-        told.append(row["reason"])
-    return f"<li><b>{escape(arm)}: {escape(row['verdict'])}</b> ({escape('; '.join(told))})</li>"
+        details.append(row["reason"])
+    return f"<li><b>{escape(arm)}: {escape(row['verdict'])}</b> ({escape('; '.join(details))})</li>"
 
 
 def _leaderboard(board: pd.DataFrame) -> str:

@@ -10,7 +10,13 @@ import numpy as np
 from lesionbench.audit.frames import as_frame
 from lesionbench.audit.stored_pools import stored_pools
 from lesionbench.errors import SettingsError, Try
-from lesionbench.evidence.images.memorisation import MEMORISATION_COLUMNS, PoolAudit, RealImages, audit_pool
+from lesionbench.evidence.images.memorisation import (
+    FALSE_ALARMS,
+    MEMORISATION_COLUMNS,
+    PoolAudit,
+    RealImages,
+    audit_pool,
+)
 from lesionbench.evidence.images.thumbnails import symmetry
 from lesionbench.evidence.images.without_copies import WITHOUT_COPIES_COLUMNS, Counts, without_copies
 from lesionbench.experiment.chain import drawing
@@ -35,7 +41,6 @@ if TYPE_CHECKING:
     from lesionbench.plugins import Plugins
 
 SHOWN = 24  # pairs on a contact sheet
-FALSE_ALARMS = 0.01  # how often a new real image may be called a copy
 TABLE, LEADERBOARD, PICTURES = "memorisation.csv", "leaderboard_without_copies.csv", "audit"
 Copies = list["NDArray[np.bool_]"]  # for each class, in the order of drawing: which images are copies
 
@@ -147,7 +152,7 @@ def _leaderboard(results: Results, copies: Mapping[PoolJob, Copies]) -> tuple[li
 
 
 def _counts(cell: Cell, copies: Mapping[PoolJob, Copies]) -> Counts:
-    """All links of a chain together; shuffled labels change nothing about how many are copies."""
-    drawn = list(zip(cell.pools, drawing(cell.arm.draws), strict=True))
-    of_links = [np.mean([marks[: draw.per_class].sum() for marks in copies[job]]) for job, draw in drawn]
-    return Counts(float(sum(draw.per_class for _, draw in drawn)), float(sum(of_links)))
+    """The images and copies per class of all links of a chain; shuffled labels make no difference."""
+    links = list(zip(cell.pools, drawing(cell.arm.draws), strict=True))
+    copies_of_links = [np.mean([marks[: draw.per_class].sum() for marks in copies[job]]) for job, draw in links]
+    return Counts(float(sum(draw.per_class for _, draw in links)), float(sum(copies_of_links)))

@@ -200,13 +200,13 @@ def _of_dataset(
 
 
 def _experiment(split: SplitMode | str | None, results: Results | None) -> Experiment:
-    """The settings that say how to divide: the split that is asked for, else the one of the run."""
-    asked = validated({"split": split})
+    """The settings that say how to divide: `split` if it is given, else the split of the run."""
+    wanted = validated({"split": split})
     if results is None:
-        return asked
+        return wanted
     of_run = validated({"split": results.resolved["split"]}).split
-    settings = {"split": asked.split or of_run, "seed": results.experiment.seed}
-    return asked.model_copy(update={**settings, "validation": results.experiment.validation})
+    settings = {"split": wanted.split or of_run, "seed": results.experiment.seed}
+    return wanted.model_copy(update={**settings, "validation": results.experiment.validation})
 
 
 def _parts(data: LoadedDataset, experiment: Experiment, mode: SplitMode) -> NDArray[np.str_]:

@@ -40,21 +40,21 @@ class StoredPool:
 
 
 def stored_pools(out: Path, plugins: Plugins) -> Iterator[StoredPool]:
-    """Every pool that a finished cell of the run in `out` drew on, fold by fold; loaded one at a time.
+    """Every pool that a finished cell of the run in `out` used, fold by fold; loaded one at a time.
 
-    Raises OutputError, before the first is loaded, when there are none or when some are no longer in the store.
+    Raises OutputError, before the first is loaded, if there are none or some are no longer in the store.
     """
     results = read_results(out)
-    jobs = _drawn_on(out, results)
+    jobs = _used_pools(out, results)
     bench = bench_of_run(out, results, plugins)
     missing = [job for job in jobs if not bench.has_pool(job)]
     if missing:
-        raise _not_there(out, bench.prepared, missing, len(jobs))
+        raise _missing_error(out, bench.prepared, missing, len(jobs))
     return _loaded(out, sorted(jobs, key=_by_fold), bench)
 
 
-def _drawn_on(out: Path, results: Results) -> list[PoolJob]:
-    """The pools of the cells that are done."""
+def _used_pools(out: Path, results: Results) -> list[PoolJob]:
+    """The pools that the finished cells used; raises OutputError if there are none."""
     if not any(cell.pools for cell in results.grid):
         raise OutputError(
             f"{out} holds no synthetic images: its only arm is the baseline",
@@ -91,7 +91,7 @@ def bench_of_run(out: Path, results: Results, plugins: Plugins) -> Bench:
     return Bench(as_run, plugins, out / LOGS)
 
 
-def _not_there(out: Path, prepared: Prepared, missing: list[PoolJob], total: int) -> OutputError:
+def _missing_error(out: Path, prepared: Prepared, missing: list[PoolJob], total: int) -> OutputError:
     return OutputError(
         f"{len(missing)} of {total} pools of synthetic images (such as {missing[0].name}) are not in {prepared.store}: "
         f"it was removed, or a plugin or library is another than in the run; "
@@ -100,8 +100,8 @@ def _not_there(out: Path, prepared: Prepared, missing: list[PoolJob], total: int
 
 
 def _by_fold(job: PoolJob) -> tuple[int, int, int]:
-    held = held_back(job.before)
-    return job.fold, held, job.seed if held else 0
+    per_class = held_back(job.before)
+    return job.fold, per_class, job.seed if per_class else 0
 
 
 def _loaded(out: Path, jobs: list[PoolJob], bench: Bench) -> Iterator[StoredPool]:

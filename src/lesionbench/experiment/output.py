@@ -53,11 +53,11 @@ def check_output(out: Path, experiment: Experiment) -> dict[str, Any]:
             f"the output folder must be new or hold this experiment, but {out} holds other files",
             ANOTHER_OUT,
         )
-    there, resolved = read_settings(out)
+    earlier, resolved = read_settings(out)
     changed = [
-        f"{key} is {_shown(getattr(there, key))} there and {_shown(getattr(experiment, key))} here"
+        f"{key} is {_shown(getattr(earlier, key))} there and {_shown(getattr(experiment, key))} here"
         for key in Experiment.model_fields
-        if key not in ("data", *JUDGING) and getattr(there, key) != getattr(experiment, key)
+        if key not in ("data", *JUDGING) and getattr(earlier, key) != getattr(experiment, key)
     ]
     if changed:
         raise OutputError(
@@ -89,7 +89,7 @@ def refuse_inside(root: Path | None, *folders: Path) -> None:
 
 
 @contextmanager
-def held(out: Path) -> Iterator[None]:
+def locked(out: Path) -> Iterator[None]:
     """Lock `out` against a second run; raises OutputError if another run has locked it."""
     out.mkdir(parents=True, exist_ok=True)
     with (out / LOCK).open("w") as lock:

@@ -12,7 +12,7 @@ from lesionbench.evidence.papers.published import published_beside, read_publish
 from lesionbench.experiment.bench import LOGS, Bench
 from lesionbench.experiment.data_folder import find_data
 from lesionbench.experiment.executors import ExecutorKind, default_jobs, open_workers
-from lesionbench.experiment.output import check_output, held, judge_otherwise, refuse_inside, store_folder
+from lesionbench.experiment.output import check_output, judge_otherwise, locked, refuse_inside, store_folder
 from lesionbench.experiment.prepare import prepare
 from lesionbench.experiment.runner import Run
 from lesionbench.experiment.settings import JUDGING
@@ -78,7 +78,7 @@ def run_experiment(plugins: Plugins, experiment: Experiment, place: Place, view:
         read_published(published)  # raises SettingsError before anything is written
     prepared = prepare(experiment, plugins, store, noted.get("sources"))
     view.prepared(prepared)
-    with held(place.out), view:
+    with locked(place.out), view:
         Store(store).sweep()
         keep_published(place.out, published)
         jobs = place.jobs or default_jobs(prepared.device)

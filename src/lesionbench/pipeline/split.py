@@ -19,10 +19,10 @@ SplitMode = Literal["official"] | int
 DEFAULT_FOLDS = 5
 
 
-def split_mode(asked: SplitMode | None, data: LoadedDataset) -> SplitMode:
-    """How a dataset is divided: as it is asked for, else officially where it has such a split, else into folds."""
-    if asked is not None:
-        return asked
+def split_mode(wanted: SplitMode | None, data: LoadedDataset) -> SplitMode:
+    """How a dataset is divided: as `wanted`; if that is None, by its official split, or into folds if it has none."""
+    if wanted is not None:
+        return wanted
     return "official" if data.is_test is not None else DEFAULT_FOLDS
 
 
@@ -117,7 +117,7 @@ def divide(data: LoadedDataset, mode: SplitMode, validation: float, seed: int) -
 
 
 def no_official_split() -> SplitError:
-    """What to raise when the official split of a dataset that has none is asked for."""
+    """The error for a dataset without an official split."""
     return SplitError("this dataset has no official split", Try("{split} makes five group-wise folds", split=5))
 
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 SEES = f"McNemar's test sees with {POWER:.0%} power"
 ONCE = "in brackets: if each group of images counts once, the cautious bound"
 NONE_SEEN = "-: so few images show no difference, for none can be larger than the discordance"
-ALL_ALIKE = "no discordance: the two arms were right on the same images, so nothing can be told"
+ALL_ALIKE = "no discordance: the two arms were right on the same images, so no smallest difference can be computed"
 
 
 def plan_lines(plan: Plan, write: Write = in_python) -> list[str]:

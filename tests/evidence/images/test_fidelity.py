@@ -333,7 +333,7 @@ def test_a_class_with_too_few_images_says_so(count, real):
     assert (rows[ALL]["kid"] is None) == (count < 5)
 
 
-def test_real_images_that_the_extractor_cannot_tell_apart_are_told():
+def test_real_images_that_the_extractor_cannot_tell_apart_are_reported():
     flat = Extractor("flat", lambda images: np.ones((len(images), 3)))
     real = real_side(labelled((60, 60), seed=1), labelled((50, 50), seed=2), 0, flat, 0)
 

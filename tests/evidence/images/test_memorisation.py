@@ -79,7 +79,7 @@ def test_of_a_thousand_held_out_images_ten_may_lie_below_the_threshold():
     assert threshold.copies(np.array([0.0, 9.9, 10.0, 11.0])).tolist() == [True, True, False, False]
 
 
-def test_too_few_held_out_images_for_the_rate_are_told_with_the_rate_they_give():
+def test_too_few_held_out_images_for_the_rate_are_reported_with_the_rate_they_give():
     threshold = copy_threshold(np.arange(5.0, 24.0), 0.01)
 
     assert threshold.distance == 5.0

@@ -99,7 +99,7 @@ def test_a_published_system_without_an_arm_here_says_so():
     assert (row["status"], row["augmenter"], row["measured"]) == ("no such arm", None, None)
 
 
-def test_a_class_that_the_dataset_lacks_is_told_from_an_arm_that_was_not_run():
+def test_a_class_that_the_dataset_lacks_is_distinguished_from_an_arm_that_was_not_run():
     value = published("sensitivity", "98.1%", 53, class_name="abscess")
 
     assert compared(value)["status"] == "no such class"

@@ -158,7 +158,7 @@ def test_constant_scores_have_no_slope_and_say_why():
     assert np.log(7 / 3) == pytest.approx(row["calibration_in_the_large"])  # half are positive
 
 
-def test_scores_that_only_say_yes_or_no_are_told():
+def test_scores_that_only_say_yes_or_no_are_reported():
     row = row_of(of_score((LABELS == 1).astype(float)))
 
     assert 0 == row["brier_positive"] == row["ece_positive"]
@@ -166,7 +166,7 @@ def test_scores_that_only_say_yes_or_no_are_told():
     assert 10 == row["clipped"]
 
 
-def test_one_class_is_told():
+def test_one_class_is_reported():
     row = row_of(scored(BOTH, labels=np.zeros(10, np.int64)))
 
     assert row["brier_skill"] is None is row["calibration_slope"]
@@ -174,7 +174,7 @@ def test_one_class_is_told():
     assert "seed 1: a fit needs both outcomes, but all 10 are the same" in row["reason"]
 
 
-def test_scores_that_are_no_numbers_are_told():
+def test_scores_that_are_no_numbers_are_reported():
     broken = BOTH.copy()
     broken[0, 3] = np.nan
     row = row_of(scored(broken))

@@ -146,7 +146,7 @@ def test_influence_values_sum_to_nothing_and_give_the_bootstraps_variance(metric
     assert np.sqrt(two_way(influence, one).patients) == pytest.approx(by_draws, rel=0.12)
 
 
-def test_one_patient_is_told_as_a_reason_and_not_as_a_number():
+def test_one_patient_is_given_as_a_reason_and_not_as_a_number():
     one = arm([0, 1, 1, 0], [0.2, 0.7, 0.4, 0.1], [7, 7, 7, 7])
     rows = interval_rows([one], [leaderboard_row(one)], draws_of([one]))
 
@@ -154,7 +154,7 @@ def test_one_patient_is_told_as_a_reason_and_not_as_a_number():
     assert all("one group" in row["reason"] for row in rows)
 
 
-def test_a_class_with_too_few_patients_for_a_bootstrap_is_told():
+def test_a_class_with_too_few_patients_for_a_bootstrap_is_reported():
     one = arm([1, 0, 0, 0, 0, 0], [0.9, 0.2, 0.1, 0.3, 0.2, 0.4])
 
     with pytest.raises(NotKnown, match="no image of a class: too few groups"):

@@ -105,7 +105,7 @@ def test_every_fold_and_repeat_has_a_threshold_of_its_own():
     assert 2 == row["repeats"]
 
 
-def test_a_fold_without_a_positive_validation_image_is_told_and_not_nan():
+def test_a_fold_without_a_positive_validation_image_is_reported_and_not_nan():
     row = one_row(scored(TEST), scored(VALIDATION, labels=np.zeros(15)))
 
     assert "a threshold needs both classes, but fold 0 has no positive validation image" == row["reason"]
@@ -113,7 +113,7 @@ def test_a_fold_without_a_positive_validation_image_is_told_and_not_nan():
     assert ",nan" not in as_csv([row], OPERATING_COLUMNS)
 
 
-def test_missing_or_broken_predictions_are_told():
+def test_missing_or_broken_predictions_are_reported():
     assert "no validation predictions" in operating_rows([scored(TEST)], [], SPECIFIC)[0]["reason"]
     other = scored(VALIDATION, repeats=((7, 1),))
     assert "no repeat has both" in one_row(scored(TEST), other)["reason"]

@@ -235,7 +235,7 @@ def test_the_variance_of_a_mean_is_that_seen_over_many_experiments():
     assert np.var(means) == pytest.approx(np.mean(told), rel=0.25)
 
 
-def test_what_cannot_be_decomposed_is_told():
+def test_what_cannot_be_decomposed_is_reported():
     one = arm()
     lacking = replace(one, labels=np.where(one.folds == 1, 0, one.labels))
     assert (

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 SIDE = 32  # of the thumbnails, unless the images are smaller
 ALL = "all"
 EXACT = 1e-3  # gray levels: the rounding error from shrinking a turned image
-FALSE_ALARMS = 0.01
+FALSE_ALARMS = 0.01  # how often a new real image may be called a copy
 FALSE_POSITIVES = 0.01  # of membership_tpr
 MEASURES = (
     "n",

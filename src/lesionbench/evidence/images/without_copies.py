@@ -18,7 +18,7 @@ WITHOUT_COPIES_COLUMNS = (*COLUMNS, *COPY_COLUMNS)
 class Counts:
     """How many synthetic images per class one cell was trained on, and how many of them are copies."""
 
-    drawn: float
+    images: float
     copies: float
 
 
@@ -32,15 +32,15 @@ def without_copies(rows: Iterable[Row], counts: Sequence[Sequence[Counts]]) -> t
     left_out: list[Row] = []
     for row, of_cells in zip(rows, counts, strict=True):
         counted = {**row, **_counted(of_cells)}
-        drawn = counted["drawn_per_class"]
-        (left_out if drawn and counted["copies_per_class"] == drawn else kept).append(counted)
+        images = counted["drawn_per_class"]
+        (left_out if images and counted["copies_per_class"] == images else kept).append(counted)
     return kept, left_out
 
 
 def _counted(of_cells: Sequence[Counts]) -> Row:
     if not of_cells:
         return dict.fromkeys(COPY_COLUMNS)
-    drawn = sum(cell.drawn for cell in of_cells) / len(of_cells)
+    images = sum(cell.images for cell in of_cells) / len(of_cells)
     copies = sum(cell.copies for cell in of_cells) / len(of_cells)
-    share = copies / drawn if drawn else 0.0
-    return dict(zip(COPY_COLUMNS, (drawn, copies, share, drawn - copies), strict=True))
+    share = copies / images if images else 0.0
+    return dict(zip(COPY_COLUMNS, (images, copies, share, images - copies), strict=True))

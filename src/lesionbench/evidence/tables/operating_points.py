@@ -67,12 +67,12 @@ class _Rates:
 
 
 def choose_threshold(
-    positive: NDArray[np.bool_], score: NDArray[np.float64], held: Held, target: float
+    positive: NDArray[np.bool_], score: NDArray[np.float64], held_rate: Held, target: float
 ) -> OperatingPoint:
-    """The threshold at which the rate `held` reaches the target and the other rate is highest.
+    """The threshold at which `held_rate` reaches the target and the other rate is highest.
 
     positive (N,): which images are positive, some but not all.  score (N,).  The threshold is an observed score or one
-    above all of them; on a tie, the one with the better `held` rate. One always exists: with no image called positive
+    above all of them; on a tie, the one with the better `held_rate`. One always exists: with no image called positive
     the specificity is 1, with all of them the sensitivity is 1.
     """
     negatives, positives = np.sort(score[~positive]), np.sort(score[positive])
@@ -80,7 +80,7 @@ def choose_threshold(
     thresholds = np.append(thresholds, np.nextafter(thresholds[-1], np.inf))
     sensitivity = 1 - np.searchsorted(positives, thresholds, side="left") / len(positives)
     specificity = np.searchsorted(negatives, thresholds, side="left") / len(negatives)
-    kept, other = (specificity, sensitivity) if held == "specificity" else (sensitivity, specificity)
+    kept, other = (specificity, sensitivity) if held_rate == "specificity" else (sensitivity, specificity)
     reached = np.flatnonzero(kept >= target - ROUNDING)
     best = reached[np.lexsort((kept[reached], other[reached]))[-1]]
     return OperatingPoint(float(thresholds[best]), float(sensitivity[best]), float(specificity[best]))
@@ -190,14 +190,14 @@ def _measured(rates: _Rates) -> Row:
 
 def _remark(points: dict[int, list[OperatingPoint]], target: Target, applied: _Rates, class_name: str) -> str | None:
     """What a reader must know about this operating point, or None."""
-    held, wanted = target
+    held_rate, wanted = target
     found = [point for of_fold in points.values() for point in of_fold]
-    other, who = ("sensitivity", "nobody") if held == "specificity" else ("specificity", "everybody")
+    other, who = ("sensitivity", "nobody") if held_rate == "specificity" else ("specificity", "everybody")
     empty = sum(getattr(point, other) == 0 for point in found)
     remarks = []
     if empty:
         remarks.append(
-            f"a {held} of {wanted:g} is reached on validation only by calling {who} {class_name}, "
+            f"a {held_rate} of {wanted:g} is reached on validation only by calling {who} {class_name}, "
             f"in {empty} of {len(found)} folds and repeats"
         )
     for what, hits in (("positive", applied.positives), ("negative", applied.negatives)):
