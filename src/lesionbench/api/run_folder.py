@@ -14,9 +14,10 @@ from lesionbench.api.frames import COUNTS, empty_frame, read_frame
 from lesionbench.api.html import run_as_html
 from lesionbench.api.pictures import Pictures
 from lesionbench.audit.fidelity import audit_fidelity
-from lesionbench.audit.samples import FALSE_ALARMS, audit_samples
+from lesionbench.audit.samples import audit_samples
 from lesionbench.audit.stored_pools import bench_of_run
 from lesionbench.errors import OutputError, SettingsError
+from lesionbench.evidence.images.memorisation import FALSE_ALARMS
 from lesionbench.evidence.papers.beside_published import BESIDE_PUBLISHED_COLUMNS
 from lesionbench.experiment.output import read_settings
 from lesionbench.experiment.results import read_results
