@@ -95,7 +95,7 @@ BAD_OTHERS = {
     "no label is 'c'": {"classes": ["a", "b", "c"]},
     "positions in classes, 0 to 1, but 2": {"labels": [0, 1, 0, 1, 0, 2], "classes": ["a", "b"]},
     "list of different names": {"classes": ["a", "a"]},
-    "groups must be there for every image": {"groups": [1, 2, 3, 4, 5, None]},
+    "groups must be given for every image": {"groups": [1, 2, 3, 4, 5, None]},
     "ids must be unique, but 'x' stands twice": {"ids": ["x", "x", "y", "z", "v", "w"]},
     "True or False for each image, not 0": {"is_test": [0, 0, 0, 1, 1, 1]},
     "every image is a test image": {"is_test": [True] * 6},

@@ -42,7 +42,7 @@ def plugins():
     return Plugins.load()
 
 
-def test_every_pool_comes_once_fold_by_fold_with_the_real_images_its_augmenter_learnt_from(run, plugins):
+def test_every_pool_comes_once_fold_by_fold_with_the_real_images_its_augmenter_learned_from(run, plugins):
     found = list(stored_pools(run, plugins))
 
     assert [(one.job.augmenter, one.job.fold, len(one.job.before)) for one in found] == [
@@ -57,10 +57,10 @@ def test_every_pool_comes_once_fold_by_fold_with_the_real_images_its_augmenter_l
     assert [len(found[0].train) - len(one.train) for one in found[:3]] == [0, 10, 10]  # five of each class held back
     assert found[1].train is found[2].train
     for one in found:
-        learnt = {image.tobytes() for image in one.train.images}
-        copies = [image.tobytes() in learnt for images in one.pool.images for image in images]
+        learned = {image.tobytes() for image in one.train.images}
+        copies = [image.tobytes() in learned for images in one.pool.images for image in images]
         assert all(copies) == (one.job.augmenter == "oversample")
-        assert not learnt & {image.tobytes() for image in one.validation.images}
+        assert not learned & {image.tobytes() for image in one.validation.images}
 
 
 def test_the_validation_images_are_those_of_the_splits(run, plugins):

@@ -41,7 +41,7 @@ def fit(tmp_path, real, synthetic=None, seed=1, reports=None, **settings):
 
 
 @pytest.mark.parametrize(("classes", "channels"), [(2, 3), (2, 1), (3, 3), (3, 1)])
-def test_the_place_of_a_stripe_is_learnt(tmp_path, classes, channels):
+def test_the_place_of_a_stripe_is_learned(tmp_path, classes, channels):
     predictor = fit(tmp_path, labelled(60, classes=classes, channels=channels))
     images = labelled(60, 2000, classes, channels=channels)
     assert 1.0 == (predictor.predict(images.images).argmax(axis=1) == images.labels).mean()

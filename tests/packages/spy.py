@@ -89,7 +89,7 @@ class Negatives(Copies):
 
 
 class SpyNegatives(Augmenter):
-    """Negatives of the images it learnt from; it can also turn given images into theirs."""
+    """Negatives of the images it learned from; it can also turn given images into theirs."""
 
     name: ClassVar[str] = "spy-negatives"
     changes_images: ClassVar[bool] = True

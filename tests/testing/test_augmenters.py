@@ -62,7 +62,7 @@ class KeepsItsTransformToItself(Noise):
 
 class RemembersInItsSettings(Noise):
     def fit(self, train, context):
-        self.__dict__["learnt"] = train.shape
+        self.__dict__["learned"] = train.shape
         return super().fit(train, context)
 
 

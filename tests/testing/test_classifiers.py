@@ -232,9 +232,9 @@ def score_some(self, images):
 
 BROKEN = {
     EditsTheTrainingImages: {"fit_leaves_the_training_set_alone"},
-    EditsTheSyntheticLabels: {"fit_leaves_the_training_set_alone", "synthetic_images_are_learnt_from"},
+    EditsTheSyntheticLabels: {"fit_leaves_the_training_set_alone", "synthetic_images_are_learned_from"},
     EditsTheValidationImages: {"fit_leaves_the_training_set_alone"},
-    IgnoresSyntheticImages: {"synthetic_images_are_learnt_from"},
+    IgnoresSyntheticImages: {"synthetic_images_are_learned_from"},
     IgnoresWhatChangesBatches: {"every_batch_is_changed_on_the_fly"},
     ChangesTwoBatchesAlike: {"every_batch_is_changed_on_the_fly"},
     NeedsSyntheticImages: {"fit_works_without_synthetic_images"},

@@ -66,11 +66,11 @@ def accuracy(predictor, images):
 
 
 @pytest.mark.parametrize("classes", [2, 3])
-def test_brightness_is_learnt_in_forty_steps(classes):
+def test_brightness_is_learned_in_forty_steps(classes):
     assert 1.0 == accuracy(fit(training_set(classes)), labelled(30, 2000, classes))
 
 
-def test_synthetic_images_are_learnt_from():
+def test_synthetic_images_are_learned_from():
     wrong = labelled(600, 500, flipped=True)
     real = labelled(60)
     train = TrainingSet(real, wrong.images, wrong.labels, labelled(30, 1000, flipped=True))

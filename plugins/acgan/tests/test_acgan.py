@@ -183,7 +183,7 @@ def test_nothing_is_said_about_images_of_the_networks_size(fit, caplog):
 
 
 @pytest.mark.parametrize("counts", [(3,), (1, 1), (9, 1, 2)])
-def test_any_number_of_classes_of_any_size_is_learnt(fit, counts):
+def test_any_number_of_classes_of_any_size_is_learned(fit, counts):
     sampler = fit(real(counts))
     assert all((2, 16, 16, 3) == sampler.sample(label, 2, 0).shape for label in range(len(counts)))
 

@@ -109,7 +109,7 @@ def test_predict_subtracts_the_mean_of_the_training_images_real_and_synthetic(tm
 
 
 @pytest.mark.parametrize(("classes", "channels"), [(2, 3), (2, 1), (3, 3), (3, 1)])
-def test_the_place_of_a_stripe_is_learnt_in_forty_steps(tmp_path, classes, channels):
+def test_the_place_of_a_stripe_is_learned_in_forty_steps(tmp_path, classes, channels):
     predictor = fit(tmp_path, classes=classes, channels=channels)
     images = labelled(60, 2000, classes, channels=channels)
     assert (predictor.predict(images.images).argmax(axis=1) == images.labels).mean() > 0.95

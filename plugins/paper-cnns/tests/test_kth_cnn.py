@@ -84,7 +84,7 @@ def test_the_network_fits_other_sizes(size):
 
 
 @pytest.mark.parametrize(("classes", "channels"), [(2, 3), (2, 1), (3, 3), (3, 1)])
-def test_the_place_of_a_square_is_learnt_in_forty_steps(tmp_path, classes, channels):
+def test_the_place_of_a_square_is_learned_in_forty_steps(tmp_path, classes, channels):
     predictor = fit(tmp_path, classes=classes, channels=channels)
     assert accuracy(predictor, labelled(60, 2000, classes, channels=channels)) > 0.95
 

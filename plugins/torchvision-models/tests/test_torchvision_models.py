@@ -155,7 +155,7 @@ def test_without_pretrained_weights_pixels_stay_as_they_are_and_grey_becomes_thr
     assert torch.equal(images.expand(1, 3, 1, 2), Prepare(pretrained=False)(images))
 
 
-def test_the_place_of_a_stripe_is_learnt(tmp_path):
+def test_the_place_of_a_stripe_is_learned(tmp_path):
     classifier = Resnet18(steps=16, batch_size=12, size=32, stem="standard")
     predictor, images = fit(tmp_path, classifier, classes=3, channels=1), labelled(24, 2000, classes=3, channels=1)
     assert (predictor.predict(images.images).argmax(axis=1) == images.labels).mean() > 0.9

@@ -109,7 +109,7 @@ def _how_to_reshape(found: NDArray[Any]) -> str:
 
 
 def _values(what: str, given: ArrayLike, count: int) -> pd.Series[Any]:
-    """The values as a Series, one an image, none missing."""
+    """The values as a Series, one for each image; raises an error if any is missing."""
     if isinstance(given, str) or not np.iterable(given) or np.ndim(given) != 1:
         raise DatasetError(f"{what} must be a list, a Series or an array (N,), not {given!r:.80}")
     found = pd.Series(given if hasattr(given, "dtype") else list(given)).reset_index(drop=True)
@@ -118,7 +118,7 @@ def _values(what: str, given: ArrayLike, count: int) -> pd.Series[Any]:
     missing = np.flatnonzero(found.isna() | (found.astype(str) == ""))
     if len(missing):
         raise DatasetError(
-            f"{what} must be there for every image, but {len(missing)} of {count} are missing (NaN, None or empty), "
+            f"{what} must be given for every image, but {len(missing)} of {count} are missing (NaN, None or empty), "
             f"the first at position {missing[0]}; leave these images out or fill them in"
         )
     return found

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 class StoredPool:
     """One pool, and real images to compare it with.
 
-    train: the real images that its augmenter learnt from; pools of one fold share the object.
+    train: the real images that its augmenter learned from; pools of one fold share the object.
     validation: the fold's validation images, which no augmenter saw.
     """
 

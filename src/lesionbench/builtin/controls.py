@@ -65,9 +65,9 @@ class Noise(Augmenter):
 
 
 class RealHoldout(Augmenter):
-    """Real training images held back: its dose is how many of every class the arm does without.
+    """Real training images held back: its dose is how many of each class are held back.
 
-    Beside `none`, which has them back, it tells what a real image is worth. It draws no images, and stands first in a
+    Compared with `none`, which has them, it shows what a real image is worth. It makes no images, and is the first in a
     chain: `real-holdout@120+dcgan` fits the GAN on what is left.
     """
 

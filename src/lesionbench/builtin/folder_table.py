@@ -36,7 +36,7 @@ def list_table(settings: Folder, root: Path) -> Listing:
                 ListedImage(root / path, path.as_posix(), label, row[group] if group else None, is_test)
             )
     if not rows:
-        listing.problems.append(f"{table}: a table needs a row an image, but has only its header")
+        listing.problems.append(f"{table}: a table needs a row for each image, but has only its header")
     validation = sum(row[split].lower() in VALIDATION for _, row in rows) if split else 0
     if validation:
         listing.notes.append(VALIDATION_NOTE.format(count=validation))

@@ -1,1 +1,1 @@
-"""What it means: published values beside measured ones."""
+"""What results mean, computed from stored predictions and pools; nothing is trained here."""

@@ -77,17 +77,17 @@ class Bench:
 
     @cached_property
     def store(self) -> Store:
-        """Where everything that was made is kept."""
+        """The store that keeps fits, pools and predictions."""
         return Store(self.prepared.store)
 
     @cached_property
     def keys(self) -> Keys:
-        """The store keys of everything."""
+        """The store keys of fits, pools and predictions."""
         return Keys(self.prepared, self.plugins)
 
     @property
     def seeds(self) -> Seeds:
-        """The seeds of everything."""
+        """The seeds of fits, samples and hold-outs."""
         return self.keys.seeds
 
     # --- images ---
@@ -161,7 +161,7 @@ class Bench:
         return pool
 
     def kept_pool(self, job: PoolJob) -> Pool | None:
-        """The same, when they are in the store."""
+        """The synthetic images of one augmenter, fold and seed if they are in the store, else None."""
         entry = self.store.read(POOLS, self.keys.pool(job))
         if entry is None:
             return None
@@ -174,7 +174,7 @@ class Bench:
     # --- fits ---
 
     def sampler(self, job: PoolJob, log: str | None = None) -> Sampler:
-        """What an augmenter learnt: read from the store when it was saved there, else fitted (again).
+        """What an augmenter learned: read from the store when it was saved there, else fitted (again).
 
         log: the name of the folder of its notes; by default the pool's.
         """
@@ -193,7 +193,7 @@ class Bench:
         return self.plugins.classifier(cell.arm.classifier)
 
     def predictor(self, cell: Cell) -> Predictor | None:
-        """What a cell's classifier learnt, when it was kept: of reference cells, if their predictor can save."""
+        """What a cell's classifier learned, when it was kept: of reference cells, if their predictor can save."""
         entry = self.store.read(PREDICTIONS, self.keys.predictions(cell))
         return self.classifier(cell).load(entry.folder(PREDICTOR)) if entry and entry.has(PREDICTOR) else None
 
@@ -234,7 +234,7 @@ class Bench:
         return self.store.read(PREDICTIONS, self.keys.predictions(cell))
 
     def classification(self, cell: Cell) -> Entry | None:
-        """The same entry, not verified: for its record and its notes."""
+        """The entry of a cell's predictions, not verified: for its record and its notes."""
         return self.store.glance(PREDICTIONS, self.keys.predictions(cell))
 
     def fit(self, job: PoolJob) -> Entry | None:

@@ -38,7 +38,7 @@ def run_cell(cell: Cell, bench: Bench) -> None:
 def _refuse_unused(on_the_fly: OnTheFly | None, cell: Cell) -> None:
     if on_the_fly is not None and not on_the_fly.used:
         raise ContractError(
-            f"{cell.arm.classifier!r} learnt without {cell.arm.on_the_fly!r} on the fly: it never called "
+            f"{cell.arm.classifier!r} learned without {cell.arm.on_the_fly!r} on the fly: it never called "
             f"`train.changed`",
             Try("leave out {on_the_fly}, or set `learns_in_batches = False` in the classifier"),
         )

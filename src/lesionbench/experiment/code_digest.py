@@ -162,7 +162,7 @@ def _home_of(package: str, name: str) -> str | None:
 
 
 class _Bare(ast.NodeTransformer):
-    """Takes off a module's syntax what cannot change a result, and notes the imports that are followed."""
+    """Removes from a module's syntax what cannot change a result, and collects the imports to follow."""
 
     def __init__(self, package: str, packages: frozenset[str]) -> None:
         self.package = package
@@ -171,27 +171,27 @@ class _Bare(ast.NodeTransformer):
         self.imports_by_name = False
 
     def visit_Expr(self, node: ast.Expr) -> ast.AST | None:
-        """No docstrings."""
+        """Without docstrings."""
         if isinstance(node.value, ast.Constant) and isinstance(node.value.value, str):
             return None
         return self.generic_visit(node)
 
     def visit_If(self, node: ast.If) -> ast.AST | list[ast.stmt]:
-        """No imports for type checkers."""
+        """Without imports for type checkers."""
         if ast.unparse(node.test) in ("TYPE_CHECKING", "typing.TYPE_CHECKING"):
             kept = [self.visit(inner) for inner in node.orelse]
             return [inner for inner in kept if inner is not None]
         return self.generic_visit(node)
 
     def visit_Raise(self, node: ast.Raise) -> ast.AST:
-        """No messages of errors."""
+        """Without the messages of errors."""
         if isinstance(node.exc, ast.Call):
             ours = ast.unparse(node.exc.func) in OUR_ERRORS
             node.exc.args = [] if ours else [one for one in node.exc.args if not _is_text(one)]
         return self.generic_visit(node)
 
     def visit_Call(self, node: ast.Call) -> ast.AST:
-        """No descriptions of settings."""
+        """Without the descriptions of settings."""
         called = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
         if called == "Field":
             node.keywords = [one for one in node.keywords if one.arg != "description"]
@@ -199,7 +199,7 @@ class _Bare(ast.NodeTransformer):
         return self.generic_visit(node)
 
     def visit_Assign(self, node: ast.Assign) -> ast.AST | None:
-        """No lists of public names."""
+        """Without the lists of public names."""
         if isinstance(node.targets[0], ast.Name) and node.targets[0].id == "__all__":
             return None
         return self.generic_visit(node)
@@ -226,7 +226,7 @@ class _Bare(ast.NodeTransformer):
         self.imports += [one for one in imports if not f"{one.module}.".startswith(_NO_EFFECT)]
 
     def generic_visit(self, node: ast.AST) -> ast.AST:
-        """A body that has lost all its statements passes."""
+        """A body that has lost all its statements becomes `pass`."""
         super().generic_visit(node)
         if getattr(node, "body", None) == [] and not isinstance(node, ast.Module):
             node.body = [ast.Pass()]  # type: ignore[attr-defined]  # it has a body

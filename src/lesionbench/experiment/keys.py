@@ -42,7 +42,7 @@ class Seeds:
         return derive_seed("classify", self.base, cell.fold, cell.seed, *again)
 
     def hold_back(self, fold: int, seed: int) -> int:
-        """The seed of the choice of real images that an arm does without."""
+        """The seed of the choice of real images that are held back from an arm."""
         return derive_seed("hold back", self.base, fold, seed)
 
     def shuffle(self, fold: int, seed: int) -> int:
@@ -68,7 +68,7 @@ class Keys:
         return key_of(
             {
                 "train": self.prepared.train_digests[job.fold],
-                "before": self._learnt_from(job.before, job.fold, job.seed),
+                "before": self._learned_from(job.before, job.fold, job.seed),
                 "augmenter": provenance(augmenter, package, *AUGMENTING),
                 "seed": self.seeds.augment(job),
                 "device": self.prepared.device,
@@ -77,7 +77,7 @@ class Keys:
         )
 
     def _pool(self, job: PoolJob) -> str:
-        """What a pool depends on: the fit, the seeds of its samples and how many images a class."""
+        """What a pool depends on: the fit, the seeds of its samples and how many images each class gets."""
         seeds = [self.seeds.draw(job, name) for name in self.prepared.about.classes]
         return key_of({"fit": self.fit(job), "seeds": seeds, "count": pool_size(self.prepared.experiment, job)})
 
@@ -89,7 +89,7 @@ class Keys:
             {
                 "splits": self.prepared.splits_key,
                 "fold": cell.fold,
-                "synthetic": self._learnt_from(cell.arm.draws, cell.fold, cell.seed),
+                "synthetic": self._learned_from(cell.arm.draws, cell.fold, cell.seed),
                 "on_the_fly": self.fit(cell.on_the_fly) if cell.on_the_fly else None,
                 "classifier": provenance(classifier, package, *CLASSIFYING),
                 "seed": self.seeds.classify(cell),
@@ -98,7 +98,7 @@ class Keys:
             }
         )
 
-    def _learnt_from(self, chain: tuple[Draw, ...], fold: int, seed: int) -> list[Any]:
+    def _learned_from(self, chain: tuple[Draw, ...], fold: int, seed: int) -> list[Any]:
         """What the images of a chain depend on; doses are nested, so not on how large a pool a dose was taken from."""
         parts: list[Any] = []
         if held_back(chain):

@@ -18,7 +18,7 @@ NOT_CURVES = {"step", "total", "seconds", "label", "best_step"}
 
 
 def draw_samples(folder: Path, name: str, train: LabelledImages, pool: Pool) -> None:
-    """One picture a class: two rows of real training images, and below them four of synthetic ones."""
+    """One picture for each class: two rows of real training images, and below them four of synthetic ones."""
     folder.mkdir(parents=True, exist_ok=True)
     for label, stem in enumerate(file_stems(train.classes)):
         real, synthetic = _rows(train.of_class(label), 2), _rows(pool.images[label], 4)

@@ -28,7 +28,7 @@ class Pool:
     def first(self, per_class: int) -> SyntheticImages:
         """The first `per_class` images of every class and their labels, class after class."""
         if any(len(images) < per_class for images in self.images):
-            raise ContractError(f"the pool holds {min(map(len, self.images))} images a class, not {per_class}")
+            raise ContractError(f"the pool holds {min(map(len, self.images))} images of each class, not {per_class}")
         labels = np.repeat(np.arange(len(self.images), dtype=np.int64), per_class)
         return np.concatenate([images[:per_class] for images in self.images]), labels
 

@@ -258,7 +258,7 @@ def check_transform_keeps_shape_and_dtype(plugin_class: type[Augmenter]) -> None
 
 
 def check_it_says_whether_it_changes_images(plugin_class: type[Augmenter]) -> None:
-    """`changes_images` is True exactly when its samplers have `transform`: changes on the fly go by it."""
+    """`changes_images` is True exactly when its samplers have `transform`: it decides who may be used on the fly."""
     can, says = isinstance(shared(plugin_class).sampler, Transformer), plugin_class.changes_images
     found = "has" if can else "has no"
     require(can == says, f"its sampler {found} `transform`, so changes_images must be {can}, not {says}; set it so")
@@ -278,7 +278,10 @@ def check_transform_changes_each_image_by_itself(plugin_class: type[Augmenter]) 
     sampler = transforming(plugin_class)
     copies = sampler.transform(np.repeat(tiny_images().images[:1], 24, axis=0), SEED)
     equal = bool((copies == copies[:1]).all())
-    require(not equal, "transform must draw anew for every image, but 24 copies came out alike; draw per image")
+    require(
+        not equal,
+        "transform must change each image at random, but 24 copies of one came out the same; draw for each image",
+    )
 
 
 def check_transform_leaves_its_images_alone(plugin_class: type[Augmenter]) -> None:

@@ -96,7 +96,7 @@ def of_both_shapes(plugin_class: type[Classifier]) -> Iterator[tuple[Scores, int
 
 
 def unseen(classes: int = 2, channels: int = 3) -> Images:
-    """Images that stand in no tiny training set of seed 0, in an array of its own: uint8 (6 * classes, 32, 32, C)."""
+    """Images that are in no tiny training set of seed 0, in a new array: uint8 (6 * classes, 32, 32, C)."""
     return tiny_images(classes, channels, seed=99, per_class=6).images.copy()
 
 
@@ -147,7 +147,7 @@ def check_a_saved_predictor_scores_as_before(plugin_class: type[Classifier]) -> 
         require(not found, f"a predictor must not save pickles, but {', '.join(found)} is one; use safetensors or JSON")
         loaded = quick(plugin_class).load(Path(folder))
         alike = np.array_equal(predictor.predict(unseen()), loaded.predict(unseen()))
-        require(alike, "a loaded predictor must score as the saved one, but its scores differ; save all it learnt")
+        require(alike, "a loaded predictor must score as the saved one, but its scores differ; save all it learned")
         _require_sound_features(predictor, loaded)
 
 
@@ -156,10 +156,10 @@ def _require_sound_features(predictor: Predictor, loaded: Predictor) -> None:
         return
     found = predictor.features(unseen())
     shaped = isinstance(found, np.ndarray) and found.dtype == np.float64 and found.ndim == 2 and len(found) == 12
-    require(shaped and bool(np.isfinite(found).all()), "features must be finite float64 (N, D), a row an image")
+    require(shaped and bool(np.isfinite(found).all()), "features must be finite float64 (N, D), a row for each image")
     require(
         isinstance(loaded, Featuring) and np.array_equal(found, loaded.features(unseen())),
-        "a loaded predictor must have the features of the saved one, but they differ; save all that it learnt",
+        "a loaded predictor must have the features of the saved one, but they differ; save all that it learned",
     )
 
 
@@ -170,7 +170,7 @@ def check_fit_works_without_synthetic_images(plugin_class: type[Classifier]) -> 
         require(found == (12, 2), f"without synthetic images, scores must have shape (12, 2), not {found}")
 
 
-def check_synthetic_images_are_learnt_from(plugin_class: type[Classifier]) -> None:
+def check_synthetic_images_are_learned_from(plugin_class: type[Classifier]) -> None:
     """Synthetic images with other labels give other scores: else every dose would measure the baseline."""
     train = tiny_training_set(synthetic_per_class=60)  # most of the set, so that two steps cannot miss them
     relabelled = replace(train, synthetic_labels=1 - train.synthetic_labels)

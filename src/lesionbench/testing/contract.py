@@ -55,6 +55,6 @@ def checks_for(kind: Kind, root: Path | None = None) -> list[Check]:
 
 
 def _checks_in(module: ModuleType) -> list[Callable[..., None]]:
-    """The functions `check_...` of a module, as they stand in it."""
+    """The functions `check_...` of a module, in their order in the file."""
     here = [value for name, value in vars(module).items() if name.startswith("check_")]
     return [function for function in here if function.__module__ == module.__name__]

@@ -374,8 +374,8 @@ def test_images_that_are_all_alike_give_no_warning():
             lambda images: np.full((len(images), 3), np.nan),
             "features are finite numbers, but mine gives others for 240",
         ),
-        (lambda images: np.ones(len(images)), r"one row an image, here \(240, D\), but mine gives \(240,\)"),
-        (lambda images: np.ones((2, 3)), r"one row an image, here \(240, D\), but mine gives \(2, 3\)"),
+        (lambda images: np.ones(len(images)), r"one row for each image, here \(240, D\), but mine gives \(240,\)"),
+        (lambda images: np.ones((2, 3)), r"one row for each image, here \(240, D\), but mine gives \(2, 3\)"),
     ],
 )
 def test_features_that_are_none_are_refused(features, message):

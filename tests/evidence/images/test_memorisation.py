@@ -160,7 +160,7 @@ def test_sets_of_one_size_have_as_many_of_every_class():
     assert sorted(one[first]) == sorted(other[second]) == [0, 1, 1]
 
 
-# Drawn lesions: 300 learnt from, 200 held out, 200 that nobody saw.
+# Drawn lesions: 300 learned from, 200 held out, 200 that nobody saw.
 
 
 @pytest.fixture(scope="module")
@@ -244,9 +244,9 @@ def test_a_copy_with_the_wrong_label_is_a_copy(phantoms, real):
 
 
 def test_the_copies_of_a_class_come_in_the_order_of_drawing(phantoms, real):
-    learnt, new = pool_of(phantoms[0]).images, pool_of(phantoms[2]).images
+    learned, new = pool_of(phantoms[0]).images, pool_of(phantoms[2]).images
     mixed = Pool(
-        tuple(np.concatenate([copies[:3], fresh[:4], copies[5:7]]) for copies, fresh in zip(learnt, new, strict=True))
+        tuple(np.concatenate([copies[:3], fresh[:4], copies[5:7]]) for copies, fresh in zip(learned, new, strict=True))
     )
 
     found = audit_pool(mixed, real, 0)

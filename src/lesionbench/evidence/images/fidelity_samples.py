@@ -199,7 +199,7 @@ def checked_features(extractor: Extractor, images: Images) -> NDArray[np.float64
     features = np.asarray(extractor.features(images), np.float64)
     if features.ndim != 2 or len(features) != len(images) or not features.shape[1]:
         raise ContractError(
-            f"features are one row an image, here ({len(images)}, D), but {extractor.name} gives {features.shape}"
+            f"features are one row for each image, here ({len(images)}, D), but {extractor.name} gives {features.shape}"
         )
     if not np.isfinite(features).all():
         bad = int((~np.isfinite(features).all(axis=1)).sum())
