@@ -13,7 +13,7 @@ from pydantic import ValidationError
 
 from lesionbench import hookspecs
 from lesionbench.errors import PluginError, SettingsError
-from lesionbench.spelling import did_you_mean, parse_spec
+from lesionbench.spelling import did_you_mean, parse_spec, what_is_wrong
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -225,7 +225,6 @@ def _checked_name(plugin: type[Plugin], kind: Kind) -> str:
 def _sentence(error: ValidationError) -> str:
     def one(problem: Any) -> str:
         where = ".".join(str(part) for part in problem["loc"])
-        message = problem["msg"].removeprefix("Value error, ")
-        return f"{where}: {message}, not {problem['input']!r}" if where else message
+        return f"{where}: {what_is_wrong(problem)}" if where else problem["msg"].removeprefix("Value error, ")
 
     return "; ".join(one(problem) for problem in error.errors())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from lesionbench.errors import SettingsError
 
@@ -42,3 +42,20 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
     """`; did you mean 'dcgan'?` if a known word is similar, else an empty text."""
     near = difflib.get_close_matches(word, list(known), n=1)
     return f"; did you mean {near[0]!r}?" if near else ""
+
+
+# What pydantic says in its own terms, by the beginning of its name for the problem.
+RULES = {
+    "int_": "a whole number is needed",
+    "float_": "a number is needed",
+    "string_": "text is needed",
+    "path_": "a folder is needed",
+    "tuple_": "a list is needed",
+    "too_short": "at least one is needed",
+}
+
+
+def what_is_wrong(problem: Any) -> str:
+    """One problem of a pydantic ValidationError: the rule, and the value that breaks it."""
+    rule = next((rule for name, rule in RULES.items() if problem["type"].startswith(name)), problem["msg"])
+    return f"{rule.removeprefix('Value error, ')}, not {problem['input']!r:.80}"

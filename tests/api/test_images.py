@@ -76,6 +76,7 @@ BAD_IMAGES = {
     "different sizes": [PIXELS[0], PIXELS[1, :4]],
     "one image at least": PIXELS[:0],
     "not <U5": "hello",
+    "NaN: fill them in": np.full((6, 8, 8), np.nan),
 }
 
 
@@ -90,14 +91,19 @@ BAD_OTHERS = {
     "1 of 6 are missing .* first at position 2": {"labels": ["a", "b", np.nan, "a", "b", "a"]},
     "1 of 6 are missing .* first at position 0": {"labels": ["", "b", "a", "a", "b", "a"]},
     "text or whole numbers, not 0.5": {"labels": [0.5, 1, 0, 1, 0, 1]},
+    "text or whole numbers, not inf": {"labels": [np.inf, 1, 0, 1, 0, 1]},
+    "text or whole numbers, not 1e\\+300": {"labels": [1e300, 1, 0, 1, 0, 1]},
     "must be a list, a Series": {"labels": 3},
+    "must be a list, a Series or an array .N,., not DataFrame .6, 1": {"labels": pd.DataFrame({"label": LABELS})},
+    "groups are text or numbers": {"groups": [{}] * 6},
+    "list of different names, .* not 3": {"classes": 3},
     "among the classes a, c, but b is not": {"classes": ["a", "c"]},
     "no label is 'c'": {"classes": ["a", "b", "c"]},
     "positions in classes, 0 to 1, but 2": {"labels": [0, 1, 0, 1, 0, 2], "classes": ["a", "b"]},
     "list of different names": {"classes": ["a", "a"]},
     "groups must be given for every image": {"groups": [1, 2, 3, 4, 5, None]},
     "ids must be unique, but 'x' stands twice": {"ids": ["x", "x", "y", "z", "v", "w"]},
-    "True or False for each image, not 0": {"is_test": [0, 0, 0, 1, 1, 1]},
+    "True or False for each image, not 0; for 0 and 1, type": {"is_test": [0, 0, 0, 1, 1, 1]},
     "every image is a test image": {"is_test": [True] * 6},
     "no image is a test image": {"is_test": [False] * 6},
     "did you mean 'b'": {"positive_class": "bb"},
@@ -108,3 +114,9 @@ BAD_OTHERS = {
 def test_what_does_not_fit_the_images_is_refused(message):
     with pytest.raises(DatasetError, match=message):
         lesionbench.images(PIXELS, **{"labels": LABELS, **BAD_OTHERS[message]})
+
+
+def test_a_column_of_true_and_false_is_taken_whatever_its_dtype():
+    made = lesionbench.images(PIXELS, LABELS, is_test=pd.Series([True, False] * 3, dtype=object))
+
+    assert made.data.is_test.tolist() == [True, False] * 3

@@ -95,3 +95,36 @@ def test_checks_are_a_table_for_a_name_a_class_or_an_object():
 def test_what_is_no_plugin_cannot_be_checked():
     with pytest.raises(SettingsError, match="subclass of Dataset, Augmenter or Classifier, and int is none"):
         lesionbench.check(3)
+
+
+BAD = {
+    "'x'; try discordance=0.15": {"discordance": "x"},
+    "not True": {"discordance": [0.1, True]},
+    "like is a path": {"like": 3},
+}
+
+
+@pytest.mark.parametrize("message", BAD)
+def test_bad_arguments_of_a_plan_are_refused(message):
+    with pytest.raises(SettingsError, match=message):
+        lesionbench.plan(small_images(), **BAD[message])
+
+
+def test_discordances_may_be_an_array():
+    assert set(lesionbench.plan(small_images(), discordance=np.array([0.1, 0.4])).power["discordance"]) == {0.1, 0.4}
+
+
+BAD_AUDITS = {
+    "a dataset is a name or an object": {"dataset": 3},
+    "lesionbench.images": {"dataset": np.zeros((4, 8, 8), np.uint8)},
+    "near=0.85": {"dataset": small_images(), "near": "x"},
+    "leave out data": {"dataset": small_images(), "data": "."},
+    "leave out images": {"dataset": small_images(), "images": "."},
+    "run is a path": {"dataset": small_images(), "run": 3},
+}
+
+
+@pytest.mark.parametrize("message", BAD_AUDITS)
+def test_bad_arguments_of_an_audit_are_refused(message):
+    with pytest.raises(SettingsError, match=message):
+        lesionbench.audit_split(**BAD_AUDITS[message])

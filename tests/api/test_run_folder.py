@@ -119,6 +119,16 @@ def test_a_run_opened_again_is_the_same_run(small_run):
     assert repr(again) == f"<Run {str(small_run.folder)!r}: 28 of 28 cells done>"
 
 
+def test_a_run_can_be_opened_by_itself(small_run):
+    assert lesionbench.open(small_run) is small_run
+
+
+@pytest.mark.parametrize("folder", [3, None, b"run"])
+def test_what_is_no_path_is_refused(folder):
+    with pytest.raises(SettingsError, match="folder is a path, as text or a Path, not"):
+        lesionbench.open(folder)
+
+
 def test_a_folder_that_holds_no_run_is_refused(tmp_path):
     with pytest.raises(OutputError, match="holds no experiment"):
         lesionbench.open(tmp_path)

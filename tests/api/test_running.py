@@ -4,11 +4,12 @@ import subprocess
 import sys
 
 import numpy as np
+import pandas as pd
 import pytest
 from made_images import small_images
 
 import lesionbench
-from lesionbench import DatasetError, OutputError, SettingsError
+from lesionbench import DatasetError, InputError, OutputError, SettingsError
 from lesionbench.builtin.controls import Noise, Oversample
 from lesionbench.builtin.linear import Linear
 from lesionbench.builtin.skin_phantom import SkinPhantom
@@ -106,19 +107,69 @@ def test_plugin_objects_are_the_names_that_they_stand_for(tmp_path):
     assert run.finished
 
 
+class Named(lesionbench.Augmenter):
+    """An augmenter with a setting that is text."""
+
+    name = "named"
+    text: str = "a"
+
+    def fit(self, train, context):
+        raise NotImplementedError
+
+
+class Odd(lesionbench.Dataset):
+    """A dataset whose `load` breaks its promise."""
+
+    name = "odd"
+    needs_data = False
+
+    def load(self, root):
+        return 3
+
+
+@pytest.mark.parametrize("out", ["a" * 300, "/dev/null", "/dev/null/run", 3, "a\0b"])
+def test_what_can_be_no_folder_is_refused(out):
+    with pytest.raises(InputError, match="out"):
+        lesionbench.run(small_images(), out=out, **QUICK)
+
+
+def test_a_dataset_that_returns_something_else_is_named():
+    with pytest.raises(DatasetError, match=r"'odd' cannot be loaded .*must return a LoadedDataset, not int"):
+        lesionbench.plan(Odd())
+
+
+def test_a_number_of_numpy_is_a_number():
+    planned = lesionbench.plan(small_images(), seeds=np.array(2), synthetic=np.int64(4), controls=np.bool_(False))
+
+    assert planned.found.experiment.seeds == 2
+    assert planned.found.experiment.synthetic == (4,)
+
+
 BAD = {
     "did you mean 'augmenters'": {"augmenter": "noise"},
     "no augmenter 'nois' is installed; did you mean 'noise'": {"augmenters": ["nois"]},
     r"write Noise\(\), not the class Noise": {"augmenters": [Noise]},
     "an augmenter is a name or an object of a subclass of Augmenter, not Linear": {"augmenters": [Linear()]},
     "an augmenter is a name or an object of a subclass of Augmenter, not 3": {"augmenters": [3]},
-    "seeds: ": {"seeds": 0},
+    "seeds: Input should .* not 0; try seeds=3": {"seeds": 0},
+    "seeds: a whole number is needed": {"seeds": np.array([2])},
+    "synthetic: a dose is a whole number": {"synthetic": 20.5},
+    "split: a split is": {"split": pd.NA},
+    "classifiers: at least one is needed": {"classifiers": []},
+    "an augmenter is a name or an object .* not b'noise'": {"augmenters": b"noise"},
+    "the settings of .* cannot be written as text": {"augmenters": [Named(text="a,b")]},
+    "store is a path": {"store": 3},
+    r"the output must be a folder, .* choose another store": {"store": "/dev/null"},
+    "an executor is one of local, dask, not 3": {"executor": 3},
+    "local processes have no scheduler; leave out scheduler='x', or add executor='dask'": {"scheduler": "x"},
+    "processes is a whole number, 1 or more, not 0; try jobs=2": {"jobs": 0},
+    "processes is a whole number, 1 or more, not 1.5": {"jobs": 1.5},
 }
 
 
 @pytest.mark.parametrize("message", BAD)
 def test_bad_arguments_are_refused_before_anything_is_written(tmp_path, message):
-    with pytest.raises(SettingsError, match=message):
+    with pytest.raises(InputError, match=message):
         lesionbench.run(small_images(), out=tmp_path / "run", **{**QUICK, **BAD[message]})
 
     assert not (tmp_path / "run").exists()

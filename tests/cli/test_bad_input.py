@@ -23,8 +23,14 @@ RUN = ("run", "--dataset", "spy-dots", "--positive-class", "b", "--classifier", 
         (["--split", "1"], "a split is `official` or a number of folds, 2 or more"),
         (["--split", "offical"], "a split is `official` or a number of folds"),
         (["--split", "50"], "50 group-wise parts need at least 50 groups of every class, but 'a' has 15"),
-        (["--seeds", "0"], "seeds: Input should be greater than or equal to 1"),
-        (["--seeds", "x"], "seeds: Input should be a valid integer"),
+        (["--seeds", "0"], "seeds: Input should be greater than or equal to 1, not '0'; try --seeds 3"),
+        (["--seeds", "x"], "seeds: a whole number is needed, not 'x'; try --seeds 3"),
+        (["--classifier-seeds", "1e9"], "a whole number is needed, not '1e9'; try --classifier-seeds 1"),
+        (["--augmenter", "dcgan[steps=1e3]"], "steps: a whole number is needed, not '1e3'; see: lesionbench plugins"),
+        (["--scheduler", "tcp://127.0.0.1:8786"], "local processes have no scheduler; leave out --scheduler"),
+        (["--store", "/dev/null"], "the output must be a folder, but /dev/null is a file; choose another --store"),
+        (["--out", "a" * 300], "(File name too long); choose another --out"),
+        (["--out", "/dev/null/o"], "the output must be a folder, but /dev/null is a file; choose another --out"),
         (["--validation", "0.9"], "validation: Input should be less than or equal to 0.5"),
         (["--positive-class", "malignnt"], "the positive class must be one of a, b, not 'malignnt'"),
         (["--data", "."], "leave out --data"),
@@ -107,6 +113,14 @@ def test_a_leaderboard_of_no_run_is_refused(lesionbench):
     assert "holds no experiment" in lesionbench("leaderboard", "nowhere", status=2).stderr
 
 
+def test_a_file_in_place_of_a_run_is_no_run(lesionbench, tmp_path):
+    (tmp_path / "table.csv").write_text("a,b")
+
+    refused = lesionbench("leaderboard", tmp_path / "table.csv", status=2)
+
+    assert "table.csv holds no experiment" in refused.stderr
+
+
 def test_an_unknown_plugin_to_show_is_refused(lesionbench):
     assert "did you mean 'dcgan'?" in lesionbench("plugins", "dcgam", status=2).stderr
 
@@ -125,7 +139,7 @@ def test_a_plan_runs_nothing_and_writes_nothing(with_spies):
     ).stdout
 
     assert "3 arms x 3 folds x 2 seeds = 18 cells: 0 done, 18 to do, after 6 augmenter fits" in planned
-    assert "add --measure" in planned
+    assert "oversample, spy-centroids have never been timed here: add --measure" in planned
     assert list(with_spies.cwd.iterdir()) == []
 
 

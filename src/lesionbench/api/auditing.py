@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import pandas as pd
 
 from lesionbench.api.images import ArrayImages
-from lesionbench.api.request import BASES
+from lesionbench.api.request import BASES, checked, given_folder, refuse_folder
 from lesionbench.api.run_folder import Run
 from lesionbench.audit.split import NEAR, SplitAudit, split_source
 from lesionbench.audit.split import audit_split as audit_source
@@ -44,13 +44,16 @@ def audit_split(
     run: a finished run on these images, whose leaderboard is made again without the twins.
     Raises InputError when the arguments are wrong.
     """
-    folder = run.folder if isinstance(run, Run) else _path(run)
+    folder = run.folder if isinstance(run, Run) else given_folder("run", run)
+    data, images = given_folder("data", data), given_folder("images", images)
     if isinstance(dataset, ArrayImages):
+        refuse_folder(data)
         with tempfile.TemporaryDirectory() as kept:
             write_arrays(Path(kept), dataset.data)
-            return audit_source(Arrays(), data=Path(kept), split=split, near=near, run=folder)
-    source = split_source(str(dataset), Plugins.load()) if isinstance(dataset, str | Path) else dataset
-    return audit_source(source, data=_path(data), images=_path(images), split=split, near=near, run=folder)
+            return audit_source(Arrays(), data=Path(kept), images=images, split=split, near=near, run=folder)
+    named = isinstance(dataset, str | Path)
+    source = split_source(str(dataset), Plugins.load()) if named else cast("Dataset", checked("dataset", dataset))
+    return audit_source(source, data=data, images=images, split=split, near=near, run=folder)
 
 
 def check(plugin: str | Plugin | type[Plugin], data: str | Path | None = None) -> pd.DataFrame:
@@ -62,7 +65,7 @@ def check(plugin: str | Plugin | type[Plugin], data: str | Path | None = None) -
     rows = [
         (found.kind, outcome.promise, outcome.status, outcome.reason or None)
         for found in checked
-        for outcome in run_checks(found.kind, found.cls, data_for_checks(found, _path(data)))
+        for outcome in run_checks(found.kind, found.cls, data_for_checks(found, given_folder("data", data)))
     ]
     return pd.DataFrame(rows, columns=["kind", "check", "outcome", "reason"], dtype="string")
 
@@ -73,7 +76,3 @@ def _found(plugin: Plugin | type[Plugin]) -> Found:
         if issubclass(cls, base):
             return Found(kind, getattr(cls, "name", cls.__name__), OWN, cls)
     raise SettingsError(f"a plugin is a subclass of Dataset, Augmenter or Classifier, and {cls.__name__} is none")
-
-
-def _path(given: str | Path | None) -> Path | None:
-    return None if given is None else Path(given)

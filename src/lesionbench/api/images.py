@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
     from lesionbench.pipeline.images import Images
 
+LARGEST = 2**62  # of whole-number labels, which become int64
 SHAPES = "images are uint8 (N, H, W) or (N, H, W, C) with C = 1 (grey) or 3 (colour)"
 
 
@@ -93,7 +95,9 @@ def _pixels(array: ArrayLike) -> Images:
 def _how_to_convert(found: NDArray[Any]) -> str:
     if found.dtype == object:
         return ": the images have different sizes, or are not numbers; resize them to one size"
-    if found.dtype.kind == "f" and found.size and np.nanmin(found) >= 0 and np.nanmax(found) <= 1:
+    if found.dtype.kind == "f" and np.isnan(found).any():
+        return "; some pixels are NaN: fill them in, scale all to 0..255, and type: array.round().astype('uint8')"
+    if found.dtype.kind in "fb" and found.size and found.min() >= 0 and found.max() <= 1:
         return "; if they lie in 0..1, type: (255 * array).round().astype('uint8')"
     return "; scale them to 0..255 yourself, such as a CT window, and type: array.round().astype('uint8')"
 
@@ -111,10 +115,13 @@ def _how_to_reshape(found: NDArray[Any]) -> str:
 def _values(what: str, given: ArrayLike, count: int) -> pd.Series[Any]:
     """The values as a Series, one for each image; raises an error if any is missing."""
     if isinstance(given, str) or not np.iterable(given) or np.ndim(given) != 1:
-        raise DatasetError(f"{what} must be a list, a Series or an array (N,), not {given!r:.80}")
+        shape = f"{type(given).__name__} {np.shape(given)}" if hasattr(given, "shape") else f"{given!r:.80}"
+        raise DatasetError(f"{what} must be a list, a Series or an array (N,), not {shape}")
     found = pd.Series(given if hasattr(given, "dtype") else list(given)).reset_index(drop=True)
     if len(found) != count:
         raise DatasetError(f"{what} must be one for each of the {count} images, but there are {len(found)}")
+    if not all(isinstance(value, Hashable) for value in found):
+        raise DatasetError(f"{what} are text or numbers, not {given!r:.80}")
     missing = np.flatnonzero(found.isna() | (found.astype(str) == ""))
     if len(missing):
         raise DatasetError(
@@ -132,9 +139,11 @@ def _labels(given: ArrayLike, count: int, classes: Sequence[str] | None) -> tupl
         names = sorted(set(found.astype(str))) if whole is None else [str(value) for value in sorted(set(whole))]
         texts = found.astype(str) if whole is None else whole.astype(str)
         return tuple(names), pd.Index(names).get_indexer(texts).astype(np.int64)
-    if isinstance(classes, str) or len(set(classes)) != len(classes):
-        raise DatasetError(f"classes are a list of different names, such as ['benign', 'malignant'], not {classes!r}")
-    names = [str(name) for name in classes]
+    names = [] if isinstance(classes, str) or not np.iterable(classes) else [str(name) for name in classes]
+    if not names or len(set(names)) != len(names):
+        raise DatasetError(
+            f"classes are a list of different names, such as ['benign', 'malignant'], not {classes!r:.80}"
+        )
     numbers = pd.Index(names).get_indexer(found.astype(str)) if whole is None else whole
     wrong = (numbers < 0) | (numbers >= len(names))
     if wrong.any():
@@ -149,12 +158,12 @@ def _labels(given: ArrayLike, count: int, classes: Sequence[str] | None) -> tupl
 
 def _whole_numbers(found: pd.Series[Any]) -> NDArray[np.int64] | None:
     """The labels as int64 when they are numbers, None when they are text; raises DatasetError for 0.5."""
-    if not pd.api.types.is_numeric_dtype(found) or pd.api.types.is_bool_dtype(found):
+    if not pd.api.types.is_numeric_dtype(found) or pd.api.types.is_bool_dtype(found) or np.iscomplexobj(found):
         return None
     values = found.to_numpy()
-    if not np.array_equal(values, np.round(values)):
-        wrong = values[values != np.round(values)][0]
-        raise DatasetError(f"labels are text or whole numbers, not {wrong}")
+    wrong = np.flatnonzero(~np.isfinite(values) | (np.abs(values) > LARGEST) | (values != np.round(values)))
+    if len(wrong):
+        raise DatasetError(f"labels are text or whole numbers, not {values[wrong[0]]} (at position {wrong[0]})")
     whole: NDArray[np.int64] = values.astype(np.int64)
     return whole
 
@@ -171,8 +180,10 @@ def _ids(given: ArrayLike | None, count: int) -> NDArray[np.str_]:
 
 def _is_test(given: ArrayLike, count: int) -> NDArray[np.bool_]:
     found = _values("is_test", given, count)
-    if not pd.api.types.is_bool_dtype(found):
-        raise DatasetError(f"is_test is True or False for each image, not {found.iloc[0]}")
+    wrong = [value for value in found if not isinstance(value, bool | np.bool_)]
+    if wrong:
+        how = "; for 0 and 1, type: np.array(is_test, bool)" if set(found) <= {0, 1} else ""
+        raise DatasetError(f"is_test is True or False for each image, not {wrong[0]}{how}")
     test: NDArray[np.bool_] = found.to_numpy(dtype=np.bool_)
     if test.all() or not test.any():
         raise DatasetError(

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from dataclasses import astuple, dataclass
 from html import escape
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from lesionbench.api.request import Settings, understand
+from lesionbench.api.request import Settings, as_list, given_folder, listed, understand
 from lesionbench.api.run_folder import Run
 from lesionbench.experiment.plan import plan_experiment
 from lesionbench.experiment.plan_power import power_request
@@ -18,6 +17,7 @@ from lesionbench.report.plan import plan_lines
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
     from typing_extensions import Unpack
 
@@ -99,9 +99,9 @@ def plan(
     Raises InputError when the arguments are wrong.
     """
     request = understand(dataset, data, settings)
-    of_run = like.folder if isinstance(like, Run) else None if like is None else Path(like)
-    shares = [discordance] if isinstance(discordance, float | int) else discordance
+    of_run = like.folder if isinstance(like, Run) else given_folder("like", like)
+    shares = None if discordance is None else as_list(listed(discordance))
     wanted = power_request(shares, of_run)
-    place = Place(request.folder(out), None if store is None else Path(store), jobs)
+    place = Place(request.folder(out), given_folder("store", store), jobs)
     with request.readable() as experiment:
         return RunPlan(plan_experiment(request.plugins, experiment, place, wanted, measure=measure))

@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from lesionbench.api.images import ArrayImages
 from lesionbench.api.kept_images import content_key, kept_images
 from lesionbench.builtin.arrays import write_arrays
-from lesionbench.errors import PluginError, SettingsError
+from lesionbench.errors import PluginError, SettingsError, Try
 from lesionbench.experiment.own_code import pack
 from lesionbench.experiment.session import default_folder
 from lesionbench.experiment.settings import make_experiment
@@ -67,8 +67,9 @@ class Request:
 
     def folder(self, out: str | Path | None) -> Path:
         """The output folder: the one given, else one named after the settings (and the arrays)."""
-        if out is not None:
-            return Path(out)
+        given = given_folder("out", out)
+        if given is not None:
+            return given
         usual = default_folder(self.experiment)
         if self.arrays is None:
             return usual
@@ -97,46 +98,84 @@ class Request:
 def understand(dataset: str | Dataset | ArrayImages, data: str | Path | None, settings: Settings) -> Request:
     """The request in these arguments; raises SettingsError or PluginError."""
     plugins = Plugins.load()
-    given: dict[str, Any] = {name: _listed(value) for name, value in settings.items()}
+    given: dict[str, Any] = {name: listed(value) for name, value in settings.items()}
     for name in KIND_OF.keys() & given.keys():
-        given[name] = [spelled(KIND_OF[name], one, plugins) for one in _as_list(given[name])]
+        given[name] = [spelled(KIND_OF[name], one, plugins) for one in as_list(given[name])]
     arrays = dataset if isinstance(dataset, ArrayImages) else None
     if arrays is not None:
-        if data is not None:
-            raise SettingsError(f"images from arrays are kept in the output folder; leave out data={str(data)!r}")
+        refuse_folder(data)
         given = {"positive_class": arrays.positive_class, **given, "dataset": "arrays"}
     else:
-        given |= {"dataset": spelled("dataset", dataset, plugins), "data": data}
+        given |= {"dataset": spelled("dataset", dataset, plugins), "data": given_folder("data", data)}
     plugins.own = pack(plugins)
     return Request(make_experiment(given, plugins), plugins, arrays)
 
 
 def spelled(kind: Kind, given: object, plugins: Plugins) -> str:
     """A plugin as text; the class of an object that no package brings is added to the plugins."""
-    base = BASES[kind].__name__
     if isinstance(given, str):
         return given
+    plugin = checked(kind, given)
+    plugins.adopt(kind, type(plugin))
+    try:
+        spec = spec_of(plugin)
+    except ValidationError:
+        raise PluginError(f"every setting of {type(plugin).__name__} needs a default") from None
+    if not _stands_for(kind, spec, plugin, plugins):
+        raise PluginError(f"the settings of {plugin!r} cannot be written as text ({spec}); use numbers and short texts")
+    return spec
+
+
+def _stands_for(kind: Kind, spec: str, plugin: Plugin, plugins: Plugins) -> bool:
+    """Whether the text makes the same plugin again."""
+    try:
+        return bool(getattr(plugins, kind)(spec) == plugin)
+    except SettingsError:  # a comma in a text, or a list
+        return False
+
+
+def checked(kind: Kind, given: object) -> Plugin:
+    """The plugin object that was given; raises SettingsError, with what to type, for anything else."""
+    base = BASES[kind]
     if isinstance(given, type) and issubclass(given, Plugin):
         raise SettingsError(f"{kind}s are names or objects; write {given.__name__}(), not the class {given.__name__}")
     if kind == "dataset" and hasattr(given, "dtype"):
         raise SettingsError("images in an array are a dataset with their labels: lesionbench.images(array, labels)")
-    if not isinstance(given, BASES[kind]):
+    if kind == "dataset" and isinstance(given, Path):
+        raise SettingsError(f"a folder of images is read with dataset='folder', data={str(given)!r}")
+    if not isinstance(given, base):
         article = "an" if kind == "augmenter" else "a"
-        raise SettingsError(f"{article} {kind} is a name or an object of a subclass of {base}, not {given!r:.80}")
-    plugins.adopt(kind, type(given))
-    try:
-        spec = spec_of(given)
-    except ValidationError:
-        raise PluginError(f"every setting of {type(given).__name__} needs a default") from None
-    if getattr(plugins, kind)(spec) != given:
-        raise PluginError(f"the settings of {given!r} cannot be written as text ({spec}); use numbers and short texts")
-    return spec
+        raise SettingsError(
+            f"{article} {kind} is a name or an object of a subclass of {base.__name__}, not {given!r:.80}"
+        )
+    return given
 
 
-def _listed(value: Any) -> Any:
-    """A range, an array or a Series as a list."""
-    return list(value) if hasattr(value, "__iter__") and not isinstance(value, str | Plugin | type) else value
+def given_folder(name: str, given: object) -> Path | None:
+    """The folder or file in an argument, None when there is none; raises SettingsError when it cannot be one."""
+    return None if given is None else path_of(name, given)
 
 
-def _as_list(value: Any) -> list[Any]:
+def path_of(name: str, given: object) -> Path:
+    """The path in an argument that must be given; raises SettingsError when it cannot be one."""
+    if not isinstance(given, str | Path) or "\0" in str(given):
+        raise SettingsError(f"{name} is a path, as text or a Path, not {given!r:.80}")
+    return Path(given)
+
+
+def refuse_folder(data: object) -> None:
+    """Raise SettingsError when images from arrays are given a folder as well."""
+    if data is not None:
+        raise SettingsError("images from arrays have no other folder", Try("leave out {data}", data=data))
+
+
+def listed(value: Any) -> Any:
+    """A range, an array or a Series as a list, a number of numpy as one of Python."""
+    if getattr(value, "ndim", None) == 0:
+        return value.item()
+    return list(value) if hasattr(value, "__iter__") and not isinstance(value, str | bytes | Plugin | type) else value
+
+
+def as_list(value: Any) -> list[Any]:
+    """The value, in a list unless it is one."""
     return value if isinstance(value, list) else [value]

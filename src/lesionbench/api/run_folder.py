@@ -13,6 +13,7 @@ import pandas as pd
 from lesionbench.api.frames import COUNTS, empty_frame, read_frame
 from lesionbench.api.html import run_as_html
 from lesionbench.api.pictures import Pictures
+from lesionbench.api.request import path_of
 from lesionbench.audit.fidelity import audit_fidelity
 from lesionbench.audit.samples import audit_samples
 from lesionbench.audit.stored_pools import bench_of_run
@@ -40,13 +41,14 @@ CELL = [*ARM, "fold", "seed", "classifier_repeat"]
 VERDICT = ["classifier", "difference", "low", "high", "verdict", "reason"]
 
 
-def open(folder: str | Path) -> Run:  # noqa: A001  # lesionbench.open says what it does
+def open(folder: str | Path | Run) -> Run:  # noqa: A001  # lesionbench.open says what it does
     """The run in this folder, finished or not; nothing in it is changed, and no plugin is needed to read its tables.
 
     Raises OutputError when the folder holds no run.
     """
-    read_settings(Path(folder))
-    return Run(Path(folder))
+    run = folder if isinstance(folder, Run) else Run(path_of("folder", folder))
+    read_settings(run.folder)
+    return run
 
 
 @dataclass(frozen=True)

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lesionbench.api.request import Settings, understand
+from lesionbench.api.request import Settings, given_folder, understand
 from lesionbench.api.run_folder import Run
 from lesionbench.experiment.session import Place, run_experiment
 from lesionbench.report.progress import choose_view
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from typing_extensions import Unpack
 
     from lesionbench.api.images import ArrayImages
@@ -49,7 +50,7 @@ def run(
     request = understand(dataset, data, settings)
     folder = request.folder(out)
     view = choose_view(quiet)
-    place = Place(folder, None if store is None else Path(store), jobs, executor, scheduler)
+    place = Place(folder, given_folder("store", store), jobs, executor, scheduler)
     with request.ready(folder) as experiment:
         try:
             run_experiment(request.plugins, experiment, place, view)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from numbers import Real
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -59,10 +60,12 @@ class SplitAudit:
     name: str  # of the dataset or the table
     mode: SplitMode | None  # how the dataset is divided; None for a table, which says so itself
     near: float  # the least similarity of near duplicates
-    divided: Divided
-    leaks: Leaks
+    divided: Divided = field(repr=False)
+    leaks: Leaks = field(repr=False)
     notes: tuple[str, ...] = ()
-    rows_without_twins: tuple[Row, ...] = ()  # a row for each arm of the run, if there is one
+    rows_without_twins: tuple[Row, ...] = field(
+        default=(), repr=False
+    )  # a row for each arm of the run, if there is one
 
     @property
     def pairs(self) -> pd.DataFrame:
@@ -130,8 +133,8 @@ def audit_split(
     out: the folder that the audit is to be written to: checked before any image is read.
     Raises InputError: SettingsError, DatasetError, SplitError or OutputError.
     """
-    if not 0.5 <= near <= 1:
-        raise SettingsError(f"near duplicates are 0.5 to 1 similar, not {near:g}", Try("try {near}", near=NEAR))
+    if not isinstance(near, Real) or not 0.5 <= near <= 1:
+        raise SettingsError(f"near duplicates are 0.5 to 1 similar, not {near!r:.80}", Try("try {near}", near=NEAR))
     if out is not None:
         _refuse_folder(out)
     results = read_results(run) if run is not None else None

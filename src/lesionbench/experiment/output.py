@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
 SETTINGS = "experiment.toml"
 LOCK = ".lock"
+RESTORE = Try("restore the file, or name another {out} folder")
 DATA = "data"  # the images of an experiment that was given arrays; see builtin/arrays.py
 
 
@@ -41,8 +42,7 @@ def check_output(out: Path, experiment: Experiment) -> dict[str, Any]:
 
     Raises OutputError when the folder holds anything else, or cannot be written.
     """
-    refuse_file(out)
-    parent = next(folder for folder in (out, *out.absolute().parents) if folder.exists())
+    parent = refuse_file(out)
     if not os.access(parent, os.W_OK):
         raise OutputError(f"the output folder must be writable, but {parent} is not", ANOTHER_OUT)
     ours = {"store", LOCK, *([DATA] if experiment.data == out / DATA else [])}
@@ -67,14 +67,28 @@ def check_output(out: Path, experiment: Experiment) -> dict[str, Any]:
     return resolved
 
 
-def refuse_file(out: Path) -> None:
-    """Raise OutputError when a file stands where a folder is to be written."""
-    if out.exists() and not out.is_dir():
-        raise OutputError(f"the output must be a folder, but {out} is a file", ANOTHER_OUT)
+def refuse_file(folder: Path, advice: Try = ANOTHER_OUT) -> Path:
+    """The folder, or the nearest one above it that exists; raises OutputError when no folder can be made there."""
+    try:
+        nearest = next(one for one in (folder, *folder.absolute().parents) if one.exists())
+    except (OSError, ValueError) as error:  # a name that is too long, or that holds a zero byte
+        raise OutputError(f"the output folder cannot be called {str(folder)!r:.80} ({_cause(error)})", advice) from None
+    if not nearest.is_dir():
+        raise OutputError(f"the output must be a folder, but {nearest} is a file", advice)
+    return nearest
+
+
+def _cause(error: OSError | ValueError) -> str:
+    return (isinstance(error, OSError) and error.strerror) or str(error)
 
 
 def store_folder(out: Path, resolved: Mapping[str, Any], given: Path | None = None) -> Path:
-    """The store of the run in `out`: the folder that was given, else the one its run noted, else `out`/store."""
+    """The store of the run in `out`: the folder that was given, else the one its run noted, else `out`/store.
+
+    Raises OutputError when a file stands where the given folder should be.
+    """
+    if given is not None:
+        refuse_file(given, Try("choose another {store}"))
     return given or Path(resolved.get("store", out / "store"))
 
 
@@ -114,12 +128,12 @@ def read_settings(out: Path) -> tuple[Experiment, dict[str, Any]]:
         if "data" in noted:
             noted["data"] = out / noted["data"]
         return Experiment.model_validate(noted), resolved
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         raise OutputError(
             f"{out} holds no experiment: there is no {SETTINGS} in it", Try("give the {out} folder of a run")
         ) from None
     except (OSError, ValueError, KeyError) as error:
-        raise OutputError(f"{path} is not what a run writes ({error})", ANOTHER_OUT) from None
+        raise OutputError(f"{path} is not what a run writes ({error})", RESTORE) from None
 
 
 def write_settings(out: Path, prepared: Prepared, plugins: Plugins) -> None:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import partial
+from numbers import Integral
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast, get_args
 
-from lesionbench.errors import SettingsError
+from lesionbench.errors import SettingsError, Try
 from lesionbench.evidence.papers.published import published_beside, read_published
 from lesionbench.experiment.bench import LOGS, Bench
 from lesionbench.experiment.data_folder import find_data
@@ -40,6 +41,23 @@ class Place:
     scheduler: str | None = None  # the address of the dask scheduler
     file: Path | None = None  # the experiment file; published values are looked for beside it
 
+    def __post_init__(self) -> None:
+        """Raise SettingsError unless this names an executor and a number of processes that there can be."""
+        whole = isinstance(self.jobs, Integral) and not isinstance(self.jobs, bool)
+        if self.jobs is not None and not (whole and self.jobs > 0):
+            raise SettingsError(
+                f"the number of processes is a whole number, 1 or more, not {self.jobs!r}", Try("try {jobs}", jobs=2)
+            )
+        kinds = get_args(ExecutorKind)
+        if self.executor not in kinds:
+            hint = did_you_mean(str(self.executor), kinds)
+            raise SettingsError(f"an executor is one of {', '.join(kinds)}, not {self.executor!r}{hint}")
+        if self.scheduler is not None and self.executor == "local":
+            raise SettingsError(
+                "local processes have no scheduler",
+                Try("leave out {scheduler}, or add {executor}", scheduler=self.scheduler, executor="dask"),
+            )
+
 
 @dataclass(frozen=True)
 class Finished:
@@ -65,7 +83,7 @@ def run_experiment(plugins: Plugins, experiment: Experiment, place: Place, view:
 
     Raises InputError before anything is written; KeyboardInterrupt passes through, and what is finished is kept.
     """
-    kind = _executor(place)
+    kind = cast("ExecutorKind", place.executor)
     workers = partial(open_workers, kind, scheduler=place.scheduler)
     if kind == "dask":
         with workers(jobs=1):  # raises SettingsError before anything is written
@@ -84,14 +102,6 @@ def run_experiment(plugins: Plugins, experiment: Experiment, place: Place, view:
         jobs = place.jobs or default_jobs(prepared.device)
         tables = Run(Bench(prepared, plugins, place.out / LOGS), place.out, view)(partial(workers, jobs=jobs))
     return Finished(place.out, tables)
-
-
-def _executor(place: Place) -> ExecutorKind:
-    kinds = get_args(ExecutorKind)
-    if place.executor not in kinds:
-        hint = did_you_mean(place.executor, kinds)
-        raise SettingsError(f"an executor is one of {', '.join(kinds)}, not {place.executor!r}{hint}")
-    return cast("ExecutorKind", place.executor)
 
 
 def judge_again(out: Path, changes: Mapping[str, Any]) -> Tables:

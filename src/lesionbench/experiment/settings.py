@@ -13,7 +13,7 @@ from lesionbench.errors import SettingsError, Try
 from lesionbench.experiment.chain import canonical, controls, parse_chain
 from lesionbench.experiment.grid import arms
 from lesionbench.pipeline.augmenter import BASELINE
-from lesionbench.spelling import did_you_mean, spec_of
+from lesionbench.spelling import did_you_mean, spec_of, what_is_wrong
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -36,7 +36,7 @@ def _doses(value: object) -> object:
         return [part.strip() for part in value.split(",")]
     if isinstance(value, list | tuple):
         return [dose for part in value for dose in (part.split(",") if isinstance(part, str) else [part])]
-    return _one_or_many(value)
+    return [value]
 
 
 def _dose(value: object) -> int:
@@ -52,7 +52,7 @@ def _number(value: object) -> object:
 
 
 def _split(value: object) -> object:
-    if value in (None, "official"):
+    if value is None or (isinstance(value, str) and value == "official"):
         return value
     if isinstance(value, bool) or not re.fullmatch(r"\d{1,4}", str(value)) or int(str(value)) < 2:
         raise ValueError("a split is `official` or a number of folds, 2 or more, such as 5")
@@ -182,7 +182,7 @@ def validated(given: Mapping[str, Any]) -> Experiment:
     try:
         experiment = Experiment.model_validate(given)
     except ValidationError as error:
-        raise SettingsError("; ".join(_problems(error.errors()))) from None
+        raise SettingsError("; ".join(_problems(error.errors())), *_examples(error.errors())) from None
     return experiment
 
 
@@ -222,7 +222,15 @@ def _problems(errors: list[Any]) -> list[str]:
 
 def _problem(error: Any) -> str:
     where = ".".join(str(part) for part in error["loc"] if isinstance(part, str) and part.isidentifier())
-    return f"{where or 'experiment'}: {error['msg'].removeprefix('Value error, ')}, not {error['input']!r}"
+    return f"{where or 'experiment'}: {what_is_wrong(error)}"
+
+
+def _examples(errors: list[Any]) -> list[Try]:
+    """For each wrong setting its default, as a value to try."""
+    names = dict.fromkeys(str(error["loc"][0]) for error in errors)
+    defaults = {name: Experiment.model_fields[name].default for name in names}
+    firsts = {name: next(iter(value), None) if isinstance(value, tuple) else value for name, value in defaults.items()}
+    return [Try(f"try {{{name}}}", **{name: value}) for name, value in firsts.items() if value is not None]
 
 
 def read_toml(path: Path) -> dict[str, Any]:

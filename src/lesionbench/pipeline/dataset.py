@@ -81,7 +81,10 @@ class Dataset(Plugin):
 def load_dataset(dataset: Dataset, root: Path | None) -> LoadedDataset:
     """The images of a dataset; any unexpected exception of its plugin becomes a DatasetError."""
     try:
-        return dataset.load(root)
+        loaded = dataset.load(root)
+        if not isinstance(loaded, LoadedDataset):
+            raise TypeError(f"load must return a LoadedDataset, not {type(loaded).__name__}")
+        return loaded
     except InputError:
         raise
     except Exception as error:  # a plugin may raise anything

@@ -53,8 +53,8 @@ def _time(plan: Plan, write: Write) -> str:
     if plan.experiment.on_the_fly != (BASELINE,):
         words += " (changes on the fly not counted)"
     if plan.never_timed:
-        names = ", ".join(plan.never_timed)
-        words += f"; {names} has never been timed here: add {write('measure', True)} to time a few steps"
+        names, have = ", ".join(plan.never_timed), "has" if len(plan.never_timed) == 1 else "have"
+        words += f"; {names} {have} never been timed here: add {write('measure', True)} to time a few steps"
     return words
 
 

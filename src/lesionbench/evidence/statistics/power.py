@@ -7,12 +7,13 @@ difference in rates cannot be larger than it. Normal approximation of Connor (19
 from __future__ import annotations
 
 import math
+from numbers import Real
 from statistics import NormalDist
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from lesionbench.errors import SettingsError
+from lesionbench.errors import SettingsError, Try
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -42,10 +43,11 @@ def smallest_difference(images: int, discordance: float) -> float | None:
 
 def check_discordance(discordance: float) -> None:
     """Raise SettingsError unless it is a share of images: more than 0, at most 1."""
-    if not 0 < discordance <= 1:
+    if isinstance(discordance, bool) or not isinstance(discordance, Real) or not 0 < discordance <= 1:
         raise SettingsError(
             f"a discordance is the share of images on which exactly one of two arms is right, in (0, 1], "
-            f"not {discordance:g}; try 0.15"
+            f"not {discordance!r:.80}",
+            Try("try {discordance}", discordance=0.15),
         )
 
 
