@@ -41,11 +41,7 @@ def copy(tmp_path, monkeypatch):
 
 
 MOVED = {}
-
-
-def clear():
-    for cached in (code_digest.code_digest, code_digest._read, code_digest._syntax_digest, code_digest._home_of):
-        cached.cache_clear()
+clear = code_digest.read_again
 
 
 def digest(kind, name):
@@ -173,3 +169,117 @@ def test_a_package_that_imports_by_name_and_its_data_count_whole(tmp_path, monke
         digests.append(code_digest.code_digest("namelab"))
 
     assert len(set(digests)) == 3
+
+
+A_AND_B = {"a.py": "x = 1\n", "b.py": "x = 2\n"}
+BRANCH = "if 1:\n    from {} import x\nelse:\n    from {} import x\n"
+IN_FUNCTIONS = "def f():\n    from {} import x\n    return x\ndef g():\n    from {} import x\n    return x\n"
+STARS = "from {} import *\nfrom {} import *\n"
+NAMED = "from {} import x as one\nfrom {} import x as two\n"
+REEXPORTED = {f"{name}/__init__.py": "from .n import x" for name in "ab"} | {"a/n.py": "x = 1", "b/n.py": "x = 2"}
+
+
+@pytest.fixture
+def lab(tmp_path, monkeypatch):
+    """Files in a folder of Python's path, in two states: whether a module's digest differs."""
+    monkeypatch.syspath_prepend(tmp_path)
+
+    def changed(before, after, module):
+        digests = []
+        for files in (before, after):
+            for name, text in files.items():
+                file = tmp_path / name
+                file.parent.mkdir(parents=True, exist_ok=True)
+                file.write_text(text)
+            clear()
+            digests.append(code_digest.code_digest(module))
+        return digests[0] != digests[1]
+
+    return changed
+
+
+@pytest.mark.parametrize(
+    ("text", "files"),
+    [(BRANCH, A_AND_B), (IN_FUNCTIONS, A_AND_B), (STARS, A_AND_B), (NAMED, REEXPORTED)],
+    ids=["if", "functions", "star", "packages without code of their own"],
+)
+def test_two_imports_that_change_places_change_the_digest(lab, text, files):
+    before = {"swapped/__init__.py": text.format(".a", ".b")} | {f"swapped/{name}": one for name, one in files.items()}
+    assert lab(before, {"swapped/__init__.py": text.format(".b", ".a")}, "swapped")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "from importlib import import_module as load\nload('byname.a')",
+        "load = __import__\nload('byname.a')",
+        "exec('from byname.a import x')",
+        "import runpy\nrunpy.run_module('byname.a')",
+        "import pkgutil\npkgutil.resolve_name('byname.a')",
+        "from importlib.util import spec_from_file_location as load",
+    ],
+)
+def test_every_way_to_import_by_name_counts_the_package_whole(lab, text):
+    assert lab({"byname/__init__.py": text, "byname/a.py": "x = 1"}, {"byname/a.py": "x = 2"}, "byname")
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ({"p/__init__.py": "A = 1", "p/m.py": "x = 1"}, {"p/__init__.py": "A = 2"}),
+        ({"p/__init__.py": "from . import patch", "p/patch.py": "A = 1", "p/m.py": ""}, {"p/patch.py": "A = 2"}),
+        (
+            {"p/__init__.py": "from ._impl import s", "p/_impl.py": "s = 1", "p/s.py": "", "p/m.py": "from p import s"},
+            {"p/_impl.py": "s = 2"},
+        ),
+        ({"p/m.py": "from importlib import import_module\nimport_module('p.a')", "p/a.py": "1"}, {"p/a.py": "2"}),
+        ({"p/m.py": "x = 1", "p/table.csv": "1"}, {"p/table.csv": "2"}),
+        (
+            {"p/__init__.py": "", "p/m.py": "", "p/one.csv": "1", "p/two.csv": "2"},
+            {"p/one.csv": "2", "p/two.csv": "1"},
+        ),
+        ({"p/m.py": "from helper import x", "helper.py": "x = 1"}, {"helper.py": "x = 2"}),
+        ({"p/m.py": "from nets.g import x", "nets/__init__.py": "", "nets/g.py": "x = 1"}, {"nets/g.py": "x = 2"}),
+        ({"p/m.py": "from nets.g import x", "nets/g.py": "x = 1"}, {"nets/g.py": "x = 2"}),
+        ({"p/m.py": "from .a import *", "p/a.py": "__all__ = []\nx = 1"}, {"p/a.py": "__all__ = ['x']\nx = 1"}),
+    ],
+    ids=[
+        "the package around a module",
+        "what the package around a module imports",
+        "a name of a package that hides a module",
+        "imports by name in a package without __init__",
+        "data of a package without __init__",
+        "two data files that change places",
+        "a module beside the package",
+        "another package of the same folder",
+        "another package without __init__",
+        "the names that a star takes",
+    ],
+)
+def test_what_a_plugin_outside_uses_changes_its_digest(lab, before, after):
+    assert lab(before, after, "p.m")
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ({"q/__init__.py": "import math\nimport os"}, {"q/__init__.py": "import os\nimport math"}),
+        ({"q/__init__.py": "from math import e, pi"}, {"q/__init__.py": "from math import (\n    pi,\n    e,\n)"}),
+        (
+            {"q/__init__.py": "from .a import x\nfrom .b import y", "q/a.py": "x = 1", "q/b.py": "y = 1"},
+            {"q/__init__.py": "from .b import y\nfrom .a import x"},
+        ),
+        ({"q/__init__.py": ""}, {"q/.DS_Store": "1", "q/.mypy_cache/a.json": "1"}),
+    ],
+    ids=["order", "format", "order in the package", "files of desktops and tools"],
+)
+def test_the_order_of_imports_and_hidden_files_keep_the_digest(lab, before, after):
+    assert not lab(before, after, "q")
+
+
+def test_a_plugin_may_have_a_name_that_lesionbench_uses_itself(lab):
+    before = {
+        "home/__init__.py": "from pathlib import Path\n_HOME = Path.home()\nX = 1",
+        "home/m.py": "from home import X",
+    }
+    assert lab(before, {"home/__init__.py": "X = 2"}, "home.m")

@@ -19,6 +19,10 @@ def test_the_versions_reach_the_libraries_behind_a_plugin():
     assert {"torch", "numpy"} <= provenance._versions(packages["dcgan"]).keys()
 
 
+def test_the_libraries_of_lesionbench_count_for_a_plugin_that_names_none():
+    assert {"numpy", "scikit-learn"} <= provenance._versions("a-plugin-without-requirements").keys()
+
+
 def test_what_only_shows_things_is_no_part_of_a_result():
     assert not provenance.NO_EFFECT & provenance.provenance(Oversample(), "lesionbench")["versions"].keys()
 

@@ -1,8 +1,9 @@
 """A digest of the code that a result depends on: what it does, not how it reads or where it stands.
 
-The digest covers the syntax of some modules and, transitively, of every module that they import from their own package
-or from lesionbench. Left out is what cannot change a result: comments, docstrings, imports for type checkers, messages
-of errors, descriptions of settings, and the names and folders of the modules themselves.
+The digest covers the syntax of some modules and, transitively, of every module that they import from their own package,
+from lesionbench, or from a folder where packages are not installed. Left out is what cannot change a result: comments,
+docstrings, imports for type checkers, messages of errors, descriptions of settings, the order of a module's imports,
+and the names and folders of the modules themselves.
 """
 
 from __future__ import annotations
@@ -10,47 +11,60 @@ from __future__ import annotations
 import ast
 import hashlib
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lesionbench import errors
-from lesionbench.experiment.store import file_digest, key_of
+from lesionbench.experiment.store import file_digest, files_digest, key_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
+    from importlib.machinery import ModuleSpec
 
 CORE = "lesionbench"
 HOME = "_HOME"  # a package's table of the names that it loads when they are first used, and their modules
 NO_EFFECT = ("lesionbench.errors", "lesionbench.hookspecs", "lesionbench.pictures")  # name errors, register, draw
 OUR_ERRORS = {name for name, value in vars(errors).items() if isinstance(value, type)}  # they carry words alone
 NOT_DATA = {".py", ".pyc", ".pyi", ".md", ".typed"}
+INSTALLED = {"site-packages", "dist-packages"}  # what lies there is known by its version
+BY_NAME = {"importlib", "pkgutil", "runpy"}  # libraries that import a module by its name
+NOT_BY_NAME = {"metadata", "resources"}  # parts of importlib that do not
+BUILT_IN_BY_NAME = {"__import__", "eval", "exec"}
 _NO_EFFECT = tuple(f"{module}." for module in NO_EFFECT)
 
 
 @dataclass(frozen=True)
 class _Import:
-    """One import of a module that the digest follows; an empty name stands for the module itself."""
+    """One import of a module that the digest follows; an empty name stands for the module itself.
+
+    place: 0 where the order does not matter; else the number in the syntax that stands where the import stood.
+    """
 
     module: str
     name: str = ""
     alias: str = ""
+    place: int = 0
 
 
 @dataclass(frozen=True)
 class _Source:
-    """One module's syntax without the imports that are followed, these imports, and whether it imports by name."""
+    """One module's syntax without the imports that are followed, these imports, and whether it imports by name.
+
+    public: the names that `import *` takes, where the module lists them.
+    """
 
     syntax: str
-    imports: tuple[_Import, ...]
-    imports_by_name: bool
+    imports: tuple[_Import, ...] = ()
+    imports_by_name: bool = False
+    public: str = ""
 
 
 @cache
 def code_digest(*modules: str) -> str:
-    """One SHA-256, in hex, over these modules and all that they import from their own packages and from lesionbench.
+    """One SHA-256, in hex, over these modules and all that they import, but for what is installed or of Python itself.
 
     A package that imports modules by a computed name counts whole. Data files of a plugin's package count too.
     """
@@ -62,47 +76,84 @@ def code_digest(*modules: str) -> str:
         if module not in seen:
             seen[module] = source = _read(module, packages)
             waiting += [one.module for one in source.imports]
-            if source.imports_by_name and _top(module) != CORE:
-                waiting += _all_modules(_top(module))
-    digests = {_digest(source, packages) for source in seen.values()}
-    data = [file_digest(path) for package in packages - {CORE} for path in _data_files(package)]
-    return key_of([sorted(digests), sorted(data)])
+            if _top(module) != CORE:  # the packages of lesionbench itself only register, or load nothing
+                waiting += [module.rpartition(".")[0]] if "." in module else []
+                waiting += _all_modules(_top(module)) if source.imports_by_name else []
+    tops = {_top(module) for module in seen} - {CORE}
+    data = {_data_digest(top) for top in tops if top in packages or _file_of(top) is not None}
+    return key_of([sorted(set(_digests(seen).values())), sorted(data)])
+
+
+def read_again() -> None:
+    """Forget what was read; a file may have been edited since an earlier run in this process."""
+    for cached in (code_digest, _read, _data_digest, _home_of, is_local):
+        cached.cache_clear()
 
 
 def bare_syntax(node: ast.AST) -> tuple[str, list[str]]:
     """A definition without what cannot change a result, as text, and the modules of lesionbench that it imports."""
     bare = _Bare("", frozenset({CORE}))
     syntax = ast.unparse(ast.fix_missing_locations(bare.visit(node)))
-    return syntax, [one.module for one in bare.imports]
+    return "\n".join([syntax, *map(str, bare.imports)]), [one.module for one in bare.imports]
+
+
+@cache
+def is_local(top: str) -> bool:
+    """Whether a module or package lies in a folder where none are installed, so that its version says nothing."""
+    if top in sys.stdlib_module_names or top == "__main__":
+        return False
+    file = _file_of(top)
+    places = [file] if file is not None else _folders(top)
+    return bool(places) and not any(INSTALLED.intersection(place.parts) for place in places)
 
 
 def _top(module: str) -> str:
     return module.partition(".")[0]
 
 
-def _digest(source: _Source, packages: frozenset[str]) -> str:
-    """The digest of a module; an imported module is known by its own syntax, not by its name."""
-    imports = sorted([_syntax_digest(one.module, packages), one.name, one.alias] for one in source.imports)
-    return key_of([source.syntax, imports])
+def _digests(seen: dict[str, _Source]) -> dict[str, str]:
+    """The digest of every module; an imported module is known by its digest, not by its name.
 
-
-@cache
-def _syntax_digest(module: str, packages: frozenset[str]) -> str:
-    return hashlib.sha256(_read(module, packages).syntax.encode()).hexdigest()
+    Modules may import each other in a circle, so the digests start from each module's own syntax, and as many rounds
+    follow as the longest way from import to import can have steps.
+    """
+    own = {module: hashlib.sha256(source.syntax.encode()).hexdigest() for module, source in seen.items()}
+    digests = own
+    for _ in seen:
+        before = digests
+        digests = {
+            module: key_of(
+                [
+                    own[module],
+                    sorted(
+                        [
+                            one.place,
+                            before[one.module],
+                            one.name,
+                            one.alias,
+                            seen[one.module].public * (one.name == "*"),
+                        ]
+                        for one in source.imports
+                    ),
+                ]
+            )
+            for module, source in seen.items()
+        }
+    return digests
 
 
 @cache
 def _read(module: str, packages: frozenset[str]) -> _Source:
     file = _file_of(module)
     if file is None:
-        return _Source("", (), imports_by_name=False)
+        return _Source("")
     if file.suffix != ".py":
-        return _Source(file_digest(file), (), imports_by_name=False)
+        return _Source(file_digest(file))
     tree = ast.parse(file.read_bytes())
     is_package = file.name == "__init__.py"
-    bare = _Bare(module if is_package else module.rpartition(".")[0], packages)
+    bare = _Bare(module if is_package else module.rpartition(".")[0], packages, tree.body)
     syntax = ast.unparse(ast.fix_missing_locations(bare.visit(tree)))
-    return _Source(syntax, tuple(bare.imports), bare.imports_by_name)
+    return _Source("\n".join([*sorted(bare.outside), syntax]), tuple(bare.imports), bare.imports_by_name, bare.public)
 
 
 def _file_of(module: str) -> Path | None:
@@ -111,48 +162,59 @@ def _file_of(module: str) -> Path | None:
     loaded = getattr(sys.modules.get(module), "__file__", None)
     if loaded is not None:
         return Path(loaded)
-    try:
-        spec = find_spec(top)
-    except ValueError:  # `__main__` of a notebook
-        return None
-    if spec is None:
-        return None
     if not rest:
-        return Path(spec.origin) if spec.has_location and spec.origin else None
-    for folder in spec.submodule_search_locations or ():
-        place = Path(folder, *rest.split("."))
+        spec = _spec(top)
+        return Path(spec.origin) if spec is not None and spec.has_location and spec.origin else None
+    for folder in _folders(top):
+        place = folder.joinpath(*rest.split("."))
         for file in (place.with_name(f"{place.name}.py"), place / "__init__.py"):
             if file.is_file():
                 return file
     return None
 
 
-def _package_folder(package: str) -> Path | None:
-    """The folder of a package, or None for a module that is a single file."""
+def _spec(top: str) -> ModuleSpec | None:
+    try:
+        return find_spec(top)
+    except ValueError:  # `__main__` of a notebook
+        return None
+
+
+def _folders(package: str) -> list[Path]:
+    """The folder of a package, or several where packages share a name; none for a module that is a single file."""
     file = _file_of(package)
-    return file.parent if file is not None and file.name == "__init__.py" else None
+    if file is not None:
+        return [file.parent] if file.name == "__init__.py" else []
+    spec = _spec(package)
+    return [] if spec is None else [Path(place) for place in spec.submodule_search_locations or ()]
 
 
 def _all_modules(package: str) -> list[str]:
-    folder = _package_folder(package)
-    if folder is None:
-        return []
-    paths = (path.relative_to(folder).with_suffix("") for path in sorted(folder.rglob("*.py")))
+    paths = [
+        path.relative_to(folder).with_suffix("")
+        for folder in _folders(package)
+        for path in sorted(folder.rglob("*.py"))
+    ]
     return [".".join((package, *path.parts)).removesuffix(".__init__") for path in paths]
 
 
-def _data_files(package: str) -> list[Path]:
-    """The files of a plugin's package that are no Python source, such as tables or compiled modules."""
-    folder = _package_folder(package)
-    files = sorted(folder.rglob("*")) if folder is not None else []
-    return [path for path in files if path.is_file() and path.suffix not in NOT_DATA]
+@cache
+def _data_digest(package: str) -> str:
+    """One digest of the files of a package that are no Python source, such as tables or compiled modules."""
+    return key_of([files_digest(_data_files(folder), folder) for folder in _folders(package)])
+
+
+def _data_files(folder: Path) -> list[Path]:
+    """The files of a package that are no Python source, but for hidden ones, which desktops and editors leave."""
+    files = [path for path in sorted(folder.rglob("*")) if path.suffix not in NOT_DATA and path.is_file()]
+    return [path for path in files if not any(part.startswith(".") for part in path.relative_to(folder).parts)]
 
 
 @cache
 def _home_of(package: str, name: str) -> str | None:
-    """The module from which a package loads a name when it is first used, or None."""
+    """The module from which a package of lesionbench loads a name when it is first used, or None."""
     file = _file_of(package)
-    if file is None or file.name != "__init__.py":
+    if _top(package) != CORE or file is None or file.name != "__init__.py":
         return None
     for node in ast.parse(file.read_bytes()).body:
         if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name) and node.targets[0].id == HOME:
@@ -164,11 +226,15 @@ def _home_of(package: str, name: str) -> str | None:
 class _Bare(ast.NodeTransformer):
     """Removes from a module's syntax what cannot change a result, and collects the imports to follow."""
 
-    def __init__(self, package: str, packages: frozenset[str]) -> None:
+    def __init__(self, package: str, packages: frozenset[str], body: Sequence[ast.stmt] = ()) -> None:
         self.package = package
         self.packages = packages
-        self.imports: list[_Import] = []
+        self.body = set(body)  # the statements of the module itself, not those inside a function or a condition
+        self.imports: list[_Import] = []  # followed
+        self.outside: list[str] = []  # of the module itself and not followed; their order does not matter
+        self.places = 0
         self.imports_by_name = False
+        self.public = ""
 
     def visit_Expr(self, node: ast.Expr) -> ast.AST | None:
         """Without docstrings."""
@@ -180,7 +246,7 @@ class _Bare(ast.NodeTransformer):
         """Without imports for type checkers."""
         if ast.unparse(node.test) in ("TYPE_CHECKING", "typing.TYPE_CHECKING"):
             kept = [self.visit(inner) for inner in node.orelse]
-            return [inner for inner in kept if inner is not None]
+            return [one for some in kept for one in (some if isinstance(some, list) else [some]) if one is not None]
         return self.generic_visit(node)
 
     def visit_Raise(self, node: ast.Raise) -> ast.AST:
@@ -195,35 +261,71 @@ class _Bare(ast.NodeTransformer):
         called = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
         if called == "Field":
             node.keywords = [one for one in node.keywords if one.arg != "description"]
-        self.imports_by_name |= called in ("import_module", "__import__")
+        self.imports_by_name |= called == "import_module"
         return self.generic_visit(node)
+
+    def visit_Name(self, node: ast.Name) -> ast.AST:
+        """Kept, and noted when it can import by name."""
+        self.imports_by_name |= node.id in BUILT_IN_BY_NAME
+        return node
 
     def visit_Assign(self, node: ast.Assign) -> ast.AST | None:
         """Without the lists of public names."""
         if isinstance(node.targets[0], ast.Name) and node.targets[0].id == "__all__":
+            self.public = ast.unparse(node.value)
             return None
         return self.generic_visit(node)
 
-    def visit_Import(self, node: ast.Import) -> ast.AST | None:
+    def visit_Import(self, node: ast.Import) -> list[ast.stmt]:
         """Followed, or kept as it stands."""
-        followed = [one for one in node.names if _top(one.name) in self.packages]
-        self._follow(_Import(one.name, "", one.asname or "") for one in followed)
+        followed = [one for one in node.names if self._is_followed(one.name)]
+        marks = self._follow(node, [_Import(one.name, "", one.asname or "") for one in followed])
         node.names = [one for one in node.names if one not in followed]
-        return node if node.names else None
+        for one in node.names:
+            self._note_by_name(*one.name.split("."))
+        kept = self._outside(node) if node.names else []
+        return [*marks, *kept]
 
-    def visit_ImportFrom(self, node: ast.ImportFrom) -> ast.AST | None:
+    def visit_ImportFrom(self, node: ast.ImportFrom) -> list[ast.stmt]:
         """Followed, or kept as it stands."""
         module = node.module or ""
         if node.level:
             parts = self.package.split(".")
             module = ".".join([*parts[: len(parts) - node.level + 1], *filter(None, [module])])
-        if _top(module) not in self.packages:
-            return node
-        self._follow(_import_of(module, one.name, one.asname or "") for one in node.names)
-        return None
+        if self._is_followed(module):
+            return self._follow(node, [_import_of(module, one.name, one.asname or "") for one in node.names])
+        for one in node.names:
+            self._note_by_name(*module.split("."), one.name)
+        return self._outside(node)
 
-    def _follow(self, imports: Iterable[_Import]) -> None:
-        self.imports += [one for one in imports if not f"{one.module}.".startswith(_NO_EFFECT)]
+    def _is_followed(self, module: str) -> bool:
+        return _top(module) in self.packages or (bool(self.packages) and is_local(_top(module)))
+
+    def _note_by_name(self, top: str, part: str = "", *_: str) -> None:
+        self.imports_by_name |= top in BY_NAME and part not in NOT_BY_NAME
+
+    def _follow(self, node: ast.stmt, imports: list[_Import]) -> list[ast.stmt]:
+        """Note imports, and give what stands in their place where it matters: inside others, or with `*`."""
+        marks: list[ast.stmt] = []
+        for one in imports:
+            if f"{one.module}.".startswith(_NO_EFFECT):
+                continue
+            if node in self.body and one.name != "*":
+                self.imports.append(one)
+                continue
+            self.places += 1
+            self.imports.append(replace(one, place=self.places))
+            marks.append(ast.Expr(ast.Constant(self.places)))
+        return marks
+
+    def _outside(self, node: ast.Import | ast.ImportFrom) -> list[ast.stmt]:
+        """An import that is kept: as text, one name at a time, where its order does not matter, else as it stands."""
+        if node not in self.body or any(one.name == "*" for one in node.names):
+            return [node]
+        for one in list(node.names):
+            node.names = [one]
+            self.outside.append(ast.unparse(node))
+        return []
 
     def generic_visit(self, node: ast.AST) -> ast.AST:
         """A body that has lost all its statements becomes `pass`."""

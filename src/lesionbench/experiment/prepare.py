@@ -147,7 +147,7 @@ def _splits_key(dataset_key: str, mode: Any, experiment: Experiment) -> str:
             "of": dataset_key,
             "split": mode,
             "validation": experiment.validation,
-            "seed": experiment.seed,
+            "seed": derive_seed("split", experiment.seed),
             "scikit-learn": version("scikit-learn"),
             "code": code_digest(SPLITTING),
         }

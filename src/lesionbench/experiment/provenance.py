@@ -63,12 +63,12 @@ def _file_digest(path: Path, size: int, changed: int) -> str:  # noqa: ARG001  #
 
 @cache
 def _versions(package: str) -> dict[str, str]:
-    """The installed versions of a package and of everything it requires, directly or not.
+    """The installed versions of a package and of everything that it and lesionbench require, directly or not.
 
     lesionbench itself is known by its code, so that a new version that changes nothing costs no fit.
     """
     versions: dict[str, str] = {}
-    waiting, seen = [(package, "")], set()
+    waiting, seen = [(package, ""), (CORE, "")], set()
     while waiting:
         name, extra = waiting.pop()
         if (name, extra) in seen or name in NO_EFFECT:
