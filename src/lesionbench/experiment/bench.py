@@ -131,11 +131,11 @@ class Bench:
 
     def synthetic(self, cell: Cell) -> list[SyntheticImages]:
         """The synthetic images of a cell, one draw for each link of its chain."""
-        return self.draws(cell.arm.draws, cell.fold, cell.seed)
+        return self.draws(cell.arm.draws, cell.fold, cell.seed, user=cell.name)
 
-    def draws(self, chain: tuple[Draw, ...], fold: int, seed: int) -> list[SyntheticImages]:
-        """The synthetic images of every link of a chain that draws any."""
-        pools = [self.pool(job) for job in grid.pool_jobs(chain, fold, seed)]
+    def draws(self, chain: tuple[Draw, ...], fold: int, seed: int, user: str) -> list[SyntheticImages]:
+        """The synthetic images of every link of a chain that draws any; user: the name of the task that needs them."""
+        pools = [self.pool(job, log=f"{user}_{job.name}") for job in grid.pool_jobs(chain, fold, seed)]
         return take_draws(pools, chain, self.seeds.shuffle(fold, seed))
 
     def on_the_fly(self, cell: Cell) -> OnTheFly | None:
@@ -148,13 +148,17 @@ class Bench:
             raise ContractError(f"{job.augmenter!r} says that it changes images, but its sampler has no `transform`")
         return OnTheFly(sampler)
 
-    def pool(self, job: PoolJob) -> Pool:
-        """The synthetic images of one augmenter, fold and seed: as many as the largest dose takes."""
+    def pool(self, job: PoolJob, log: str | None = None) -> Pool:
+        """The synthetic images of one augmenter, fold and seed: as many as the largest dose takes.
+
+        log: the name of the folder of the notes, should it have to be fitted: several tasks may find a damaged pool at
+            the same time. By default the pool's.
+        """
         kept = self.kept_pool(job)
         if kept is not None:
             return kept
         count = grid.pool_size(self.prepared.experiment, job)
-        pool = sample_pool(self.sampler(job), self.split_of(job), count, lambda name: self.seeds.draw(job, name))
+        pool = sample_pool(self.sampler(job, log), self.split_of(job), count, lambda name: self.seeds.draw(job, name))
         with self.store.write(POOLS, self.keys.pool(job)) as draft:
             for label, images in enumerate(pool.images):
                 draft.put_array(f"class{label}", images)
@@ -182,7 +186,7 @@ class Bench:
         if entry is not None and entry.has(SAMPLER):
             return self.plugins.augmenter(job.augmenter).load(entry.folder(SAMPLER))
         augmenter, split = self.plugins.augmenter(job.augmenter), self.split_of(job)
-        before = self.draws(job.before, job.fold, job.seed)
+        before = self.draws(job.before, job.fold, job.seed, user=log or job.name)
         with self.fitting(log or job.name, self.seeds.augment(job)) as fit:
             sampler = fit_sampler(augmenter, split, before, fit.context)
         self._keep_sampler(job, sampler, fit)

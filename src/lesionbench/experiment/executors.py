@@ -67,7 +67,8 @@ def local_workers(jobs: int) -> Iterator[Workers]:
         except BaseException:
             executor.shutdown(wait=False, cancel_futures=True)
             for process in multiprocessing.active_children():
-                process.terminate()
+                if isinstance(process, _WorkerProcess):  # a notebook may have processes of its own
+                    process.terminate()
             raise
         executor.shutdown()
 

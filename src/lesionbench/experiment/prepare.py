@@ -14,9 +14,10 @@ import numpy as np
 
 from lesionbench.errors import ANOTHER_OUT, DatasetError, OutputError, SettingsError, Try
 from lesionbench.experiment.chain import held_back, parse_chain
-from lesionbench.experiment.code_digest import code_digest
+from lesionbench.experiment.code_digest import code_digest, read_again
 from lesionbench.experiment.data_folder import find_data
 from lesionbench.experiment.grid import arms
+from lesionbench.experiment.own_code import noted_code
 from lesionbench.experiment.provenance import provenance
 from lesionbench.experiment.store import DATASETS, SPLITS, Store, files_digest, key_of
 from lesionbench.experiment.stored_dataset import read_dataset, write_dataset
@@ -36,6 +37,8 @@ if TYPE_CHECKING:
     from lesionbench.plugins import Plugins
 
 SPLITTING = "lesionbench.pipeline.split"  # the module that divides; its code is part of the key of splits
+
+_LOADED: dict[type, str] = {}  # the digests of datasets' code as this process met it first
 
 Count = tuple[int, int]  # images, and the groups they are of
 
@@ -81,6 +84,7 @@ def prepare(
     keep: False leaves the store as it is.
     Raises DatasetError, SplitError, SettingsError or OutputError.
     """
+    read_again()
     device = _device(experiment)
     for plugin in used_plugins(experiment, plugins):
         plugin.input_files()  # raises for an unusable file before anything runs
@@ -88,6 +92,7 @@ def prepare(
     root = find_data(dataset, experiment.data)
     store = Store(store_folder)
     made_from = provenance(dataset, plugins.get("dataset", dataset.name).package)
+    _refuse_edited(dataset, made_from["code"])
     digest = _digest(dataset, root)
     if sources is not None and sources != digest:
         raise OutputError(f"the images in {root} are not those that the run in this folder used", ANOTHER_OUT)
@@ -132,6 +137,15 @@ def used_controls(experiment: Experiment, plugins: Plugins) -> tuple[str, ...]:
 
 def _links(experiment: Experiment) -> list[str]:
     return [link.augmenter for text in experiment.augmenters for link in parse_chain(text)]
+
+
+def _refuse_edited(dataset: Dataset, code: str) -> None:
+    """Raise SettingsError if a dataset's code was edited since this process loaded it: the old code would be run."""
+    if noted_code(type(dataset)) is None and _LOADED.setdefault(type(dataset), code) != code:
+        raise SettingsError(
+            f"the code of the dataset {dataset.name!r} was edited after it was loaded; start Python, or the notebook's "
+            "kernel, again"
+        )
 
 
 def _refuse_holding_back(experiment: Experiment, images: LabelledImages, parts: NDArray[np.str_]) -> None:
