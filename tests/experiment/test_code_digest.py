@@ -2,16 +2,20 @@
 
 import shutil
 import sys
+from importlib import import_module
 from pathlib import Path
 
 import pytest
 
 import lesionbench
+from lesionbench.errors import SettingsError
 from lesionbench.experiment import code_digest
 from lesionbench.experiment.code_digest import modules_of
 from lesionbench.experiment.keys import AUGMENTING, CLASSIFYING
+from lesionbench.experiment.prepare import prepare
+from lesionbench.experiment.settings import make_experiment
 from lesionbench.pipeline.plugin import Plugin
-from lesionbench.plugins import Plugins
+from lesionbench.plugins import Found, Plugins
 
 SOURCE = Path(lesionbench.__file__).parent
 CLASSES = {(found.kind, found.name): found.cls for found in Plugins.load().found.values()}
@@ -283,3 +287,27 @@ def test_a_plugin_may_have_a_name_that_lesionbench_uses_itself(lab):
         "home/m.py": "from home import X",
     }
     assert lab(before, {"home/__init__.py": "X = 2"}, "home.m")
+
+
+DATASET = """
+from lesionbench.builtin.skin_phantom import SkinPhantom
+
+class Edited(SkinPhantom):
+    name = "edited"
+    TAKEN = 1
+"""
+
+
+def test_a_dataset_that_was_edited_after_it_was_loaded_is_refused(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(tmp_path)
+    file = tmp_path / "editedlab.py"
+    file.write_text("from typing import ClassVar\n" + DATASET.replace("TAKEN", "TAKEN: ClassVar[int]"))
+    plugins = Plugins.load()
+    plugins.found["dataset", "edited"] = Found("dataset", "edited", "editedlab", import_module("editedlab").Edited)
+    experiment = make_experiment({"dataset": "edited[train=60,test=20]"}, plugins)
+    prepare(experiment, plugins, tmp_path / "store", keep=False)
+    prepare(experiment, plugins, tmp_path / "store", keep=False)
+    file.write_text(file.read_text().replace("= 1", "= 2"))
+
+    with pytest.raises(SettingsError, match="the code of the dataset 'edited' was edited after it was loaded"):
+        prepare(experiment, plugins, tmp_path / "store", keep=False)

@@ -1,7 +1,13 @@
 """Where tasks run."""
 
+import multiprocessing
 import subprocess
 import sys
+import time
+
+import pytest
+
+from lesionbench.experiment.executors import local_workers
 
 SCRIPT = """
 from lesionbench.experiment.executors import local_workers
@@ -20,3 +26,17 @@ def test_a_script_without_a_main_guard_is_not_run_again_by_its_workers(tmp_path)
 
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines() == ["the script runs", "[1, 2]"]
+
+
+def test_an_interruption_stops_the_workers_and_no_other_process_of_the_script():
+    own = multiprocessing.get_context("spawn").Process(target=time.sleep, args=(60,))
+    own.start()
+    try:
+        with pytest.raises(KeyboardInterrupt), local_workers(1) as workers:
+            workers.executor.submit(time.sleep, 60)
+            raise KeyboardInterrupt
+        own.join(2)
+        assert own.is_alive()
+    finally:
+        own.terminate()
+        own.join()

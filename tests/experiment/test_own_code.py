@@ -178,7 +178,8 @@ def test_an_edited_module_beside_the_notebook_changes_the_digest(tmp_path, monke
     monkeypatch.syspath_prepend(tmp_path)
     file = tmp_path / f"{name}.py"
     file.parent.mkdir(exist_ok=True)
-    text = "from functools import cache\ndef f(): return 1\n@cache\ndef cached(): return 1\nclass N:\n    def g(self): return f()\n"
+    cached = "from functools import cache\\n@cache\\ndef cached(): return 1\\n"
+    text = f"{cached}def f(): return 1\\nclass N:\\n    def g(self): return f()\\n"
     file.write_text(text)
     code = HEAD + head + MIRROR.replace("return {}", body)
     before = digest_of(code)
