@@ -46,7 +46,7 @@ class _WorkerProcess(SpawnProcess):
     @staticmethod
     def _Popen(process_obj: Any) -> Any:  # noqa: N802  # multiprocessing calls it so
         main = sys.modules["__main__"]
-        sys.modules["__main__"] = ModuleType("__main__")  # what the new process is told to run: nothing
+        sys.modules["__main__"] = ModuleType("__main__")  # so that the new process runs no script
         try:
             return SpawnProcess._Popen(process_obj)
         finally:

@@ -19,8 +19,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 # Libraries that only start, send, show, describe or judge: they cannot change a result.
-NO_EFFECT = {"cloudpickle", "matplotlib", "packaging", "platformdirs", "pluggy", "rich", "statsmodels", "tomli-w"}
-NO_EFFECT |= {"typer"}
+NO_EFFECT = {
+    *("cloudpickle", "matplotlib", "packaging", "platformdirs", "pluggy", "rich", "statsmodels", "tomli-w", "typer")
+}
 
 
 def provenance(plugin: Plugin, package: str, *stage: str) -> dict[str, Any]:
