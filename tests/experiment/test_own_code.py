@@ -178,8 +178,8 @@ def test_an_edited_module_beside_the_notebook_changes_the_digest(tmp_path, monke
     monkeypatch.syspath_prepend(tmp_path)
     file = tmp_path / f"{name}.py"
     file.parent.mkdir(exist_ok=True)
-    cached = "from functools import cache\\n@cache\\ndef cached(): return 1\\n"
-    text = f"{cached}def f(): return 1\\nclass N:\\n    def g(self): return f()\\n"
+    cached = "from functools import cache\n@cache\ndef cached(): return 1\n"
+    text = f"{cached}def f(): return 1\nclass N:\n    def g(self): return f()\n"
     file.write_text(text)
     code = HEAD + head + MIRROR.replace("return {}", body)
     before = digest_of(code)
@@ -194,6 +194,7 @@ def test_a_script_that_was_edited_while_it_ran_is_refused(tmp_path):
     names = {"__name__": "__main__"}
     exec(compile(CELL, str(file), "exec"), names)
     file.write_text(CELL.replace("strength: int = 1", "strength: int = 1\n").replace("Sampler(train)", "Sampler(None)"))
+    linecache.checkcache(str(file))  # as every traceback does; until then the text that was run may be remembered
 
     with pytest.raises(PluginError, match=r"script.py was edited after Mirror was defined"):
         code_of(names["Mirror"])
