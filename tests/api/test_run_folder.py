@@ -1,6 +1,7 @@
 """A run as Python sees it: tables with right dtypes, the answer, and errors that say what there is."""
 
 import csv
+import re
 
 import numpy as np
 import pandas as pd
@@ -171,3 +172,30 @@ def test_a_run_that_has_no_tables_yet_says_so(small_run, tmp_path):
     assert "run the experiment to its end" in early._repr_html_()
     with pytest.raises(InputError, match=r"there is no leaderboard\.csv"):
         _ = early.leaderboard
+
+
+DAMAGE = {
+    "no usable folds": ("experiment.toml", lambda text: text.replace("folds = 2", "")),
+    "no usable classes": ("experiment.toml", lambda text: text.replace("classes = [", "other = [")),
+    "cannot be read .*'two'": ("cells.csv", lambda text: text.replace(",1,", ",two,")),
+    "has no column 'cell'": ("cells.csv", lambda _: "a,b\n1,2\n"),
+}
+
+
+@pytest.mark.parametrize("message", DAMAGE)
+def test_a_damaged_file_of_a_run_is_named(small_run, tmp_path, message):
+    name, change = DAMAGE[message]
+    for file in ("experiment.toml", "cells.csv"):
+        (tmp_path / file).write_text((small_run.folder / file).read_text())
+    (tmp_path / name).write_text(change((tmp_path / name).read_text()))
+
+    with pytest.raises(OutputError, match=f"{re.escape(name)} .*{message}"):
+        _ = lesionbench.open(tmp_path).finished
+
+
+def test_a_broken_byte_in_the_cells_of_a_run_is_refused(small_run, tmp_path):
+    (tmp_path / "experiment.toml").write_text((small_run.folder / "experiment.toml").read_text())
+    (tmp_path / "cells.csv").write_bytes(b"\xff")
+
+    with pytest.raises(OutputError, match=r"cells\.csv cannot be read"):
+        lesionbench.open(tmp_path).show()

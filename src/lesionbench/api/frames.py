@@ -36,11 +36,11 @@ def read_frame(path: Path) -> pd.DataFrame:
     try:
         columns = pd.read_csv(path, nrows=0).columns
         frame = pd.read_csv(path, dtype=dict.fromkeys(columns, "string"), keep_default_na=False, na_values=[""])
+        return typed(frame)
     except FileNotFoundError:
         raise OutputError(f"there is no {path.name} in {path.parent} yet; run the experiment to its end") from None
     except (OSError, ValueError) as error:
         raise OutputError(f"{path} cannot be read ({error}); run the experiment again to restore it") from None
-    return typed(frame)
 
 
 def typed(frame: pd.DataFrame) -> pd.DataFrame:

@@ -166,7 +166,13 @@ class Run:
     @property
     def cells(self) -> pd.DataFrame:
         """Every cell of the grid: its status, error, seeds, and what its fits cost."""
-        return self._table("cells")
+        found = self._table("cells")
+        lacking = [name for name in ("cell", "status", "error", "predictions_sha256", *CELL) if name not in found]
+        if lacking:
+            raise OutputError(
+                f"{self.folder / 'cells.csv'} has no column {lacking[0]!r}; run the experiment again to restore it"
+            )
+        return found
 
     @property
     def splits(self) -> pd.DataFrame:

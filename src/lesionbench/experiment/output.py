@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
 SETTINGS = "experiment.toml"
 LOCK = ".lock"
+RESOLVED_TYPES = {"split": str, "folds": int, "groups": str, "classes": list, "positive_class": str}
 RESTORE = Try("restore the file, or name another {out} folder")
 DATA = "data"  # the images of an experiment that was given arrays; see builtin/arrays.py
 
@@ -125,6 +126,9 @@ def read_settings(out: Path) -> tuple[Experiment, dict[str, Any]]:
     try:
         noted = tomllib.loads(path.read_text(encoding="utf-8"))
         resolved = noted.pop(RESOLVED)
+        wrong = [name for name, kind in RESOLVED_TYPES.items() if not isinstance(dict(resolved).get(name), kind)]
+        if wrong:
+            raise ValueError(f"[{RESOLVED}] has no usable {', '.join(wrong)}")
         if "data" in noted:
             noted["data"] = out / noted["data"]
         return Experiment.model_validate(noted), resolved
@@ -132,7 +136,7 @@ def read_settings(out: Path) -> tuple[Experiment, dict[str, Any]]:
         raise OutputError(
             f"{out} holds no experiment: there is no {SETTINGS} in it", Try("give the {out} folder of a run")
         ) from None
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, ValueError, KeyError, TypeError) as error:
         raise OutputError(f"{path} is not what a run writes ({error})", RESTORE) from None
 
 

@@ -90,7 +90,7 @@ def _noted_cells(out: Path) -> dict[str, dict[str, str]]:
     try:
         text = (out / "cells.csv").read_text(encoding="utf-8")
         return {row["cell"]: row for row in csv.DictReader(io.StringIO(text))}
-    except (OSError, KeyError) as error:
+    except (OSError, KeyError, ValueError, csv.Error) as error:
         raise OutputError(
             f"{out / 'cells.csv'} cannot be read ({error}); run the experiment again to restore it"
         ) from None
