@@ -74,17 +74,8 @@ def register_augmenters():
 '''
 RUN = ("run", "--dataset", "skin-phantom[train=360,test=40]", "--validation", 0.3, "--classifier", "linear")
 RUN = (*RUN, "--augmenter", "oversample", "--augmenter", "half-copies", "--augmenter", "changed-copies")
-RUN = (
-    *RUN,
-    "--augmenter",
-    "new-images",
-    "--augmenter",
-    "oversample@6+new-images",
-    "--synthetic",
-    "10,20",
-    "--seeds",
-    1,
-)
+RUN = (*RUN, "--augmenter", "new-images", "--augmenter", "oversample@6+new-images", "--synthetic", "10,20")
+RUN = (*RUN, "--seeds", 1, "--jobs", 1)
 
 
 def table(path):

@@ -224,18 +224,8 @@ def finished(tmp_path_factory):
                 picture(seed, 40).save(folder / "images" / side / label / f"{number}.png")
     picture(8, 40).save(folder / "images" / "test" / "b" / "0.png")
     options = ["--data", "images", "--classifier", "linear", "--seeds", "1", "--positive-class", "b", "--out", "r"]
-    command = [
-        sys.executable,
-        "-m",
-        "lesionbench",
-        "run",
-        "--dataset",
-        "folder[size=16]",
-        *options,
-        "--quiet",
-        "--jobs",
-        "1",
-    ]
+    options += ["--quiet", "--jobs", "1"]
+    command = [sys.executable, "-m", "lesionbench", "run", "--dataset", "folder[size=16]", *options]
     subprocess.run(command, cwd=folder, check=True, capture_output=True, timeout=240)
     return folder
 

@@ -9,17 +9,8 @@ from lesionbench.audit.stored_pools import stored_pools
 from lesionbench.errors import OutputError
 from lesionbench.plugins import Plugins
 
-RUN = (
-    "run",
-    "--dataset",
-    "skin-phantom[size=16,train=60,test=20]",
-    "--classifier",
-    "linear",
-    "--seeds",
-    1,
-    "--jobs",
-    1,
-)
+RUN = ("run", "--dataset", "skin-phantom[size=16,train=60,test=20]", "--classifier", "linear", "--seeds", 1)
+RUN = (*RUN, "--jobs", 1)
 AUGMENTERS = ("--augmenter", "oversample", "--augmenter", "real-holdout@5+oversample@4+noise", "--synthetic", "3,7")
 
 
