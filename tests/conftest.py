@@ -46,6 +46,11 @@ def pytest_collection_finish() -> None:
     gc.freeze()
 
 
+def pytest_sessionfinish() -> None:
+    """Let the process end as any other: some libraries complain of objects that were not collected."""
+    gc.unfreeze()
+
+
 @dataclass
 class CommandLine:
     """`lesionbench` in a folder of its own, with extra packages on the path."""

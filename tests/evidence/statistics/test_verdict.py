@@ -1,5 +1,7 @@
 """The verdict, Holm, tie groups, and how often they are wrong in worlds whose truth is known."""
 
+import gc
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -17,6 +19,14 @@ from lesionbench.evidence.tables.comparisons import (
     letters,
 )
 from lesionbench.evidence.tables.intervals import draws_of
+
+
+@pytest.fixture(scope="module", autouse=True)
+def little_garbage_to_collect():
+    """Holm's method in statsmodels collects garbage each time, which is slow after many other tests."""
+    gc.collect()
+    gc.freeze()
+
 
 JUDGING = Judging("none", "auc", 0.02, 2000, 660)
 
