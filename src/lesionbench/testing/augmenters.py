@@ -1,4 +1,4 @@
-"""What is promised of augmenters and their samplers."""
+"""What augmenters and their samplers promise."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ def drawn_from(plugin_class: type[Augmenter]) -> SharedSampler:
 
 
 def transforming(plugin_class: type[Augmenter]) -> Transformer:
-    """A fitted sampler that can transform; raises Skipped when it cannot."""
+    """A fitted sampler that can transform; raises Skipped if it cannot."""
     sampler = shared(plugin_class).sampler
     if not isinstance(sampler, Transformer):
         raise Skipped("its sampler has no transform")
@@ -99,7 +99,7 @@ def transforming(plugin_class: type[Augmenter]) -> Transformer:
 
 
 def needs_samples(plugin_class: type[Augmenter]) -> None:
-    """Raise Skipped for an augmenter that says it makes no images (`makes_images = False`)."""
+    """Raise Skipped for an augmenter that declares `makes_images = False`."""
     if not plugin_class.makes_images:
         raise Skipped("it makes no images")
 
@@ -113,12 +113,12 @@ def use(plugin_class: type[Augmenter], sampler: Sampler) -> None:
 
 
 def same(one: Images, other: Images) -> bool:
-    """Whether two arrays are equal, shape and all."""
+    """Whether two arrays have the same shape and values."""
     return bool(np.array_equal(one, other))
 
 
 def check_fit_leaves_the_training_images_alone(plugin_class: type[Augmenter]) -> None:
-    """No array of the training images is edited, and read-only images (as in every experiment) will do."""
+    """Fitting edits no array of the training images, and works on read-only ones, as in every experiment."""
     edited = watched(plugin_class).edited
     require(not edited, f"fit must leave the training images alone, but it edited {edited}; work on a copy")
     with TemporaryDirectory() as folder:
@@ -138,7 +138,7 @@ def check_fit_returns_a_new_sampler(plugin_class: type[Augmenter]) -> None:
 
 
 def check_fit_leaves_the_settings_alone(plugin_class: type[Augmenter]) -> None:
-    """What a fit learns is in the sampler, never in the settings."""
+    """What a fit learns is stored in the sampler, never in the settings."""
     watched(plugin_class).require_settings_unchanged("sampler")
 
 
@@ -177,7 +177,7 @@ def check_a_dose_of_zero_gives_no_images(plugin_class: type[Augmenter]) -> None:
 
 
 def check_the_same_seed_draws_the_same_images(plugin_class: type[Augmenter]) -> None:
-    """A sampler's draws depend on label, count and seed alone, not on what was drawn before."""
+    """Samples depend on label, count and seed alone, not on what was drawn before."""
     sampler = drawing(plugin_class)
     before = sampler.sample(0, FEW, SEED)
     sampler.sample(1, FEW, OTHER_SEED)
@@ -186,14 +186,14 @@ def check_the_same_seed_draws_the_same_images(plugin_class: type[Augmenter]) -> 
 
 
 def check_another_seed_draws_other_images(plugin_class: type[Augmenter]) -> None:
-    """A sampler's draws depend on the seed; one that repeats images repeats them in another order."""
+    """Samples depend on the seed; a sampler that repeats images repeats them in another order."""
     sampler = drawing(plugin_class)
     equal = same(sampler.sample(0, FEW, SEED), sampler.sample(0, FEW, OTHER_SEED))
     require(not equal, f"seeds {SEED} and {OTHER_SEED} must draw other images, but drew the same; use the seed")
 
 
 def check_another_class_draws_other_images(plugin_class: type[Augmenter]) -> None:
-    """A sampler's draws depend on the class."""
+    """Samples depend on the class."""
     sampler = drawing(plugin_class)
     equal = same(sampler.sample(0, FEW, SEED), sampler.sample(1, FEW, SEED))
     require(not equal, "classes 0 and 1 must have images of their own, but they are the same; use the label")
@@ -213,19 +213,19 @@ def check_doses_are_nested(plugin_class: type[Augmenter]) -> None:
 
 
 def check_fit_leaves_global_state_alone(plugin_class: type[Augmenter]) -> None:
-    """Fitting neither draws from, nor seeds, nor switches anything global of random, numpy or torch."""
+    """Fitting leaves the global state of random, numpy and torch alone: generators, seeds and settings."""
     watched(plugin_class).require_global_state_unchanged()
 
 
 def check_sample_leaves_global_state_alone(plugin_class: type[Augmenter]) -> None:
-    """Sampling neither draws from, nor seeds, nor switches anything global of random, numpy or torch."""
+    """Sampling leaves the global state of random, numpy and torch alone: generators, seeds and settings."""
     sampler = drawing(plugin_class)
     with global_state_left_alone("sample"):
         sampler.sample(0, FEW, SEED)
 
 
 def check_transform_leaves_global_state_alone(plugin_class: type[Augmenter]) -> None:
-    """Transforming neither draws from, nor seeds, nor switches anything global of random, numpy or torch."""
+    """Transforming leaves the global state of random, numpy and torch alone: generators, seeds and settings."""
     sampler = transforming(plugin_class)
     with global_state_left_alone("transform"):
         sampler.transform(tiny_images().images.copy(), SEED)
@@ -242,12 +242,12 @@ def check_it_writes_into_its_folder_alone(plugin_class: type[Augmenter]) -> None
 
 
 def check_reports_are_sound(plugin_class: type[Augmenter]) -> None:
-    """What a fit reports has a step within the total and finite scalars."""
+    """Each report of a fit has a step within the total, and finite scalars."""
     require_sound_reports(watched(plugin_class).reports)
 
 
 def check_transform_keeps_shape_and_dtype(plugin_class: type[Augmenter]) -> None:
-    """Transformed images are uint8 (N, H, W, C) as they were given."""
+    """Transformed images are uint8 (N, H, W, C), the shape of the images given."""
     sampler = transforming(plugin_class)
     images = tiny_images().images
     for given in (images.copy(), images[:0].copy()):
@@ -265,7 +265,7 @@ def check_it_says_whether_it_changes_images(plugin_class: type[Augmenter]) -> No
 
 
 def check_transform_is_seeded(plugin_class: type[Augmenter]) -> None:
-    """The same seed changes images the same way, another seed another way."""
+    """The same seed changes images in the same way, and another seed changes them differently."""
     sampler = transforming(plugin_class)
     images = tiny_images().images
     first, again, other = (sampler.transform(images.copy(), seed) for seed in (SEED, SEED, OTHER_SEED))
@@ -274,7 +274,7 @@ def check_transform_is_seeded(plugin_class: type[Augmenter]) -> None:
 
 
 def check_transform_changes_each_image_by_itself(plugin_class: type[Augmenter]) -> None:
-    """Copies of one image in one call come out differently: each has a draw of its own."""
+    """Copies of one image in one call are changed differently: each has its own random numbers."""
     sampler = transforming(plugin_class)
     copies = sampler.transform(np.repeat(tiny_images().images[:1], 24, axis=0), SEED)
     equal = bool((copies == copies[:1]).all())
@@ -285,7 +285,7 @@ def check_transform_changes_each_image_by_itself(plugin_class: type[Augmenter]) 
 
 
 def check_transform_leaves_its_images_alone(plugin_class: type[Augmenter]) -> None:
-    """The images given to transform are not edited, and read-only ones will do."""
+    """Transforming does not edit the images given, and works on read-only ones."""
     sampler = transforming(plugin_class)
     read_only = tiny_images().images
     images = read_only.copy()
@@ -313,8 +313,8 @@ def check_a_saved_sampler_draws_the_same(plugin_class: type[Augmenter]) -> None:
 
 def check_a_saved_sampler_holds_no_pickle(plugin_class: type[Augmenter]) -> None:
     """What a sampler saves can be read without running code from it."""
-    with TemporaryDirectory() as folder:
-        _save(shared(plugin_class).sampler, Path(folder))
+    with TemporaryDirectory() as folder, fitted(plugin_class) as sampler:
+        _save(sampler, Path(folder))
         found = pickles_in(Path(folder))
     require(not found, f"a sampler must not save pickles, but {', '.join(found)} is one; use safetensors, npz or JSON")
 

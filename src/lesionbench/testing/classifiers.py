@@ -1,4 +1,4 @@
-"""What is promised of classifiers and their predictors."""
+"""What classifiers and their predictors promise."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ TOLERANCE = 1e-5  # float32 sums differ in their last digits when a batch has an
 
 @contextmanager
 def fitted(plugin_class: type[Classifier], train: TrainingSet | None = None) -> Iterator[Predictor]:
-    """A predictor newly fitted on a tiny training set; its folder is there until the block ends."""
+    """A predictor newly fitted on a tiny training set; its folder exists until the block ends."""
     with TemporaryDirectory() as folder:
         given = writable_set(train or tiny_training_set())
         yield quick(plugin_class).fit(given, a_context(Path(folder), 1))
@@ -101,7 +101,7 @@ def unseen(classes: int = 2, channels: int = 3) -> Images:
 
 
 def check_fit_leaves_the_training_set_alone(plugin_class: type[Classifier]) -> None:
-    """No array of the training set is edited, and read-only images (as in every experiment) will do."""
+    """Fitting edits no array of the training set, and works on read-only images, as in every experiment."""
     edited = watched(plugin_class).edited
     require(not edited, f"fit must leave the training set alone, but it edited {edited}; work on a copy")
     with TemporaryDirectory() as folder:
@@ -120,12 +120,12 @@ def check_fit_returns_a_new_predictor(plugin_class: type[Classifier]) -> None:
 
 
 def check_fit_leaves_the_settings_alone(plugin_class: type[Classifier]) -> None:
-    """What a fit learns is in the predictor, never in the settings."""
+    """What a fit learns is stored in the predictor, never in the settings."""
     watched(plugin_class).require_settings_unchanged("predictor")
 
 
 def check_fit_with_the_same_seed_gives_the_same_scores(plugin_class: type[Classifier]) -> None:
-    """Two fits on the same training set with the same seed score alike, to the last bit."""
+    """Two fits on the same training set with the same seed give the same scores, to the last bit."""
     first = shared_fit(plugin_class).first_scores
     with fitted(plugin_class) as predictor:
         second = predictor.predict(unseen())
@@ -137,7 +137,7 @@ def check_fit_with_the_same_seed_gives_the_same_scores(plugin_class: type[Classi
 
 
 def check_a_saved_predictor_scores_as_before(plugin_class: type[Classifier]) -> None:
-    """What `save` writes, `load` makes into a predictor with the same scores and features, to the last bit."""
+    """A predictor that was saved and loaded gives the same scores and features, to the last bit."""
     predictor = shared(plugin_class)
     if not isinstance(predictor, Saveable):
         raise Skipped("its predictors cannot save, so images cannot be compared in their features")
@@ -164,14 +164,14 @@ def _require_sound_features(predictor: Predictor, loaded: Predictor) -> None:
 
 
 def check_fit_works_without_synthetic_images(plugin_class: type[Classifier]) -> None:
-    """The baseline's training set has no synthetic images."""
+    """Fitting works on a training set without synthetic images, as the baseline has."""
     with fitted(plugin_class, tiny_training_set(synthetic_per_class=0)) as predictor:
         found = predictor.predict(unseen()).shape
         require(found == (12, 2), f"without synthetic images, scores must have shape (12, 2), not {found}")
 
 
 def check_synthetic_images_are_learned_from(plugin_class: type[Classifier]) -> None:
-    """Synthetic images with other labels give other scores: else every dose would measure the baseline."""
+    """Synthetic images with other labels give other scores; otherwise every dose would measure the baseline."""
     train = tiny_training_set(synthetic_per_class=60)  # most of the set, so that two steps cannot miss them
     relabelled = replace(train, synthetic_labels=1 - train.synthetic_labels)
     scores = []
@@ -183,7 +183,7 @@ def check_synthetic_images_are_learned_from(plugin_class: type[Classifier]) -> N
 
 
 class _Negative:
-    """An augmenter's `transform` that turns bright into dark, and keeps the seeds it was given."""
+    """An augmenter's `transform` that turns bright into dark and records the seeds it was given."""
 
     def __init__(self) -> None:
         self.seeds: list[int] = []
@@ -196,7 +196,7 @@ class _Negative:
 
 
 def check_every_batch_is_changed_on_the_fly(plugin_class: type[Classifier]) -> None:
-    """A classifier that learns in batches gives each of them to `train.changed`, with a seed of its own."""
+    """A classifier that learns in batches passes each batch to `train.changed`, with its own seed."""
     if not plugin_class.learns_in_batches:
         raise Skipped("it does not learn in batches")
     negative = _Negative()
@@ -253,7 +253,7 @@ def check_predicting_twice_gives_the_same_scores(plugin_class: type[Classifier])
 
 
 def check_predict_leaves_its_images_alone(plugin_class: type[Classifier]) -> None:
-    """The images given to predict are not edited, and read-only ones will do."""
+    """Predicting does not edit the images given, and works on read-only ones."""
     predictor = shared(plugin_class)
     images = unseen()
     predictor.predict(images)
@@ -264,12 +264,12 @@ def check_predict_leaves_its_images_alone(plugin_class: type[Classifier]) -> Non
 
 
 def check_fit_leaves_global_state_alone(plugin_class: type[Classifier]) -> None:
-    """Fitting neither draws from, nor seeds, nor switches anything global of random, numpy or torch."""
+    """Fitting leaves the global state of random, numpy and torch alone: generators, seeds and settings."""
     watched(plugin_class).require_global_state_unchanged()
 
 
 def check_predict_leaves_global_state_alone(plugin_class: type[Classifier]) -> None:
-    """Predicting neither draws from, nor seeds, nor switches anything global of random, numpy or torch."""
+    """Predicting leaves the global state of random, numpy and torch alone: generators, seeds and settings."""
     predictor = shared(plugin_class)
     with global_state_left_alone("predict"):
         predictor.predict(unseen())
@@ -286,5 +286,5 @@ def check_it_writes_into_its_folder_alone(plugin_class: type[Classifier]) -> Non
 
 
 def check_reports_are_sound(plugin_class: type[Classifier]) -> None:
-    """What a fit reports has a step within the total and finite scalars."""
+    """Each report of a fit has a step within the total, and finite scalars."""
     require_sound_reports(watched(plugin_class).reports)

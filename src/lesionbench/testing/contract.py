@@ -21,17 +21,17 @@ Check = Callable[[type[Any]], None]
 
 
 def augmenter_checks() -> list[Check]:
-    """Every promise of an augmenter class, a function each."""
+    """One check for each promise of an augmenter class."""
     return [*_checks_in(settings), *_checks_in(augmenters)]
 
 
 def classifier_checks() -> list[Check]:
-    """Every promise of a classifier class, a function each."""
+    """One check for each promise of a classifier class."""
     return [*_checks_in(settings), *_checks_in(classifiers)]
 
 
 def dataset_checks(root: Path | None = None) -> list[Check]:
-    """Every promise of a dataset class, a function each.
+    """One check for each promise of a dataset class.
 
     root: the folder to load from. Without it, the checks that load images are skipped for a dataset
     that reads files; one that makes its images (`needs_data = False`) needs none.
@@ -48,7 +48,7 @@ def dataset_checks(root: Path | None = None) -> list[Check]:
 
 
 def checks_for(kind: Kind, root: Path | None = None) -> list[Check]:
-    """The checks of this kind of plugin; `root` is for datasets alone."""
+    """The checks for this kind of plugin; only datasets use `root`."""
     if kind == "dataset":
         return dataset_checks(root)
     return augmenter_checks() if kind == "augmenter" else classifier_checks()

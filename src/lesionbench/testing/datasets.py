@@ -1,4 +1,4 @@
-"""What is promised of datasets; every check takes the folder to load from, or None."""
+"""What datasets promise; every check takes the folder to load from, or None."""
 
 from __future__ import annotations
 
@@ -139,7 +139,7 @@ def check_a_missing_or_empty_folder_is_a_dataset_error(plugin_class: type[Datase
 
 
 def check_load_leaves_global_state_alone(plugin_class: type[Dataset], root: Path | None) -> None:
-    """Loading neither draws from, nor seeds, nor switches anything global of random, numpy or torch."""
+    """Loading leaves the global state of random, numpy and torch alone: generators, seeds and settings."""
     require_global_state_unchanged("load", watched(plugin_class, root).global_state)
 
 

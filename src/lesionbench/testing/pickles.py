@@ -1,4 +1,4 @@
-"""Finding pickles among files: reading one may run any code."""
+"""Finding pickle files, because reading one may run any code."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ SUFFIXES = {".pkl", ".pickle", ".pt", ".pth", ".joblib"}
 
 
 def pickles_in(folder: Path) -> list[str]:
-    """The files in a folder that are pickles, hold one, or are named like one."""
+    """The files in a folder that are pickles, contain one, or have a name such as weights.pkl."""
     files = sorted(path for path in folder.rglob("*") if path.is_file())
     return [
         path.relative_to(folder).as_posix() for path in files if _is_named_so(path.name) or _holds(path.read_bytes())
@@ -45,10 +45,10 @@ def _has_objects(data: bytes) -> bool:
 
 
 def _parses(data: bytes) -> bool:
-    """Whether the bytes are a pickle to its end: a safetensors file may begin with the same byte."""
+    """Whether all the bytes parse as a pickle; a safetensors file may begin with the same byte."""
     try:
         for _ in pickletools.genops(data):
             pass
-    except Exception:  # whatever is wrong with it, it is no pickle
+    except Exception:  # any error means that this is not a pickle
         return False
     return True

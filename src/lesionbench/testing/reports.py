@@ -1,4 +1,4 @@
-"""What is promised of the reports of any fit."""
+"""What every fit promises about its reports."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How a check says that a promise is broken, or that it does not apply."""
+"""How a check reports that a promise is broken or does not apply."""
 
 from __future__ import annotations
 

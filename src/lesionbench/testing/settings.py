@@ -1,4 +1,4 @@
-"""What is promised of every plugin class: it is its settings, and listing it costs nothing."""
+"""What every plugin class promises: its settings can be described and stored, and importing it is fast."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 HEAVY = ("torch", "torchvision", "albumentations", "cv2", "sklearn")
 
-# Imports a module by its name, or from its file when a fresh process could not find it by name.
+# Imports a module by name, or from its file if a new process cannot find it by name.
 _IMPORT = """
 import importlib, importlib.util, json, sys
 for name, file in json.loads(sys.argv[1]):
@@ -35,7 +35,7 @@ print("\\n" + " ".join(name for name in json.loads(sys.argv[2]) if name in sys.m
 
 
 def check_settings_have_usable_defaults(plugin_class: type[Plugin]) -> None:
-    """The class can be built with no settings given, and with two steps when it has a setting `steps`."""
+    """The class can be built without settings, and with two steps if it has a setting `steps`."""
     required = [name for name, field in plugin_class.model_fields.items() if field.is_required()]
     require(not required, f"every setting needs a default, but {_names(required)} has none; write Field(default, ...)")
     for make, how in ((plugin_class, "its defaults"), (lambda: build(plugin_class), f"steps={FEW_STEPS}")):
@@ -53,7 +53,7 @@ def check_settings_have_a_description(plugin_class: type[Plugin]) -> None:
 
 
 def check_settings_are_frozen(plugin_class: type[Plugin]) -> None:
-    """A plugin's settings cannot be changed once it is built."""
+    """A plugin's settings cannot be changed after it was built."""
     frozen = plugin_class.model_config.get("frozen")
     require(frozen is True, f"settings must be frozen, but model_config has frozen={frozen}; leave it as inherited")
 
@@ -67,14 +67,14 @@ def check_settings_refuse_unknown_keys(plugin_class: type[Plugin]) -> None:
 
 
 def check_settings_survive_json(plugin_class: type[Plugin]) -> None:
-    """Settings written as JSON and read again are the same: results are stored under them."""
+    """Settings are the same after they were written as JSON and read again: results are stored under them."""
     plugin = quick(plugin_class)
     again = plugin_class.model_validate_json(plugin.model_dump_json())
     require(again == plugin, f"settings must survive JSON, but {plugin!r} came back as {again!r}; use plain types")
 
 
 def check_importing_it_loads_nothing_heavy(plugin_class: type[Plugin]) -> None:
-    """A fresh process that imports the plugin has not loaded torch and the like: listing plugins stays quick."""
+    """Importing the plugin in a new process does not load torch or the like, so listing plugins stays fast."""
     loaded = heavy_imports(_modules_of(plugin_class))
     require(
         not loaded,
@@ -83,7 +83,7 @@ def check_importing_it_loads_nothing_heavy(plugin_class: type[Plugin]) -> None:
 
 
 def heavy_imports(modules: list[tuple[str, str | None]]) -> list[str]:
-    """Which of HEAVY a fresh process has loaded after importing these (name, file or None)."""
+    """The libraries among HEAVY that a new process has loaded after importing these modules (name, file or None)."""
     import json
 
     command = [sys.executable, "-c", _IMPORT, json.dumps(modules), json.dumps(HEAVY)]
@@ -95,7 +95,7 @@ def heavy_imports(modules: list[tuple[str, str | None]]) -> list[str]:
 
 
 def _modules_of(plugin_class: type[Plugin]) -> list[tuple[str, str | None]]:
-    """The module that defines the class and the entry points of its package: (name, file when it has no other way)."""
+    """The module of the class and the entry points of its package: (name, file if it cannot be imported by name)."""
     name = plugin_class.__module__
     package = name.partition(".")[0]
     if package == "__main__" or find_spec(package) is None or find_spec(name) is None:

@@ -1,0 +1,40 @@
+"""Every command in a new process, as a user types it; the other tests call the command line in their own process."""
+
+import pytest
+from conftest import CommandLine, CommandLineHere
+
+DATASET = "skin-phantom[size=32,train=48,test=20]"
+RUN = ("run", "--dataset", DATASET, "--classifier", "linear", "--augmenter", "oversample", "--validation", 0.3)
+
+
+@pytest.fixture(scope="module")
+def in_a_new_process(tmp_path_factory):
+    """The command line in a folder with a finished run, `o`."""
+    folder = tmp_path_factory.mktemp("processes")
+    CommandLineHere(folder)(*RUN, "--synthetic", 6, "--seeds", 1, "--jobs", 1, "--out", "o")
+    return CommandLine(folder)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("plan", "--dataset", DATASET, "--classifier", "linear", "--like", "o", "--out", "p"), "accuracy"),
+        (("leaderboard", "o"), "oversample"),
+        (("audit", "split", DATASET), "split"),
+        (("audit", "samples", "o"), "oversample"),
+        (("audit", "fidelity", "o"), "features of linear"),
+        (("data", "list"), "skin-phantom"),
+        (("data", "check", DATASET), "positive malignant"),
+        (("plugins", "oversample"), "augmenter oversample"),
+        (("check", "oversample"), " 0 failed"),
+    ],
+    ids=lambda given: " ".join(given[:2]) if isinstance(given, tuple) else "",
+)
+def test_a_command_needs_nothing_that_another_has_imported(in_a_new_process, arguments, said):
+    assert said in in_a_new_process(*arguments).stdout
+
+
+def test_a_wrong_setting_ends_a_process_with_status_2(in_a_new_process):
+    refused = in_a_new_process("plan", "--dataset", DATASET, "--augmenter", "dcgna", status=2)
+
+    assert refused.stderr.startswith("lesionbench: no augmenter 'dcgna' is installed")
