@@ -63,3 +63,16 @@ def test_the_audit_of_the_samples_counts_copies(small_run):
 
 def test_the_audit_of_fidelity_has_a_row_for_each_pool_and_class(small_run):
     assert set(small_run.audit_fidelity().pools["augmenter"]) == {"oversample", "noise"}
+
+
+BAD = {
+    "there is no arm 3": lambda run: run.pool(3),
+    "not 'x'; try false_alarms=0.01": lambda run: run.audit_samples(false_alarms="x"),
+    "features is a path": lambda run: run.audit_fidelity(features=3),
+}
+
+
+@pytest.mark.parametrize("message", BAD)
+def test_arguments_of_the_wrong_type_are_refused(small_run, message):
+    with pytest.raises(SettingsError, match=message):
+        BAD[message](small_run)

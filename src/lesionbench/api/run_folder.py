@@ -5,7 +5,6 @@ from __future__ import annotations
 import glob
 from dataclasses import dataclass, field, fields
 from itertools import chain
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pandas as pd
@@ -13,7 +12,7 @@ import pandas as pd
 from lesionbench.api.frames import COUNTS, empty_frame, read_frame
 from lesionbench.api.html import run_as_html
 from lesionbench.api.pictures import Pictures
-from lesionbench.api.request import path_of
+from lesionbench.api.request import given_folder, path_of
 from lesionbench.audit.fidelity import audit_fidelity
 from lesionbench.audit.samples import audit_samples
 from lesionbench.audit.stored_pools import bench_of_run
@@ -29,6 +28,7 @@ from lesionbench.plugins import Plugins
 from lesionbench.spelling import did_you_mean
 
 if TYPE_CHECKING:
+    from pathlib import Path
     from typing import Any
 
     from lesionbench.audit.fidelity import FidelityAudit
@@ -281,7 +281,7 @@ class Run:
 
         features: a file with a network; by default the baseline's classifiers. Call `.write(folder)` to keep it.
         """
-        file = None if features is None else Path(features)
+        file = given_folder("features", features)
         return audit_fidelity(self.folder, self._plugins(), features=file, seed=seed)
 
     def _plugins(self) -> Plugins:
@@ -310,4 +310,6 @@ def _arm_names(rows: pd.DataFrame) -> pd.Series[str]:
 
 def _unknown(what: str, wanted: str, known: pd.Series[str]) -> SettingsError:
     names = list(dict.fromkeys(known))
-    return SettingsError(f"there is no {what} {wanted!r}{did_you_mean(wanted, names)} ({what}s: {', '.join(names)})")
+    return SettingsError(
+        f"there is no {what} {wanted!r}{did_you_mean(str(wanted), names)} ({what}s: {', '.join(names)})"
+    )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from numbers import Real
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -94,9 +95,9 @@ def audit_samples(
     out: the folder that the audit is to be written to: checked before anything is measured.
     Raises SettingsError, or OutputError where `run` holds no run or its pools are no longer in the store.
     """
-    if not 0 < false_alarms <= 0.5:
+    if not isinstance(false_alarms, Real) or not 0 < false_alarms <= 0.5:
         raise SettingsError(
-            f"a false-alarm rate lies above 0 and is 0.5 at most, not {false_alarms:g}",
+            f"a false-alarm rate lies above 0 and is 0.5 at most, not {false_alarms!r}",
             Try("try {false_alarms}", false_alarms=FALSE_ALARMS),
         )
     results = read_results(run)
