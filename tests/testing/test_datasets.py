@@ -84,6 +84,7 @@ BROKEN = {
         "the_positive_class_is_one_of_its_classes",
         "its_division_has_every_class_on_both_sides",
         "its_division_keeps_groups_apart",
+        "good_data_has_no_problems",  # `problems` names the wrong type
     },
     changed("HasAnEmptyClass", with_a_class_more): {
         "every_class_has_images",
