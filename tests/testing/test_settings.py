@@ -100,3 +100,13 @@ def test_a_module_that_cannot_be_imported_afresh_is_caught_with_its_error(tmp_pa
 
 def test_a_module_that_imports_when_it_fits_is_fine(tmp_path, monkeypatch):
     import_check()(a_class_of(tmp_path, monkeypatch, "def fit():\n    import sklearn"))
+
+
+def test_a_class_of_a_script_is_not_imported_because_the_script_would_run_again(monkeypatch):
+    class Mine(Plain):
+        """Defined in a script."""
+
+    monkeypatch.setattr(Mine, "__module__", "__main__")
+
+    with pytest.raises(Skipped, match="a script or a notebook, which is run and not imported"):
+        import_check()(Mine)

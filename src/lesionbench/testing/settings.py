@@ -98,7 +98,9 @@ def _modules_of(plugin_class: type[Plugin]) -> list[tuple[str, str | None]]:
     """The module of the class and the entry points of its package: (name, file if it cannot be imported by name)."""
     name = plugin_class.__module__
     package = name.partition(".")[0]
-    if package == "__main__" or find_spec(package) is None or find_spec(name) is None:
+    if package == "__main__":
+        raise Skipped("it is defined in a script or a notebook, which is run and not imported")
+    if find_spec(package) is None or find_spec(name) is None:
         try:
             return [(name, inspect.getfile(plugin_class))]
         except (OSError, TypeError):
