@@ -120,3 +120,19 @@ def test_a_column_of_true_and_false_is_taken_whatever_its_dtype():
     made = lesionbench.images(PIXELS, LABELS, is_test=pd.Series([True, False] * 3, dtype=object))
 
     assert made.data.is_test.tolist() == [True, False] * 3
+
+
+def test_a_class_with_a_number_for_a_name_may_be_the_positive_one():
+    array = np.zeros((4, 8, 8, 1), np.uint8)
+
+    assert lesionbench.images(array, [0, 1, 0, 1], positive_class=0).positive_class == "0"
+    assert lesionbench.images(array, [0, 1, 0, 1], positive_class=np.int64(1)).positive_class == "1"
+
+
+@pytest.mark.parametrize(
+    ("labels", "what_to_type"),
+    [(np.array([[0], [1]]), "np.ravel(labels)"), (np.eye(2), "np.argmax(labels, axis=1)")],
+)
+def test_labels_in_a_column_or_one_hot_are_refused_with_what_to_type(labels, what_to_type):
+    with pytest.raises(DatasetError, match=re.escape(f"not ndarray {labels.shape}; ") + ".*" + re.escape(what_to_type)):
+        lesionbench.images(np.zeros((2, 8, 8, 1), np.uint8), labels)

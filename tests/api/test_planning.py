@@ -66,6 +66,8 @@ def test_the_split_of_arrays_can_be_audited():
     audit = lesionbench.audit_split(dataset)
 
     assert audit.is_leaking
+    assert repr(audit) == "<SplitAudit of 'arrays': 2 of 60 images have a twin in another part>"
+    assert "2 of 60 images" in audit._repr_html_()
     assert {"0003", "0050"} in [{pair.id_a, pair.id_b} for pair in audit.pairs.itertuples()]
 
 

@@ -53,9 +53,12 @@ def test_pictures_are_shown_in_a_notebook_and_listed_elsewhere(small_run):
     assert of_one._repr_html_().count("data:image/png;base64,") == 2
 
 
-def test_the_audit_of_the_samples_counts_copies(small_run):
+def test_the_audit_of_the_samples_counts_copies(small_run, tmp_path):
     audit = small_run.audit_samples()
 
+    assert len(repr(audit)) < 200
+    assert "synthetic images are copies" in audit._repr_html_()
+    assert (tmp_path / "audit" / "memorisation.csv") in audit.write(str(tmp_path / "audit"))
     shares = audit.pools.query("`class` == 'all'").set_index("augmenter")["copies_share"]
     assert (shares["oversample"] == 1).all()
     assert (shares["noise"] < 0.5).all()

@@ -71,6 +71,8 @@ def check(plugin: str | Plugin | type[Plugin], data: str | Path | None = None) -
 
 
 def _found(plugin: Plugin | type[Plugin]) -> Found:
+    if isinstance(plugin, ArrayImages):
+        raise SettingsError("check takes a plugin, but these are images; lesionbench.images checked them already")
     cls = plugin if isinstance(plugin, type) else type(plugin)
     for kind, base in BASES.items():
         if issubclass(cls, base):

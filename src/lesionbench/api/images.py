@@ -47,7 +47,7 @@ def images(
     ids: ArrayLike | None = None,
     classes: Sequence[str] | None = None,
     is_test: ArrayLike | None = None,
-    positive_class: str | None = None,
+    positive_class: str | int | None = None,
 ) -> ArrayImages:
     """A dataset of these images; the arguments belong together by position, whatever the index of a pandas Series.
 
@@ -66,15 +66,15 @@ def images(
     count = len(pixels)
     names, numbers = _labels(labels, count, classes)
     test = None if is_test is None else _is_test(is_test, count)
-    if positive_class is not None and positive_class not in names:
+    positive = None if positive_class is None else str(positive_class)
+    if positive is not None and positive not in names:
         raise DatasetError(
-            f"positive_class must be one of {', '.join(names)}, not {positive_class!r}"
-            f"{did_you_mean(str(positive_class), names)}"
+            f"positive_class must be one of {', '.join(names)}, not {positive_class!r}{did_you_mean(positive, names)}"
         )
     group_values = np.arange(count) if groups is None else _values("groups", groups, count).to_numpy()
     group_numbers = pd.factorize(group_values, sort=False)[0].astype(np.int64)
     labelled = LabelledImages(pixels, numbers, group_numbers, _ids(ids, count), names)
-    return ArrayImages(LoadedDataset(labelled, test, groups_known=groups is not None), positive_class)
+    return ArrayImages(LoadedDataset(labelled, test, groups_known=groups is not None), positive)
 
 
 def _pixels(array: ArrayLike) -> Images:
@@ -116,7 +116,9 @@ def _values(what: str, given: ArrayLike, count: int) -> pd.Series[Any]:
     """The values as a Series, one for each image; raises an error if any is missing."""
     if isinstance(given, str) or not np.iterable(given) or np.ndim(given) != 1:
         shape = f"{type(given).__name__} {np.shape(given)}" if hasattr(given, "shape") else f"{given!r:.80}"
-        raise DatasetError(f"{what} must be a list, a Series or an array (N,), not {shape}")
+        raise DatasetError(
+            f"{what} must be a list, a Series or an array (N,), not {shape}{_how_to_flatten(what, given)}"
+        )
     found = pd.Series(given if hasattr(given, "dtype") else list(given)).reset_index(drop=True)
     if len(found) != count:
         raise DatasetError(f"{what} must be one for each of the {count} images, but there are {len(found)}")
@@ -129,6 +131,16 @@ def _values(what: str, given: ArrayLike, count: int) -> pd.Series[Any]:
             f"the first at position {missing[0]}; leave these images out or fill them in"
         )
     return found
+
+
+def _how_to_flatten(what: str, given: ArrayLike) -> str:
+    """What to type for a column of values or, if they are labels, for one-hot rows."""
+    shape = np.shape(given) if hasattr(given, "shape") else ()
+    if len(shape) != 2:
+        return ""
+    if shape[1] == 1:
+        return f"; type: np.ravel({what})"
+    return "; if they are one-hot, type: np.argmax(labels, axis=1)" if what == "labels" else ""
 
 
 def _labels(given: ArrayLike, count: int, classes: Sequence[str] | None) -> tuple[tuple[str, ...], NDArray[np.int64]]:

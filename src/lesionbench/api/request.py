@@ -48,7 +48,7 @@ class Settings(TypedDict, total=False):
     seeds: int
     classifier_seeds: int
     seed: int
-    positive_class: str | None
+    positive_class: str | int | None
     device: str
     precision: str
     baseline: str

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lesionbench.audit.extractors import file_extractor, predictor_extractor
-from lesionbench.audit.frames import as_frame
+from lesionbench.audit.frames import as_frame, as_html
 from lesionbench.audit.stored_pools import bench_of_run, stored_pools
 from lesionbench.evidence.images.fidelity import FIDELITY_COLUMNS, SyntheticPool, fidelity_rows
 from lesionbench.evidence.images.fidelity_samples import Extractor, Roles, kid_subset, real_side
@@ -17,7 +18,6 @@ from lesionbench.pipeline.leaderboard import as_csv
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     import pandas as pd
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 TABLE = "fidelity.csv"
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class FidelityAudit:
     """What an audit of fidelity found: a row for each pool and class, and for all classes."""
 
@@ -41,8 +41,15 @@ class FidelityAudit:
         """Every measure of every pool, beside what real images score in its place: fidelity.csv."""
         return as_frame(self.rows, FIDELITY_COLUMNS)
 
-    def write(self, folder: Path) -> list[Path]:
+    def __repr__(self) -> str:
+        return f"<FidelityAudit: {len(self.rows)} rows, for each pool and class>"
+
+    def _repr_html_(self) -> str:
+        return as_html(repr(self), self.pools)
+
+    def write(self, folder: str | Path) -> list[Path]:
         """Write fidelity.csv; returns the file."""
+        folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
         write_whole(folder / TABLE, as_csv(list(self.rows), FIDELITY_COLUMNS))
         return [folder / TABLE]

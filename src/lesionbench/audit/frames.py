@@ -1,7 +1,8 @@
-"""The rows of an audit as a pandas DataFrame."""
+"""The rows of an audit as a pandas DataFrame, and as a page for a notebook."""
 
 from __future__ import annotations
 
+from html import escape
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -17,3 +18,9 @@ def as_frame(rows: Iterable[Row], columns: Sequence[str]) -> pd.DataFrame:
     import pandas as pd  # slow to import, and the command line needs none of it
 
     return pd.DataFrame(list(rows), columns=list(columns)).convert_dtypes()
+
+
+def as_html(title: str, *frames: pd.DataFrame) -> str:
+    """What a notebook shows of an audit: one sentence and its tables; nothing in them is taken for markup."""
+    tables = [frame.to_html(index=False, float_format="{:.3f}".format) for frame in frames if len(frame)]
+    return "".join([f"<p>{escape(title.strip('<>'))}</p>", *tables])

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from numbers import Real
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from lesionbench.audit.frames import as_frame
+from lesionbench.audit.frames import as_frame, as_html
 from lesionbench.audit.stored_pools import stored_pools
 from lesionbench.errors import SettingsError, Try
 from lesionbench.evidence.images.memorisation import (
+    ALL,
     FALSE_ALARMS,
     MEMORISATION_COLUMNS,
     PoolAudit,
@@ -30,7 +32,6 @@ from lesionbench.pipeline.leaderboard import as_csv, leaderboard
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from pathlib import Path
 
     import pandas as pd
     from numpy.typing import NDArray
@@ -55,7 +56,7 @@ class Sheet:
     pairs: tuple[Pair, ...]
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class SamplesAudit:
     """What an audit of a run's synthetic images found, with rates as fractions."""
 
@@ -76,8 +77,17 @@ class SamplesAudit:
         """The leaderboard with the copies counted: leaderboard_without_copies.csv."""
         return as_frame(self.arm_rows, WITHOUT_COPIES_COLUMNS)
 
-    def write(self, folder: Path) -> list[Path]:
+    def __repr__(self) -> str:
+        pools = self.pools[self.pools["class"] == ALL]
+        copies, images = pools["copies"].sum(), pools["n"].sum()
+        return f"<SamplesAudit of {str(self.run)!r}: {copies} of {images} synthetic images are copies>"
+
+    def _repr_html_(self) -> str:
+        return as_html(repr(self), self.pools, self.leaderboard)
+
+    def write(self, folder: str | Path) -> list[Path]:
         """Write both tables and a contact sheet for each pool; returns the tables and the folder of the sheets."""
+        folder = Path(folder)
         for sheet in self.sheets:
             save_closest(folder / PICTURES / f"closest_{sheet.pool}.png", sheet.pairs, sheet.title)
         write_whole(folder / TABLE, as_csv(list(self.pool_rows), MEMORISATION_COLUMNS))

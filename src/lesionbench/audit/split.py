@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from numbers import Real
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from lesionbench.audit.frames import as_frame
+from lesionbench.audit.frames import as_frame, as_html
 from lesionbench.audit.split_picture import picture_sections
 from lesionbench.audit.split_table import read_split_table
 from lesionbench.errors import ANOTHER_OUT, DatasetError, OutputError, SettingsError, Try
@@ -53,19 +53,17 @@ PAIRS, PICTURE, TWINS, LEADERBOARD = "pairs.csv", "pairs.png", "twins.csv", "lea
 TABLES = (".csv", ".tsv")
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class SplitAudit:
     """What an audit of a split found; `divided` holds the images and the part that each stands in."""
 
     name: str  # of the dataset or the table
     mode: SplitMode | None  # how the dataset is divided; None for a table, which says so itself
     near: float  # the least similarity of near duplicates
-    divided: Divided = field(repr=False)
-    leaks: Leaks = field(repr=False)
+    divided: Divided
+    leaks: Leaks
     notes: tuple[str, ...] = ()
-    rows_without_twins: tuple[Row, ...] = field(
-        default=(), repr=False
-    )  # a row for each arm of the run, if there is one
+    rows_without_twins: tuple[Row, ...] = ()  # a row for each arm of the run, if there is one
 
     @property
     def pairs(self) -> pd.DataFrame:
@@ -87,8 +85,18 @@ class SplitAudit:
         """Whether any image has a twin in another part."""
         return bool(self.leaks.any_twin.any())
 
-    def write(self, folder: Path) -> list[Path]:
+    def __repr__(self) -> str:
+        twins = int(self.leaks.any_twin.sum())
+        return (
+            f"<SplitAudit of {self.name!r}: {twins} of {len(self.leaks.any_twin)} images have a twin in another part>"
+        )
+
+    def _repr_html_(self) -> str:
+        return as_html(repr(self), self.twins)
+
+    def write(self, folder: str | Path) -> list[Path]:
         """Write the tables and the picture into a folder that `audit_split` accepted; returns the files."""
+        folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
         for stale in (PICTURE, LEADERBOARD):
             (folder / stale).unlink(missing_ok=True)

@@ -51,6 +51,11 @@ def _number(value: object) -> object:
     return value
 
 
+def _class_name(value: object) -> object:
+    """The name of a class; a dataset of numbered classes has names such as `0`."""
+    return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
+
+
 def _split(value: object) -> object:
     if value is None or (isinstance(value, str) and value == "official"):
         return value
@@ -96,7 +101,9 @@ class Experiment(BaseModel):
         description="how many times, with each seed, the classifier is fitted on the same synthetic images",
     )
     seed: WholeNumber = Field(0, ge=0, description="the base seed from which all others are derived")
-    positive_class: str | None = Field(None, description="of two classes, the one whose recall is the sensitivity")
+    positive_class: Annotated[str | None, BeforeValidator(_class_name)] = Field(
+        None, description="of two classes, the one whose recall is the sensitivity"
+    )
     device: Literal["auto", "cpu", "cuda"] = Field("auto", description="where networks are trained")
     precision: Literal["auto", "fp32", "bf16"] = Field("auto", description="auto: fp32 on the CPU, bf16 on a GPU")
     baseline: str = Field(
