@@ -91,7 +91,7 @@ def plan(
     like: str | Path | Run | None = None,
     **settings: Unpack[Settings],
 ) -> RunPlan:
-    """What `lesionbench.run` with the same arguments would do; nothing is run and nothing is written.
+    """What `lesionbench.run` with the same settings would do; nothing is run and nothing is written.
 
     measure: time a few steps of every plugin that has never been timed.
     discordance: of the test images, the share on which exactly one of two arms is right; by default 0.1, 0.2 and 0.3.
