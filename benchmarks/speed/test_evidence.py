@@ -8,11 +8,12 @@ import pytest
 from scipy.stats import bootstrap
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "tests"))
-from made_arms import world
+from made_arms import arm_key, world
 
+from lesionbench.evidence.evidence import gather_evidence
 from lesionbench.evidence.statistics.bootstrap import Draws, resampled
-from lesionbench.evidence.tables.all_tables import evidence
 from lesionbench.evidence.tables.comparisons import Judging
+from lesionbench.pipeline.arm import Role
 from lesionbench.pipeline.leaderboard import ArmResult
 from lesionbench.pipeline.metrics import measure
 from lesionbench.pipeline.predictions import Predictions
@@ -36,17 +37,17 @@ def experiment(images):
     results = []
     for number, (one, other) in enumerate(zip(arms, checked, strict=True)):
         name, dose = (f"augmenter{number % 11}", 60 * (1 + (number - 1) // 11)) if number else ("none", 0)
-        described = one.arm | {"augmenter": name, "synthetic_per_class": dose}
-        results.append(ArmResult(described, 1, predictions(one, "test"), 0, predictions(other, "validation")))
+        arm, role = arm_key(name, dose), Role(makes_images=bool(number))
+        results.append(ArmResult(arm, role, 1, predictions(one, "test"), 0, predictions(other, "validation")))
     return results
 
 
 def test_all_evidence_of_200_cells_of_660_images(benchmark):
     results = experiment(660)
 
-    told = benchmark.pedantic(evidence, (results, Judging("none", "auc", 0.02, 2109, 660), 0.9), rounds=1)
+    found = benchmark.pedantic(gather_evidence, (results, Judging("none", "auc", 0.02, 2109, 660), 0.9), rounds=1)
 
-    assert len(told.rows["leaderboard"]) == CELLS // SEEDS
+    assert len(found.rows["leaderboard"]) == CELLS // SEEDS
 
 
 @pytest.mark.parametrize("whose", ["ours", "scipy"])
