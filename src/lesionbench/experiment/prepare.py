@@ -88,20 +88,14 @@ def prepare(
     device = _device(experiment)
     for plugin in used_plugins(experiment, plugins):
         plugin.input_files()  # raises for an unusable file before anything runs
-    dataset = plugins.dataset(experiment.dataset)
+    dataset, store = plugins.dataset(experiment.dataset), Store(store_folder)
     root = find_data(dataset, experiment.data)
-    store = Store(store_folder)
     made_from = provenance(dataset, plugins.get("dataset", dataset.name).package)
     _refuse_edited(dataset, made_from["code"])
-    digest = _digest(dataset, root)
-    if sources is not None and sources != digest:
-        raise OutputError(f"the images in {root} are not those that the run in this folder used", ANOTHER_OUT)
+    digest = _sources(dataset, root, sources)
     dataset_key = key_of({"dataset": made_from, "sources": digest})
 
-    entry = store.read(DATASETS, dataset_key)
-    data = read_dataset(entry) if entry else _load(dataset, root)
-    if entry is None and _digest(dataset, root) != digest:
-        raise DatasetError(f"the images in {root} changed while they were read; run the command again")
+    data = _stored_or_loaded(store, dataset_key, dataset, root, digest)
     mode = split_mode(experiment.split, data)
     splits_key = _splits_key(dataset_key, mode, experiment)
     parts = _divide(store, splits_key, data, mode, experiment)
@@ -122,6 +116,25 @@ def prepare(
         precision=_precision(experiment, device),
         controls=used_controls(experiment, plugins),
     )
+
+
+def _sources(dataset: Dataset, root: Path | None, earlier: str | None) -> str:
+    """The digest of the dataset's files; raises OutputError if an earlier run noted another."""
+    digest = _digest(dataset, root)
+    if earlier not in (None, digest):
+        raise OutputError(f"the images in {root} are not those that the run in this folder used", ANOTHER_OUT)
+    return digest
+
+
+def _stored_or_loaded(store: Store, key: str, dataset: Dataset, root: Path | None, digest: str) -> LoadedDataset:
+    """The images from the store, else from their files; raises DatasetError if these change meanwhile."""
+    entry = store.read(DATASETS, key)
+    if entry is not None:
+        return read_dataset(entry)
+    data = _load(dataset, root)
+    if _digest(dataset, root) != digest:
+        raise DatasetError(f"the images in {root} changed while they were read; run the command again")
+    return data
 
 
 def used_plugins(experiment: Experiment, plugins: Plugins) -> list[Plugin]:
