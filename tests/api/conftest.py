@@ -8,7 +8,7 @@ import lesionbench
 
 @pytest.fixture(scope="session")
 def small_run(tmp_path_factory) -> "lesionbench.Run":
-    """A finished run: two folds, two seeds, two doses, a holdout so that every table has rows."""
+    """A finished run with two folds, two seeds, two doses and a holdout, so that every table has rows."""
     return lesionbench.run(
         small_images(),
         augmenters=["oversample", "noise", "real-holdout"],

@@ -144,7 +144,7 @@ def _how_to_flatten(what: str, given: ArrayLike) -> str:
 
 
 def _labels(given: ArrayLike, count: int, classes: Sequence[str] | None) -> tuple[tuple[str, ...], NDArray[np.int64]]:
-    """The names of the classes, and every image's position among them."""
+    """The names of the classes, and for each image the position of its class."""
     found = _values("labels", given, count)
     whole = _whole_numbers(found)
     if classes is None:

@@ -225,7 +225,7 @@ def _counted(leaks: Leaks, part: str, name: str, chosen: NDArray[np.bool_]) -> R
 
 
 def label_conflicts(leaks: Leaks) -> list[Pair]:
-    """The exact and near duplicates with known, different labels, across parts or within one."""
+    """The exact and near duplicates whose labels differ, in two parts or within one; both labels are known."""
     labels = leaks.divided.labels
     alike = [pair for pair in leaks.pairs if pair.kind != "shared group"]
     return [pair for pair in alike if labels[pair.a] and labels[pair.b] and labels[pair.a] != labels[pair.b]]
