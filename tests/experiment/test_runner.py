@@ -7,12 +7,12 @@ from contextlib import contextmanager
 import pytest
 
 from lesionbench.experiment.bench import Bench
-from lesionbench.experiment.executors import Workers
 from lesionbench.experiment.prepare import prepare
 from lesionbench.experiment.runner import Run
 from lesionbench.experiment.settings import make_experiment
 from lesionbench.plugins import Plugins
 from lesionbench.report.progress import QuietView
+from lesionbench.workers.executors import Workers
 
 
 class Misbehaving(Executor):

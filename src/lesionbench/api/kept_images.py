@@ -14,7 +14,7 @@ import numpy as np
 from lesionbench.builtin.arrays import ARRAYS, read_arrays, write_arrays
 from lesionbench.errors import ANOTHER_OUT, InputError, OutputError
 from lesionbench.experiment.output import DATA, SETTINGS, check_output
-from lesionbench.experiment.store import key_of
+from lesionbench.store.digests import key_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

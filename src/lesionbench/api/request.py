@@ -17,13 +17,13 @@ from lesionbench.errors import PluginError, SettingsError, Try
 from lesionbench.experiment.own_code import pack
 from lesionbench.experiment.session import default_folder
 from lesionbench.experiment.settings import make_experiment
-from lesionbench.experiment.store import key_of
 from lesionbench.pipeline.augmenter import Augmenter
 from lesionbench.pipeline.classifier import Classifier
 from lesionbench.pipeline.dataset import Dataset
 from lesionbench.pipeline.plugin import Plugin
 from lesionbench.plugins import Plugins
 from lesionbench.spelling import spec_of
+from lesionbench.store.digests import key_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

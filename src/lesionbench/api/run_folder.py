@@ -21,11 +21,11 @@ from lesionbench.evidence.images.memorisation import FALSE_ALARMS
 from lesionbench.evidence.papers.beside_published import BESIDE_PUBLISHED_COLUMNS
 from lesionbench.experiment.output import read_settings
 from lesionbench.experiment.results import read_results
-from lesionbench.experiment.store import file_digest
 from lesionbench.pipeline.arm import Arm
 from lesionbench.pipeline.training_set import TrainingSet
 from lesionbench.plugins import Plugins
 from lesionbench.spelling import did_you_mean
+from lesionbench.store.digests import file_digest
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -13,8 +13,8 @@ from lesionbench.evidence.images.fidelity import FIDELITY_COLUMNS, SyntheticPool
 from lesionbench.evidence.images.fidelity_samples import Extractor, Roles, kid_subset, real_side
 from lesionbench.experiment.output import refuse_file, refuse_inside
 from lesionbench.experiment.results import read_results
-from lesionbench.experiment.store import write_whole
 from lesionbench.pipeline.leaderboard import as_csv
+from lesionbench.store.whole_files import write_whole
 
 if TYPE_CHECKING:
     from collections.abc import Callable

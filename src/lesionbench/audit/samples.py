@@ -26,9 +26,9 @@ from lesionbench.experiment.chain import drawing
 from lesionbench.experiment.grid import arms
 from lesionbench.experiment.output import refuse_file, refuse_inside, store_folder
 from lesionbench.experiment.results import read_results
-from lesionbench.experiment.store import write_whole
 from lesionbench.pictures.closest import Pair, save_closest
 from lesionbench.pipeline.leaderboard import as_csv, leaderboard
+from lesionbench.store.whole_files import write_whole
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

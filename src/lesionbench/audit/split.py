@@ -28,13 +28,13 @@ from lesionbench.experiment.data_folder import find_data
 from lesionbench.experiment.output import refuse_file, refuse_inside
 from lesionbench.experiment.results import read_results
 from lesionbench.experiment.settings import validated
-from lesionbench.experiment.store import write_whole
 from lesionbench.pictures.pairs import save_pairs
 from lesionbench.pipeline.context import derive_seed
 from lesionbench.pipeline.dataset import load_dataset
 from lesionbench.pipeline.leaderboard import as_csv
 from lesionbench.pipeline.split import divide, no_official_split, split_mode
 from lesionbench.spelling import spec_of
+from lesionbench.store.whole_files import write_whole
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -15,15 +15,15 @@ from typing import TYPE_CHECKING
 from lesionbench.errors import ContractError, DatasetError
 from lesionbench.experiment import grid
 from lesionbench.experiment.keys import Keys
-from lesionbench.experiment.memory import peak_megabytes, restart_peak
 from lesionbench.experiment.progress_log import make_context
-from lesionbench.experiment.store import DATASETS, FITS, POOLS, PREDICTIONS, SPLITS, Store
 from lesionbench.experiment.stored_dataset import read_dataset
 from lesionbench.experiment.synthesis import fit_sampler, sample_pool, take_draws, without_held_back
 from lesionbench.pipeline.augmenter import Saveable, Transformer
 from lesionbench.pipeline.predictions import as_text
 from lesionbench.pipeline.split import splits
 from lesionbench.pipeline.training_set import OnTheFly, Pool
+from lesionbench.store.store import DATASETS, FITS, POOLS, PREDICTIONS, SPLITS, Store
+from lesionbench.workers.memory import peak_megabytes, restart_peak
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -36,7 +36,6 @@ if TYPE_CHECKING:
     from lesionbench.experiment.grid import Cell, PoolJob
     from lesionbench.experiment.keys import Seeds
     from lesionbench.experiment.prepare import Prepared
-    from lesionbench.experiment.store import Entry
     from lesionbench.pipeline.augmenter import Sampler
     from lesionbench.pipeline.classifier import Classifier, Predictor
     from lesionbench.pipeline.context import RunContext
@@ -45,6 +44,7 @@ if TYPE_CHECKING:
     from lesionbench.pipeline.split import Split
     from lesionbench.pipeline.training_set import SyntheticImages
     from lesionbench.plugins import Plugins
+    from lesionbench.store.entry import Entry
 
 SAMPLER, PREDICTOR, LOGS, RECORD = "sampler", "predictor", "logs", "record"  # inside an entry
 

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lesionbench import errors
-from lesionbench.experiment.store import file_digest, files_digest, key_of
+from lesionbench.store.digests import file_digest, files_digest, key_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 from lesionbench.experiment.chain import drawing, held_back
 from lesionbench.experiment.grid import pool_jobs, pool_size
 from lesionbench.experiment.provenance import provenance
-from lesionbench.experiment.store import key_of
 from lesionbench.pipeline.context import derive_seed
+from lesionbench.store.digests import key_of
 
 if TYPE_CHECKING:
     from lesionbench.experiment.chain import Draw

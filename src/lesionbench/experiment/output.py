@@ -15,8 +15,8 @@ from lesionbench import __version__
 from lesionbench.errors import ANOTHER_OUT, OutputError, Try
 from lesionbench.experiment.bench import LOGS
 from lesionbench.experiment.settings import JUDGING, OWN_PLUGINS, RESOLVED, Experiment, check_baseline, validated
-from lesionbench.experiment.store import write_whole
 from lesionbench.plugins import OWN, Plugins
+from lesionbench.store.whole_files import write_whole
 
 try:
     import fcntl
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from lesionbench.experiment.bench import Bench
     from lesionbench.experiment.grid import Cell
     from lesionbench.experiment.prepare import Prepared
-    from lesionbench.experiment.store import Entry
+    from lesionbench.store.entry import Entry
 
 SETTINGS = "experiment.toml"
 LOCK = ".lock"

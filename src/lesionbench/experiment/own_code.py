@@ -25,8 +25,8 @@ import cloudpickle
 
 from lesionbench.errors import PluginError
 from lesionbench.experiment.code_digest import CORE, bare_syntax, code_digest, is_local, read_again
-from lesionbench.experiment.store import key_of
 from lesionbench.plugins import OWN
+from lesionbench.store.digests import key_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING
 
 from lesionbench.experiment.bench import LOGS, Bench, read_record
 from lesionbench.experiment.chain import drawing, held_back
-from lesionbench.experiment.executors import default_jobs
 from lesionbench.experiment.grid import Cell, arms, cells
 from lesionbench.experiment.output import check_output, store_folder
 from lesionbench.experiment.plan_power import PowerRequest, power
 from lesionbench.experiment.prepare import prepare
 from lesionbench.experiment.timing import fit_seconds
 from lesionbench.pipeline.training_set import TrainingSet
+from lesionbench.workers.executors import default_jobs
 
 if TYPE_CHECKING:
     from lesionbench.experiment.grid import GridArm, PoolJob

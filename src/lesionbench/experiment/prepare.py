@@ -19,12 +19,13 @@ from lesionbench.experiment.data_folder import find_data
 from lesionbench.experiment.grid import arms
 from lesionbench.experiment.own_code import noted_code
 from lesionbench.experiment.provenance import provenance
-from lesionbench.experiment.store import DATASETS, SPLITS, Store, files_digest, key_of
 from lesionbench.experiment.stored_dataset import read_dataset, write_dataset
 from lesionbench.pipeline.context import derive_seed
 from lesionbench.pipeline.dataset import load_dataset
 from lesionbench.pipeline.split import divide, group_status, hold_back, split_mode, splits
 from lesionbench.spelling import did_you_mean
+from lesionbench.store.digests import files_digest, key_of
+from lesionbench.store.store import DATASETS, SPLITS, Store
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -12,8 +12,8 @@ from packaging.utils import canonicalize_name
 from lesionbench.errors import SettingsError
 from lesionbench.experiment.code_digest import CORE, code_digest, modules_of
 from lesionbench.experiment.own_code import noted_code
-from lesionbench.experiment.store import file_digest, key_of
 from lesionbench.pipeline.plugin import Plugin
+from lesionbench.store.digests import file_digest, key_of
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -11,10 +11,10 @@ from lesionbench.errors import OutputError
 from lesionbench.experiment.chain import CONTROLS
 from lesionbench.experiment.grid import Cell, arms, cells
 from lesionbench.experiment.output import predictions_path, read_settings
-from lesionbench.experiment.store import file_digest
 from lesionbench.pipeline.arm import ArmKey
 from lesionbench.pipeline.leaderboard import ArmResult, Repeat
 from lesionbench.pipeline.predictions import PARTS, Predictions, read_predictions
+from lesionbench.store.digests import file_digest
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

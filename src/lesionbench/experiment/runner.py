@@ -26,9 +26,9 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
     from pathlib import Path
 
-    from lesionbench.experiment.executors import Workers
     from lesionbench.experiment.prepare import Prepared
     from lesionbench.pipeline.leaderboard import Row
+    from lesionbench.workers.executors import Workers
 
 TICK = 0.25  # seconds between two looks at the workers' progress
 CHANGED = "a plugin or a library changed while this ran, so the result was not used; run the same command again"

@@ -12,14 +12,15 @@ from lesionbench.errors import SettingsError, Try
 from lesionbench.evidence.papers.published import published_beside, read_published
 from lesionbench.experiment.bench import LOGS, Bench
 from lesionbench.experiment.data_folder import find_data
-from lesionbench.experiment.executors import ExecutorKind, default_jobs, open_workers
 from lesionbench.experiment.output import check_output, judge_otherwise, locked, refuse_inside, store_folder
 from lesionbench.experiment.prepare import prepare
 from lesionbench.experiment.runner import Run
 from lesionbench.experiment.settings import JUDGING
-from lesionbench.experiment.store import Store, key_of
 from lesionbench.experiment.tables import keep_published, write_tables
 from lesionbench.spelling import did_you_mean
+from lesionbench.store.digests import key_of
+from lesionbench.store.store import Store
+from lesionbench.workers.executors import ExecutorKind, default_jobs, open_workers
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -8,7 +8,7 @@ from lesionbench.pipeline.dataset import LoadedDataset
 from lesionbench.pipeline.images import LabelledImages
 
 if TYPE_CHECKING:
-    from lesionbench.experiment.store import Draft, Entry
+    from lesionbench.store.entry import Draft, Entry
 
 ARRAYS = ("images", "labels", "groups", "ids")
 

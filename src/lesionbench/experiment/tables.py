@@ -12,11 +12,12 @@ from lesionbench.evidence.papers.published import read_published
 from lesionbench.experiment.bench import read_record
 from lesionbench.experiment.output import predictions_path
 from lesionbench.experiment.results import read_results
-from lesionbench.experiment.store import file_digest, write_whole
 from lesionbench.experiment.tasks import try_to_draw
 from lesionbench.pictures.dose_response import DosePlot, save_dose_plots
 from lesionbench.pipeline.leaderboard import PER_CLASS_COLUMNS, Row, as_csv, per_class_rows
 from lesionbench.pipeline.metrics import confusion_matrix, predicted_labels
+from lesionbench.store.digests import file_digest
+from lesionbench.store.whole_files import write_whole
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -27,8 +28,8 @@ if TYPE_CHECKING:
     from lesionbench.experiment.bench import Bench
     from lesionbench.experiment.grid import Cell
     from lesionbench.experiment.results import Results
-    from lesionbench.experiment.store import Entry
     from lesionbench.pipeline.predictions import Predictions
+    from lesionbench.store.entry import Entry
 
 PUBLISHED = "published.csv"
 SPLIT_COLUMNS = ("fold", "part", "id", "group", "label")

@@ -4,7 +4,9 @@ import threading
 import numpy as np
 import pytest
 
-from lesionbench.experiment.store import Store, key_of, write_whole
+from lesionbench.store.digests import key_of
+from lesionbench.store.store import Store
+from lesionbench.store.whole_files import write_whole
 
 
 def write(store, key="k", text="content"):

@@ -7,10 +7,10 @@ import time
 
 import pytest
 
-from lesionbench.experiment.executors import local_workers
+from lesionbench.workers.executors import local_workers
 
 SCRIPT = """
-from lesionbench.experiment.executors import local_workers
+from lesionbench.workers.executors import local_workers
 
 print("the script runs")
 with local_workers(2) as workers:

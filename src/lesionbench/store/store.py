@@ -9,103 +9,24 @@ Callers read and write whole entries: arrays, texts, JSON and the folders that p
 
 from __future__ import annotations
 
-import hashlib
 import json
-import os
 import shutil
 import tempfile
 import time
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import numpy as np
+from lesionbench.store.digests import file_digest
+from lesionbench.store.entry import Draft, Entry
+from lesionbench.store.whole_files import sync
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterator
 
 DATASETS, SPLITS, FITS, POOLS, PREDICTIONS = "datasets", "splits", "fits", "pools", "predictions"  # kinds of entries
 MANIFEST = "manifest.json"
 A_DAY = 86_400  # seconds; longer than a fit is written to
-
-
-def key_of(inputs: object) -> str:
-    """The SHA-256, in hex, of the canonical JSON of `inputs`."""
-    text = json.dumps(inputs, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
-    return hashlib.sha256(text.encode()).hexdigest()
-
-
-def file_digest(path: Path) -> str:
-    """The SHA-256, in hex, of a file's bytes."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def files_digest(paths: Iterable[Path], root: Path) -> str:
-    """One SHA-256 over the relative names and the bytes of many files."""
-    return key_of([[path.relative_to(root).as_posix(), file_digest(path)] for path in paths])
-
-
-@dataclass(frozen=True)
-class Entry:
-    """An entry to read from."""
-
-    _place: Path
-
-    @property
-    def made(self) -> float:
-        """When it was made, in seconds since the epoch."""
-        return self._place.stat().st_mtime
-
-    def has(self, name: str) -> bool:
-        """Whether it holds this file or folder."""
-        return (self._place / name).exists()
-
-    def array(self, name: str) -> Any:
-        """The array of this name; its dtype and shape are those that were written."""
-        return np.load(self._place / f"{name}.npy")
-
-    def text(self, name: str) -> str:
-        """The content of a text file; line ends stay as they are."""
-        return (self._place / name).read_bytes().decode()
-
-    def json(self, name: str) -> Any:
-        """The content of a JSON file."""
-        return json.loads(self.text(f"{name}.json"))
-
-    def folder(self, name: str) -> Path:
-        """A folder on this machine with what was written into `Draft.folder(name)`; read it, never change it."""
-        return self._place / name
-
-
-@dataclass(frozen=True)
-class Draft:
-    """An entry that is being written."""
-
-    _place: Path
-
-    def put_array(self, name: str, array: np.ndarray[Any, Any]) -> None:
-        """Write an array."""
-        np.save(self._place / f"{name}.npy", array)
-
-    def put_text(self, name: str, text: str) -> None:
-        """Write a text file; line ends stay as they are."""
-        (self._place / name).write_text(text, encoding="utf-8", newline="")
-
-    def put_json(self, name: str, value: object) -> None:
-        """Write a JSON file."""
-        self.put_text(f"{name}.json", json.dumps(value))
-
-    def put_folder(self, name: str, source: Path) -> None:
-        """Copy a folder."""
-        shutil.copytree(source, self._place / name)
-
-    def folder(self, name: str) -> Path:
-        """A new, empty folder of the entry, for a plugin that saves itself."""
-        place = self._place / name
-        place.mkdir()
-        return place
 
 
 class Store:
@@ -145,7 +66,7 @@ class Store:
             if not place.exists():  # another process may have made the same entry meanwhile: the same content
                 try:
                     draft.rename(place)
-                    _sync(place.parent)
+                    sync(place.parent)
                 except OSError:
                     if not place.is_dir():
                         raise
@@ -186,26 +107,4 @@ def _seal(draft: Path) -> None:
     (draft / MANIFEST).write_text(json.dumps(manifest, indent=1), encoding="utf-8")
     draft.chmod(0o755)
     for path in [*files, draft / MANIFEST, draft]:
-        _sync(path)
-
-
-def _sync(path: Path) -> None:
-    try:
-        descriptor = os.open(path, os.O_RDONLY)
-    except PermissionError:  # Windows does not open folders
-        return
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def write_whole(path: Path, text: str) -> None:
-    """Write a text file so that it is there whole or as it was before."""
-    draft = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        draft.write_text(text, encoding="utf-8", newline="")
-        _sync(draft)
-        draft.replace(path)
-    finally:
-        draft.unlink(missing_ok=True)
+        sync(path)

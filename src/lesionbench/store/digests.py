@@ -1,0 +1,28 @@
+"""Digests: of values that have a JSON form, and of files."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+
+def key_of(inputs: object) -> str:
+    """The SHA-256, in hex, of the canonical JSON of `inputs`."""
+    text = json.dumps(inputs, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def file_digest(path: Path) -> str:
+    """The SHA-256, in hex, of a file's bytes."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def files_digest(paths: Iterable[Path], root: Path) -> str:
+    """One SHA-256 over the relative names and the bytes of many files."""
+    return key_of([[path.relative_to(root).as_posix(), file_digest(path)] for path in paths])

@@ -1,0 +1,1 @@
+"""Where tasks run: processes on this machine, or a cluster; knows no experiment."""
