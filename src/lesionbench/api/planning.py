@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from lesionbench.api.request import Settings, as_list, given_folder, listed, understand
+from lesionbench.api.request import Settings, as_list, given_address, given_folder, listed, understand
 from lesionbench.api.run_folder import Run
 from lesionbench.experiment.plan import plan_experiment
 from lesionbench.experiment.plan_power import power_request
@@ -102,6 +102,6 @@ def plan(
     of_run = like.folder if isinstance(like, Run) else given_folder("like", like)
     shares = None if discordance is None else as_list(listed(discordance))
     wanted = power_request(shares, of_run)
-    place = Place(request.folder(out), given_folder("store", store), jobs)
+    place = Place(request.folder(out), given_address(store), jobs)
     with request.readable() as experiment:
         return RunPlan(plan_experiment(request.plugins, experiment, place, wanted, measure=measure))

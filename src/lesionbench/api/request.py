@@ -23,6 +23,7 @@ from lesionbench.pipeline.dataset import Dataset
 from lesionbench.pipeline.plugin import Plugin
 from lesionbench.plugins import Plugins
 from lesionbench.spelling import spec_of
+from lesionbench.store.addresses import is_url
 from lesionbench.store.digests import key_of
 
 if TYPE_CHECKING:
@@ -154,6 +155,11 @@ def checked(kind: Kind, given: object) -> Plugin:
 def given_folder(name: str, given: object) -> Path | None:
     """The folder or file in an argument, None when there is none; raises SettingsError when it cannot be one."""
     return None if given is None else path_of(name, given)
+
+
+def given_address(given: object) -> str | None:
+    """The address of a store in an argument, None when there is none; raises SettingsError when it cannot be one."""
+    return None if given is None else given if is_url(given) else str(path_of("store", given))
 
 
 def path_of(name: str, given: object) -> Path:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from lesionbench.api.request import Settings, given_folder, understand
+from lesionbench.api.request import Settings, given_address, understand
 from lesionbench.api.run_folder import Run
 from lesionbench.experiment.session import Place, run_experiment
 from lesionbench.report.progress import choose_view
@@ -50,7 +50,7 @@ def run(
     request = understand(dataset, data, settings)
     folder = request.folder(out)
     view = choose_view(quiet)
-    place = Place(folder, given_folder("store", store), jobs, executor, scheduler)
+    place = Place(folder, given_address(store), jobs, executor, scheduler)
     with request.ready(folder) as experiment:
         try:
             run_experiment(request.plugins, experiment, place, view)

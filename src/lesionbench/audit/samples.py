@@ -24,7 +24,7 @@ from lesionbench.evidence.images.thumbnails import symmetry
 from lesionbench.evidence.images.without_copies import WITHOUT_COPIES_COLUMNS, Counts, without_copies
 from lesionbench.experiment.chain import drawing
 from lesionbench.experiment.grid import arms
-from lesionbench.experiment.output import refuse_file, refuse_inside, store_folder
+from lesionbench.experiment.output import refuse_file, refuse_inside, store_address
 from lesionbench.experiment.results import read_results
 from lesionbench.pictures.closest import Pair, save_closest
 from lesionbench.pipeline.leaderboard import as_csv, leaderboard
@@ -61,7 +61,7 @@ class SamplesAudit:
     """What an audit of a run's synthetic images found, with rates as fractions."""
 
     run: Path
-    store: Path  # of the run
+    store: str  # the address of the run's store
     pool_rows: tuple[Row, ...]  # for each pool and class, and all classes
     arm_rows: tuple[Row, ...]  # the leaderboard, with the numbers of copies and of new images
     arms_of_copies: tuple[Row, ...]  # the arms that are left out, since all their images are copies
@@ -127,7 +127,7 @@ def audit_samples(
         copies[stored.job] = [found.copies_of_class(label) for label in range(len(real.classes))]
         sheets.append(_sheet(stored, found, real))
     kept, left_out = _leaderboard(results, copies)
-    store = store_folder(run, results.resolved)
+    store = store_address(run, results.resolved)
     return SamplesAudit(run, store, tuple(pool_rows), tuple(kept), tuple(left_out), tuple(sheets))
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from lesionbench.errors import DatasetError, OutputError, Try
 from lesionbench.experiment.bench import LOGS, Bench
 from lesionbench.experiment.chain import held_back
-from lesionbench.experiment.output import SETTINGS, store_folder
+from lesionbench.experiment.output import SETTINGS, store_address
 from lesionbench.experiment.prepare import prepare
 from lesionbench.experiment.results import read_results
 from lesionbench.experiment.settings import own_plugins
@@ -70,7 +70,7 @@ def _used_pools(out: Path, results: Results) -> list[PoolJob]:
 def bench_of_run(out: Path, results: Results, plugins: Plugins) -> Bench:
     """The bench of the experiment as it was run, on whatever device that was: a key is looked up, nothing is fitted."""
     resolved: Any = results.resolved
-    store = store_folder(out, resolved)
+    store = store_address(out, resolved)
     experiment = results.experiment
     plugins.elsewhere = own_plugins(resolved)
     try:

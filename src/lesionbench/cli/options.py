@@ -29,8 +29,9 @@ Out = Annotated[
     typer.Option(metavar="DIR", help="The output folder. [default: runs/DATASET-KEY]", show_default=False),
 ]
 Jobs = Annotated[int | None, typer.Option(min=1, help="Processes at a time. [default: the cores]")]
-StoreFolder = Annotated[
-    Path | None, typer.Option("--store", metavar="DIR", help="Where fits are kept, to share them. [default: OUT/store]")
+StoreAddress = Annotated[
+    str | None,
+    typer.Option("--store", metavar="DIR|URL", help="Where fits are kept, to share them. [default: OUT/store]"),
 ]
 
 

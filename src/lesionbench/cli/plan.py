@@ -31,7 +31,7 @@ def plan(
     measure: Annotated[bool, typer.Option("--measure", help="Time a few steps of what has never run here.")] = False,
     discordance: Discordance = None,
     like: Like = None,
-    store: options.StoreFolder = None,
+    store: options.StoreAddress = None,
 ) -> None:
     """Print what a run would do and how long it would take.
 

@@ -21,7 +21,7 @@ def run(
     out: options.Out = None,
     jobs: options.Jobs = None,
     quiet: Annotated[bool, typer.Option("--quiet", help="Print the leaderboard only.")] = False,
-    store: options.StoreFolder = None,
+    store: options.StoreAddress = None,
     executor: Annotated[str, typer.Option(metavar="local|dask", help="Where tasks run.")] = "local",
     scheduler: Annotated[str | None, typer.Option(metavar="ADDRESS", help="The dask scheduler.")] = None,
 ) -> None:

@@ -22,7 +22,8 @@ from lesionbench.pipeline.augmenter import Saveable, Transformer
 from lesionbench.pipeline.predictions import as_text
 from lesionbench.pipeline.split import splits
 from lesionbench.pipeline.training_set import OnTheFly, Pool
-from lesionbench.store.store import DATASETS, FITS, POOLS, PREDICTIONS, SPLITS, Store
+from lesionbench.store.addresses import open_store
+from lesionbench.store.store import DATASETS, FITS, POOLS, PREDICTIONS, SPLITS
 from lesionbench.workers.memory import peak_megabytes, restart_peak
 
 if TYPE_CHECKING:
@@ -45,6 +46,7 @@ if TYPE_CHECKING:
     from lesionbench.pipeline.training_set import SyntheticImages
     from lesionbench.plugins import Plugins
     from lesionbench.store.entry import Entry
+    from lesionbench.store.store import Store
 
 SAMPLER, PREDICTOR, LOGS, RECORD = "sampler", "predictor", "logs", "record"  # inside an entry
 
@@ -78,7 +80,7 @@ class Bench:
     @cached_property
     def store(self) -> Store:
         """The store that keeps fits, pools and predictions."""
-        return Store(self.prepared.store)
+        return open_store(self.prepared.store)
 
     @cached_property
     def keys(self) -> Keys:

@@ -6,7 +6,6 @@ import os
 import shutil
 import tomllib
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import tomli_w
@@ -16,6 +15,7 @@ from lesionbench.errors import ANOTHER_OUT, OutputError, Try
 from lesionbench.experiment.bench import LOGS
 from lesionbench.experiment.settings import JUDGING, OWN_PLUGINS, RESOLVED, Experiment, check_baseline, validated
 from lesionbench.plugins import OWN, Plugins
+from lesionbench.store.addresses import local_folder, whole_address
 from lesionbench.store.whole_files import write_whole
 
 try:
@@ -25,6 +25,7 @@ except ImportError:  # Windows
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+    from pathlib import Path
 
     from lesionbench.experiment.bench import Bench
     from lesionbench.experiment.grid import Cell
@@ -83,14 +84,17 @@ def _cause(error: OSError | ValueError) -> str:
     return (isinstance(error, OSError) and error.strerror) or str(error)
 
 
-def store_folder(out: Path, resolved: Mapping[str, Any], given: Path | None = None) -> Path:
-    """The store of the run in `out`: the folder that was given, else the one its run noted, else `out`/store.
+def store_address(out: Path, resolved: Mapping[str, Any], given: str | None = None) -> str:
+    """The store of the run in `out`: the address that was given, else the one its run noted, else `out`/store.
 
     Raises OutputError when a file stands where the given folder should be.
     """
-    if given is not None:
-        refuse_file(given, Try("choose another {store}"))
-    return given or Path(resolved.get("store", out / "store"))
+    if given is None:
+        return str(resolved.get("store", out / "store"))
+    folder = local_folder(given)
+    if folder is not None:
+        refuse_file(folder, Try("choose another {store}"))
+    return given
 
 
 def refuse_inside(root: Path | None, *folders: Path) -> None:
@@ -164,8 +168,8 @@ def write_settings(out: Path, prepared: Prepared, plugins: Plugins) -> None:
     }
     if plugins.own:
         resolved[OWN_PLUGINS] = sorted(found.name for found in plugins.found.values() if found.package == OWN)
-    if prepared.store != (out / "store").absolute():
-        resolved["store"] = str(prepared.store)
+    if prepared.store != whole_address(out / "store"):
+        resolved["store"] = prepared.store
     out.mkdir(parents=True, exist_ok=True)
     write_whole(out / SETTINGS, tomli_w.dumps({**settings, RESOLVED: resolved}))
 

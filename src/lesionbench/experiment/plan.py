@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from lesionbench.experiment.bench import LOGS, Bench, read_record
 from lesionbench.experiment.chain import drawing, held_back
 from lesionbench.experiment.grid import Cell, arms, cells
-from lesionbench.experiment.output import check_output, store_folder
+from lesionbench.experiment.output import check_output, store_address
 from lesionbench.experiment.plan_power import PowerRequest, power
 from lesionbench.experiment.prepare import prepare
 from lesionbench.experiment.timing import fit_seconds
@@ -90,7 +90,7 @@ def plan_experiment(
     Raises DatasetError, SplitError, SettingsError or OutputError as the run would.
     """
     noted = check_output(place.out, experiment)
-    store = store_folder(place.out, noted, place.store)
+    store = store_address(place.out, noted, place.store)
     prepared = prepare(experiment, plugins, store, noted.get("sources"), keep=False)
     progress = look_up(Bench(prepared, plugins, place.out / LOGS))
     plan = Plan(
@@ -135,7 +135,7 @@ def _measure(plan: Plan, plugins: Plugins) -> dict[str, float]:
     augmenters = {job.augmenter for job in plan.fits_to_do}
     found = {}
     with tempfile.TemporaryDirectory() as folder:
-        prepared = prepare(plan.experiment, plugins, Path(folder) / "store")
+        prepared = prepare(plan.experiment, plugins, str(Path(folder) / "store"))
         train = TrainingSet.of(Bench(prepared, plugins, Path(folder)).fold(0))
         for name in plan.never_timed:
             plugin = plugins.augmenter(name) if name in augmenters else plugins.classifier(name)

@@ -24,8 +24,9 @@ from lesionbench.pipeline.context import derive_seed
 from lesionbench.pipeline.dataset import load_dataset
 from lesionbench.pipeline.split import divide, group_status, hold_back, split_mode, splits
 from lesionbench.spelling import did_you_mean
+from lesionbench.store.addresses import open_store, whole_address
 from lesionbench.store.digests import files_digest, key_of
-from lesionbench.store.store import DATASETS, SPLITS, Store
+from lesionbench.store.store import DATASETS, SPLITS
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from lesionbench.pipeline.images import LabelledImages
     from lesionbench.pipeline.plugin import Plugin
     from lesionbench.plugins import Plugins
+    from lesionbench.store.store import Store
 
 SPLITTING = "lesionbench.pipeline.split"  # the module that divides; its code is part of the key of splits
 
@@ -65,7 +67,7 @@ class Prepared:
 
     experiment: Experiment
     data: Path | None  # the folder of the images; None if the dataset draws them itself
-    store: Path
+    store: str  # its address: a folder, or a URL
     sources: str  # a digest of the dataset's files; empty if it reads none
     dataset_key: str
     splits_key: str
@@ -77,10 +79,11 @@ class Prepared:
 
 
 def prepare(
-    experiment: Experiment, plugins: Plugins, store_folder: Path, sources: str | None = None, *, keep: bool = True
+    experiment: Experiment, plugins: Plugins, address: str, sources: str | None = None, *, keep: bool = True
 ) -> Prepared:
     """Load and divide the images, or find them in the store. Nothing is written until every check has passed.
 
+    address: of the store.
     sources: the digest of the data that an earlier run in the same folder noted; other data is then an OutputError.
     keep: False leaves the store as it is.
     Raises DatasetError, SplitError, SettingsError or OutputError.
@@ -89,7 +92,7 @@ def prepare(
     device = _device(experiment)
     for plugin in used_plugins(experiment, plugins):
         plugin.input_files()  # raises for an unusable file before anything runs
-    dataset, store = plugins.dataset(experiment.dataset), Store(store_folder)
+    dataset, store = plugins.dataset(experiment.dataset), open_store(address)
     root = find_data(dataset, experiment.data)
     made_from = provenance(dataset, plugins.get("dataset", dataset.name).package)
     _refuse_edited(dataset, made_from["code"])
@@ -107,7 +110,7 @@ def prepare(
     return Prepared(
         experiment=experiment,
         data=root.absolute() if root is not None else None,
-        store=store_folder.absolute(),
+        store=whole_address(address),
         sources=digest,
         dataset_key=dataset_key,
         splits_key=splits_key,

@@ -12,14 +12,14 @@ from lesionbench.errors import SettingsError, Try
 from lesionbench.evidence.papers.published import published_beside, read_published
 from lesionbench.experiment.bench import LOGS, Bench
 from lesionbench.experiment.data_folder import find_data
-from lesionbench.experiment.output import check_output, judge_otherwise, locked, refuse_inside, store_folder
+from lesionbench.experiment.output import check_output, judge_otherwise, locked, refuse_inside, store_address
 from lesionbench.experiment.prepare import prepare
 from lesionbench.experiment.runner import Run
 from lesionbench.experiment.settings import JUDGING
 from lesionbench.experiment.tables import keep_published, write_tables
 from lesionbench.spelling import did_you_mean
+from lesionbench.store.addresses import local_folder, open_store
 from lesionbench.store.digests import key_of
-from lesionbench.store.store import Store
 from lesionbench.workers.executors import ExecutorKind, default_jobs, open_workers
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ class Place:
     """Where an experiment is written and what runs it; nothing here changes a result."""
 
     out: Path
-    store: Path | None = None  # None: the store of an earlier run in `out`, else a folder in `out`
+    store: str | None = None  # a folder or a URL; None: the store of an earlier run in `out`, else a folder in `out`
     jobs: int | None = None  # processes at a time; None: the cores, or one on a GPU
     executor: str = "local"
     scheduler: str | None = None  # the address of the dask scheduler
@@ -90,15 +90,16 @@ def run_experiment(plugins: Plugins, experiment: Experiment, place: Place, view:
         with workers(jobs=1):  # raises SettingsError before anything is written
             pass
     noted = check_output(place.out, experiment)
-    store = store_folder(place.out, noted, place.store)
-    refuse_inside(find_data(plugins.dataset(experiment.dataset), experiment.data), place.out, store)
+    store = store_address(place.out, noted, place.store)
+    data = find_data(plugins.dataset(experiment.dataset), experiment.data)
+    refuse_inside(data, place.out, *filter(None, [local_folder(store)]))
     published = published_beside(place.file) if place.file is not None else None
     if published is not None:
         read_published(published)  # raises SettingsError before anything is written
     prepared = prepare(experiment, plugins, store, noted.get("sources"))
     view.prepared(prepared)
     with locked(place.out), view:
-        Store(store).sweep()
+        open_store(store).sweep()
         keep_published(place.out, published)
         jobs = place.jobs or default_jobs(prepared.device)
         tables = Run(Bench(prepared, plugins, place.out / LOGS), place.out, view)(partial(workers, jobs=jobs))
