@@ -22,6 +22,7 @@ from lesionbench.evidence.papers.published import PUBLISHED_COLUMNS
 from lesionbench.experiment.settings import Experiment, make_experiment
 from lesionbench.experiment.tables import CELL_COLUMNS, SPLIT_COLUMNS
 from lesionbench.pipeline.leaderboard import COLUMNS, PER_CLASS_COLUMNS
+from lesionbench.pipeline.plugin import Plugin
 from lesionbench.plugins import KINDS, Plugins
 
 ROOT = Path(__file__).parent.parent
@@ -166,8 +167,13 @@ def test_the_guide_lists_what_a_plugin_may_declare_and_define(kind):
     plugin = getattr(lesionbench, kind)
     methods = [name for name, value in vars(plugin).items() if callable(value) and not name.startswith(("_", "model_"))]
 
-    for name in [*plugin.__class_vars__ - {"name", "model_config"}, *methods]:
+    for name in [*plugin.__class_vars__ - Plugin.__class_vars__, *methods]:
         assert re.search(rf"\b{name}\b", section), f"docs/writing-a-plugin.md: {kind} has {name}"
+
+
+def test_the_guide_lists_what_every_plugin_may_declare():
+    for name in Plugin.__class_vars__ - {"name", "model_config"}:
+        assert f"| `{name}` |" in GUIDE, f"docs/writing-a-plugin.md: every plugin has {name}"
 
 
 def _tree_of_the_page():

@@ -17,6 +17,9 @@ class Plugin(BaseModel, ABC):
     model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
 
     name: ClassVar[str]
+    cores: ClassVar[int | None] = None  # processor cores that one fit uses; None: one
+    memory_gb: ClassVar[float | None] = None  # gigabytes (10^9 bytes) that one fit needs at its peak; None: as measured
+    gpus: ClassVar[int | None] = None  # GPUs that one fit uses; None: one where the experiment runs on a GPU, else none
 
     def input_files(self) -> list[Path]:
         """The files that a fit reads in addition to its images, such as pretrained weights: results depend on them.
