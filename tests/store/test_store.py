@@ -121,3 +121,11 @@ def test_a_text_is_replaced_whole(tmp_path):
 
     assert path.read_bytes() == b"c\n"
     assert [entry.name for entry in tmp_path.iterdir()] == ["table.csv"]
+
+
+def test_an_entry_keeps_what_its_key_was_made_from(tmp_path):
+    store, inputs = Store(tmp_path), {"seed": 3, "of": ["a", 1]}
+    with store.write("kind", key_of(inputs), inputs) as draft:
+        draft.put_text("file.txt", "content")
+
+    assert store.read("kind", key_of(inputs)).json("inputs") == inputs

@@ -10,6 +10,7 @@ Callers read and write whole entries: arrays, texts, JSON and the folders that p
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import tempfile
 import time
@@ -17,15 +18,19 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lesionbench.store.digests import file_digest
+from lesionbench.store.claims import give_up, take
+from lesionbench.store.digests import file_digest, key_of
 from lesionbench.store.entry import Draft, Entry
-from lesionbench.store.whole_files import sync
+from lesionbench.store.owners import beating, this_process
+from lesionbench.store.whole_files import sync, write_whole
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
 DATASETS, SPLITS, FITS, POOLS, PREDICTIONS = "datasets", "splits", "fits", "pools", "predictions"  # kinds of entries
 MANIFEST = "manifest.json"
+INPUTS = "inputs"  # in an entry: the JSON value whose SHA-256 is the key
+CLAIMS, RUNS = "claims", "runs"
 A_DAY = 86_400  # seconds; longer than a fit is written to
 
 
@@ -55,13 +60,19 @@ class Store:
         return Entry(place)
 
     @contextmanager
-    def write(self, kind: str, key: str) -> Iterator[Draft]:
-        """A draft that becomes the entry when the block ends well, and is removed when it does not."""
+    def write(self, kind: str, key: str, inputs: object = None) -> Iterator[Draft]:
+        """A draft that becomes the entry when the block ends well, and is removed when it does not.
+
+        inputs: the JSON value whose SHA-256 is the key; it is kept in the entry, to say later what it was made from.
+        """
+        assert inputs is None or key_of(inputs) == key
         place = self._place(kind, key)
         place.parent.mkdir(parents=True, exist_ok=True)
         draft = _empty_folder(place.parent, f".{key[:16]}-")
         try:
             yield Draft(draft)
+            if inputs is not None:
+                Draft(draft).put_json(INPUTS, inputs)
             _seal(draft)
             if not place.exists():  # another process may have made the same entry meanwhile: the same content
                 try:
@@ -72,6 +83,34 @@ class Store:
                         raise
         finally:
             shutil.rmtree(draft, ignore_errors=True)
+
+    @contextmanager
+    def claim(self, kind: str, key: str) -> Iterator[bool]:
+        """True for the one process that may make this entry now, False while another living process makes it.
+
+        Look the entry up again once you have the claim. A claim is taken over when its owner is dead or, on another
+        machine, was silent for a minute; ask again from time to time, because that minute is watched from here.
+        """
+        path, owner = self.folder / CLAIMS / f"{kind}-{key}.json", this_process()
+        if not take(path, owner):
+            yield False
+            return
+        try:
+            with beating(path):
+                yield True
+        finally:
+            give_up(path, owner)
+
+    def note_use(self, run_folder: Path, keys: Iterable[tuple[str, str]]) -> None:
+        """Note which entries, each a kind and a key, the run in a folder uses; `lesionbench store prune` keeps them."""
+        folder, store = run_folder.absolute(), self.folder.absolute()
+        inside = store.is_relative_to(folder)  # then both can be moved together
+        noted = os.path.relpath(folder, store) if inside else str(folder)
+        uses: dict[str, list[str]] = {}
+        for kind, key in sorted(set(keys)):
+            uses.setdefault(kind, []).append(key)
+        (store / RUNS).mkdir(parents=True, exist_ok=True)
+        write_whole(store / RUNS / f"{key_of(noted)[:16]}.json", json.dumps({"folder": noted, "uses": uses}))
 
     def sweep(self) -> None:
         """Remove what writers that were interrupted more than a day ago left."""

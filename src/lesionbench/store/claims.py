@@ -1,0 +1,95 @@
+"""Claims: which process makes an entry now, so that others do something else meanwhile.
+
+A claim is a file that names its owner. It spares work and guards nothing: if two processes make one entry after all,
+the content is the same and the second is dropped.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from lesionbench.store.owners import SILENT, Owner, read_owner
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+_last_touch: dict[
+    Path, tuple[int, float]
+] = {}  # claims of others: the last touch, and when it was first seen (monotonic)
+
+
+def take(path: Path, owner: Owner) -> bool:
+    """Make the claim `path` for `owner`; False while another living process has it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    for _ in range(2):
+        try:
+            descriptor = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666)
+        except FileExistsError:
+            if not _remove_abandoned(path, owner):
+                return False
+            continue
+        _write(path, descriptor, owner)
+        return True
+    return False
+
+
+def give_up(path: Path, owner: Owner) -> None:
+    """Remove the claim if `owner` still has it."""
+    with suppress(OSError):
+        if _read(path)[0] == owner:
+            path.unlink()
+
+
+def is_living(path: Path) -> bool:
+    """Whether there is a claim whose owner is not known to be dead."""
+    try:
+        owner, _ = _read(path)
+    except OSError:
+        return False
+    return owner is None or not owner.is_dead
+
+
+def _write(path: Path, descriptor: int, owner: Owner) -> None:
+    try:
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            file.write(owner.as_text())
+    except OSError:  # a full disk
+        path.unlink(missing_ok=True)
+        raise
+
+
+def _read(path: Path) -> tuple[Owner | None, int]:
+    """The owner, and when it last touched the claim; network disks give the latest only of a file that is opened."""
+    with path.open(encoding="utf-8", errors="replace") as file:
+        return read_owner(file.read(100_000)), os.fstat(file.fileno()).st_mtime_ns
+
+
+def _remove_abandoned(path: Path, mine: Owner) -> bool:
+    """Remove a claim whose owner is dead or was silent for a minute; False when it lives."""
+    try:
+        owner, touch = _read(path)
+    except FileNotFoundError:  # given up in this moment
+        return True
+    if not (_is_silent(path, touch) or (owner is not None and owner.is_dead)):
+        return False
+    aside = path.with_name(f"{path.name}.{mine.token}")
+    with suppress(FileNotFoundError):  # another process was quicker
+        path.rename(aside)
+        if _read(aside)[0] != owner:  # it was quicker and has made a claim of its own, which is put back
+            with suppress(OSError):
+                os.link(aside, path)
+        aside.unlink()
+    return True
+
+
+def _is_silent(path: Path, touch: int) -> bool:
+    """Whether the claim was not touched for a minute in which this process looked."""
+    now = time.monotonic()
+    seen, since = _last_touch.get(path, (None, now))
+    if seen != touch:
+        _last_touch[path] = (touch, now)
+        return False
+    return now - since > SILENT
