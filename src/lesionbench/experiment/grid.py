@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from lesionbench.experiment.settings import Experiment
 
 
+_draws = lru_cache(maxsize=4096)(draws)  # thousands of cells share an arm
+
+
 @dataclass(frozen=True)
 class GridArm(Arm):
     """An arm of the grid, which knows what every link of its chain draws."""
@@ -26,7 +29,7 @@ class GridArm(Arm):
     @property
     def draws(self) -> tuple[Draw, ...]:
         """Every link of the chain with its images per class; empty for the baseline."""
-        return draws(self.augmenter, self.synthetic_per_class)
+        return _draws(self.augmenter, self.synthetic_per_class)
 
     def role(self, controls: Collection[str]) -> Role:
         """What the arm is for; `controls` are the links that are controls, as they are written."""
@@ -108,6 +111,7 @@ def pool_jobs(chain: tuple[Draw, ...], fold: int, seed: int) -> tuple[PoolJob, .
     return tuple(PoolJob(chain[index].augmenter, fold, seed, chain[:index]) for index in range(first, len(chain)))
 
 
+@lru_cache(maxsize=4096)
 def slug(spec: str) -> str:
     """A plugin's text for use in a file name: `dcgan[steps=5]` becomes `dcgan-1f3a9c`."""
     if re.fullmatch(r"[a-z0-9_+@-]+", spec):
@@ -132,11 +136,12 @@ def arms(experiment: Experiment) -> list[GridArm]:
 def cells(experiment: Experiment, folds: int) -> list[Cell]:
     """Every arm on every fold with every seed, seed by seed."""
     seeds = product(range(1, experiment.seeds + 1), range(1, experiment.classifier_seeds + 1))
+    every_arm = arms(experiment)
     grid = [
         Cell(arm, fold, seed, classifier_seed)
         for seed, classifier_seed in seeds
         for fold in range(folds)
-        for arm in arms(experiment)
+        for arm in every_arm
     ]
     assert len({cell.name for cell in grid}) == len(grid), "two cells of one name would share their files"
     return grid

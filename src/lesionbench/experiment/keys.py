@@ -60,16 +60,16 @@ class Keys:
         self.fit = cache(self._fit)  # a chain needs the keys of its links again and again
         self.pool = cache(self._pool)
         self.predictions = cache(self._predictions)
+        self._augmenter = cache(self._made_augmenter)  # thousands of keys share a plugin
+        self._classifier = cache(self._made_classifier)
 
     def _fit(self, job: PoolJob) -> str:
         """What an augmenter's fit depends on: the training images it sees, and no other image of the dataset."""
-        augmenter = self.plugins.augmenter(job.augmenter)
-        package = self.plugins.get("augmenter", augmenter.name).package
         return key_of(
             {
                 "train": self.prepared.train_digests[job.fold],
                 "before": self._learned_from(job.before, job.fold, job.seed),
-                "augmenter": provenance(augmenter, package, *AUGMENTING),
+                "augmenter": self._augmenter(job.augmenter),
                 "seed": self.seeds.augment(job),
                 "device": self.prepared.device,
                 "precision": self.prepared.precision,
@@ -83,20 +83,26 @@ class Keys:
 
     def _predictions(self, cell: Cell) -> str:
         """What a cell's predictions depend on."""
-        classifier = self.plugins.classifier(cell.arm.classifier)
-        package = self.plugins.get("classifier", classifier.name).package
         return key_of(
             {
                 "splits": self.prepared.splits_key,
                 "fold": cell.fold,
                 "synthetic": self._learned_from(cell.arm.draws, cell.fold, cell.seed),
                 "on_the_fly": self.fit(cell.on_the_fly) if cell.on_the_fly else None,
-                "classifier": provenance(classifier, package, *CLASSIFYING),
+                "classifier": self._classifier(cell.arm.classifier),
                 "seed": self.seeds.classify(cell),
                 "device": self.prepared.device,
                 "precision": self.prepared.precision,
             }
         )
+
+    def _made_augmenter(self, spec: str) -> dict[str, Any]:
+        augmenter = self.plugins.augmenter(spec)
+        return provenance(augmenter, self.plugins.get("augmenter", augmenter.name).package, *AUGMENTING)
+
+    def _made_classifier(self, spec: str) -> dict[str, Any]:
+        classifier = self.plugins.classifier(spec)
+        return provenance(classifier, self.plugins.get("classifier", classifier.name).package, *CLASSIFYING)
 
     def _learned_from(self, chain: tuple[Draw, ...], fold: int, seed: int) -> list[Any]:
         """What the images of a chain depend on; doses are nested, so not on how large a pool a dose was taken from."""

@@ -82,6 +82,7 @@ def _versions(package: str) -> dict[str, str]:
     return versions
 
 
+@cache
 def _requirements(package: str, extra: str) -> list[Requirement]:
     try:
         wanted = [Requirement(line) for line in metadata.requires(package) or []]
