@@ -12,25 +12,25 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import tempfile
 import time
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING
 
+from lesionbench.store.checkpoints import Checkpoints
 from lesionbench.store.claims import give_up, take
-from lesionbench.store.digests import file_digest, key_of
+from lesionbench.store.digests import key_of
 from lesionbench.store.entry import Draft, Entry
 from lesionbench.store.owners import beating, this_process
 from lesionbench.store.whole_files import sync, write_whole
+from lesionbench.store.whole_folders import empty_folder, is_whole, seal
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
+    from pathlib import Path
 
 DATASETS, SPLITS, FITS, POOLS, PREDICTIONS = "datasets", "splits", "fits", "pools", "predictions"  # kinds of entries
-MANIFEST = "manifest.json"
 INPUTS = "inputs"  # in an entry: the JSON value whose SHA-256 is the key
-CLAIMS, RUNS = "claims", "runs"
+CLAIMS, RUNS, UNFINISHED = "claims", "runs", "unfinished"
 A_DAY = 86_400  # seconds; longer than a fit is written to
 
 
@@ -54,7 +54,7 @@ class Store:
         place = self._place(kind, key)
         if not place.is_dir():
             return None
-        if not _is_whole(place):
+        if not is_whole(place):
             self._set_aside(place, kind, key)
             return None
         return Entry(place)
@@ -68,12 +68,12 @@ class Store:
         assert inputs is None or key_of(inputs) == key
         place = self._place(kind, key)
         place.parent.mkdir(parents=True, exist_ok=True)
-        draft = _empty_folder(place.parent, f".{key[:16]}-")
+        draft = empty_folder(place.parent, f".{key[:16]}-")
         try:
             yield Draft(draft)
             if inputs is not None:
                 Draft(draft).put_json(INPUTS, inputs)
-            _seal(draft)
+            seal(draft)
             if not place.exists():  # another process may have made the same entry meanwhile: the same content
                 try:
                     draft.rename(place)
@@ -83,6 +83,10 @@ class Store:
                         raise
         finally:
             shutil.rmtree(draft, ignore_errors=True)
+
+    def checkpoints(self, kind: str, key: str) -> Checkpoints:
+        """The checkpoints of the fit that makes this entry, on this machine; whoever has made it removes them."""
+        return Checkpoints(self.folder / UNFINISHED / kind / key, key)
 
     @contextmanager
     def claim(self, kind: str, key: str) -> Iterator[bool]:
@@ -113,10 +117,13 @@ class Store:
         write_whole(store / RUNS / f"{key_of(noted)[:16]}.json", json.dumps({"folder": noted, "uses": uses}))
 
     def sweep(self) -> None:
-        """Remove what writers that were interrupted more than a day ago left."""
+        """Remove what writers that were interrupted more than a day ago left, and checkpoints of finished fits."""
         for draft in self.folder.glob("*/.*-*"):
             if draft.stat().st_mtime < time.time() - A_DAY:
                 shutil.rmtree(draft, ignore_errors=True)
+        for unfinished in self.folder.glob(f"{UNFINISHED}/*/*"):
+            if self.has(unfinished.parent.name, unfinished.name):  # whoever made the entry was killed right afterwards
+                shutil.rmtree(unfinished, ignore_errors=True)
 
     def _place(self, kind: str, key: str) -> Path:
         return self.folder / kind / key
@@ -124,26 +131,4 @@ class Store:
     def _set_aside(self, entry: Path, kind: str, key: str) -> None:
         damaged = self.folder / "damaged"
         damaged.mkdir(parents=True, exist_ok=True)
-        entry.rename(_empty_folder(damaged, f"{kind}-{key[:16]}-") / "entry")
-
-
-def _empty_folder(parent: Path, prefix: str) -> Path:
-    return Path(tempfile.mkdtemp(dir=parent, prefix=prefix))
-
-
-def _is_whole(entry: Path) -> bool:
-    try:
-        manifest = json.loads((entry / MANIFEST).read_text(encoding="utf-8"))
-        return all(file_digest(entry / name) == digest for name, digest in manifest.items())
-    except (OSError, ValueError, AttributeError):
-        return False
-
-
-def _seal(draft: Path) -> None:
-    """Write the manifest and sync every file."""
-    files = sorted(path for path in draft.rglob("*") if path.is_file())
-    manifest = {path.relative_to(draft).as_posix(): file_digest(path) for path in files}
-    (draft / MANIFEST).write_text(json.dumps(manifest, indent=1), encoding="utf-8")
-    draft.chmod(0o755)
-    for path in [*files, draft / MANIFEST, draft]:
-        sync(path)
+        entry.rename(empty_folder(damaged, f"{kind}-{key[:16]}-") / "entry")
