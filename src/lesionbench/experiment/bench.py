@@ -16,6 +16,7 @@ from lesionbench.errors import ContractError, DatasetError
 from lesionbench.experiment import grid
 from lesionbench.experiment.keys import Keys
 from lesionbench.experiment.progress_log import make_context
+from lesionbench.experiment.provenance import keep_modules
 from lesionbench.experiment.stored_dataset import read_dataset
 from lesionbench.experiment.synthesis import fit_sampler, sample_pool, take_draws, without_held_back
 from lesionbench.pipeline.augmenter import Saveable, Transformer
@@ -161,7 +162,7 @@ class Bench:
             return kept
         count = grid.pool_size(self.prepared.experiment, job)
         pool = sample_pool(self.sampler(job, log), self.split_of(job), count, lambda name: self.seeds.draw(job, name))
-        with self.store.write(POOLS, self.keys.pool(job)) as draft:
+        with self.store.write(POOLS, self.keys.pool(job), self.keys.inputs_of_pool(job)) as draft:
             for label, images in enumerate(pool.images):
                 draft.put_array(f"class{label}", images)
         return pool
@@ -218,7 +219,8 @@ class Bench:
 
     def _keep_sampler(self, job: PoolJob, sampler: Sampler, fit: Fit) -> None:
         """Put a fit into the store: what it cost, its notes and, when it can save itself, the sampler."""
-        with self.store.write(FITS, self.keys.fit(job)) as draft:
+        keep_modules(self.store, *self.keys.augmenter_modules(job.augmenter))
+        with self.store.write(FITS, self.keys.fit(job), self.keys.inputs_of_fit(job)) as draft:
             draft.put_json(RECORD, asdict(fit.record))
             draft.put_folder(LOGS, fit.context.folder)
             if isinstance(sampler, Saveable):
@@ -226,7 +228,8 @@ class Bench:
 
     def keep(self, cell: Cell, predictions: list[Predictions], predictor: Predictor, fit: Fit) -> None:
         """Put a cell into the store: its predictions, cost and notes and, for a reference cell, the predictor."""
-        with self.store.write(PREDICTIONS, self.keys.predictions(cell)) as draft:
+        keep_modules(self.store, *self.keys.classifier_modules(cell.arm.classifier))
+        with self.store.write(PREDICTIONS, self.keys.predictions(cell), self.keys.inputs_of_predictions(cell)) as draft:
             draft.put_text("predictions.csv", as_text(predictions))
             draft.put_json(RECORD, asdict(fit.record))
             draft.put_folder(LOGS, fit.context.folder)

@@ -11,7 +11,7 @@ from __future__ import annotations
 import ast
 import hashlib
 import sys
-from dataclasses import dataclass, replace
+from dataclasses import astuple, dataclass, replace
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
@@ -68,6 +68,23 @@ def code_digest(*modules: str) -> str:
 
     A package that imports modules by a computed name counts whole. Data files of a plugin's package count too.
     """
+    seen, data = _behind(*modules)
+    return key_of([sorted(set(_digests(seen).values())), sorted(set(data.values()))])
+
+
+@cache
+def module_digests(*modules: str) -> dict[str, str]:
+    """The digest of every module behind `code_digest`, of its own code alone, by name: to say which one changed.
+
+    The data files of a package stand under `PACKAGE data files`.
+    """
+    seen, data = _behind(*modules)
+    own = {name: key_of([one.syntax, list(map(astuple, one.imports)), one.public]) for name, one in seen.items()}
+    return {**own, **{f"{top} data files": digest for top, digest in data.items()}}
+
+
+def _behind(*modules: str) -> tuple[dict[str, _Source], dict[str, str]]:
+    """These modules and all that they import, but for what is installed; and a digest of the data of each package."""
     packages = frozenset({CORE, *map(_top, modules)})
     seen: dict[str, _Source] = {}
     waiting = list(modules)
@@ -80,13 +97,12 @@ def code_digest(*modules: str) -> str:
                 waiting += [module.rpartition(".")[0]] if "." in module else []
                 waiting += _all_modules(_top(module)) if source.imports_by_name else []
     tops = {_top(module) for module in seen} - {CORE}
-    data = {_data_digest(top) for top in tops if top in packages or _file_of(top) is not None}
-    return key_of([sorted(set(_digests(seen).values())), sorted(data)])
+    return seen, {top: _data_digest(top) for top in tops if top in packages or _file_of(top) is not None}
 
 
 def read_again() -> None:
     """Forget what was read; a file may have been edited since an earlier run in this process."""
-    for cached in (code_digest, _read, _data_digest, _home_of, is_local):
+    for cached in (code_digest, module_digests, _read, _data_digest, _home_of, is_local):
         cached.cache_clear()
 
 

@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 from lesionbench.experiment.chain import drawing, held_back
 from lesionbench.experiment.grid import pool_jobs, pool_size
-from lesionbench.experiment.provenance import provenance
+from lesionbench.experiment.provenance import modules_behind, provenance
 from lesionbench.pipeline.context import derive_seed
 from lesionbench.store.digests import key_of
 
 if TYPE_CHECKING:
     from lesionbench.experiment.chain import Draw
     from lesionbench.experiment.grid import Cell, PoolJob
-    from lesionbench.experiment.prepare import Prepared
+    from lesionbench.experiment.prepare import Inputs, Prepared
     from lesionbench.plugins import Plugins
 
 # The modules that call a plugin and use what it returns; their code is part of the keys.
@@ -51,7 +51,7 @@ class Seeds:
 
 
 class Keys:
-    """The store keys of one prepared experiment."""
+    """The store keys of one prepared experiment; a key is the digest of the inputs beside it."""
 
     def __init__(self, prepared: Prepared, plugins: Plugins) -> None:
         self.prepared = prepared
@@ -64,37 +64,50 @@ class Keys:
         self._classifier = cache(self._made_classifier)
 
     def _fit(self, job: PoolJob) -> str:
-        """What an augmenter's fit depends on: the training images it sees, and no other image of the dataset."""
-        return key_of(
-            {
-                "train": self.prepared.train_digests[job.fold],
-                "before": self._learned_from(job.before, job.fold, job.seed),
-                "augmenter": self._augmenter(job.augmenter),
-                "seed": self.seeds.augment(job),
-                "device": self.prepared.device,
-                "precision": self.prepared.precision,
-            }
-        )
+        return key_of(self.inputs_of_fit(job))
 
     def _pool(self, job: PoolJob) -> str:
-        """What a pool depends on: the fit, the seeds of its samples and how many images each class gets."""
-        seeds = [self.seeds.draw(job, name) for name in self.prepared.about.classes]
-        return key_of({"fit": self.fit(job), "seeds": seeds, "count": pool_size(self.prepared.experiment, job)})
+        return key_of(self.inputs_of_pool(job))
 
     def _predictions(self, cell: Cell) -> str:
+        return key_of(self.inputs_of_predictions(cell))
+
+    def inputs_of_fit(self, job: PoolJob) -> Inputs:
+        """What an augmenter's fit depends on: the training images it sees, and no other image of the dataset."""
+        return {
+            "train": self.prepared.train_digests[job.fold],
+            "before": self._learned_from(job.before, job.fold, job.seed),
+            "augmenter": self._augmenter(job.augmenter),
+            "seed": self.seeds.augment(job),
+            "device": self.prepared.device,
+            "precision": self.prepared.precision,
+        }
+
+    def inputs_of_pool(self, job: PoolJob) -> Inputs:
+        """What a pool depends on: the fit, the seeds of its samples and how many images each class gets."""
+        seeds = [self.seeds.draw(job, name) for name in self.prepared.about.classes]
+        return {"fit": self.fit(job), "seeds": seeds, "count": pool_size(self.prepared.experiment, job)}
+
+    def inputs_of_predictions(self, cell: Cell) -> Inputs:
         """What a cell's predictions depend on."""
-        return key_of(
-            {
-                "splits": self.prepared.splits_key,
-                "fold": cell.fold,
-                "synthetic": self._learned_from(cell.arm.draws, cell.fold, cell.seed),
-                "on_the_fly": self.fit(cell.on_the_fly) if cell.on_the_fly else None,
-                "classifier": self._classifier(cell.arm.classifier),
-                "seed": self.seeds.classify(cell),
-                "device": self.prepared.device,
-                "precision": self.prepared.precision,
-            }
-        )
+        return {
+            "splits": self.prepared.splits_key,
+            "fold": cell.fold,
+            "synthetic": self._learned_from(cell.arm.draws, cell.fold, cell.seed),
+            "on_the_fly": self.fit(cell.on_the_fly) if cell.on_the_fly else None,
+            "classifier": self._classifier(cell.arm.classifier),
+            "seed": self.seeds.classify(cell),
+            "device": self.prepared.device,
+            "precision": self.prepared.precision,
+        }
+
+    def augmenter_modules(self, spec: str) -> tuple[str, dict[str, str]]:
+        """The digest of the code behind an augmenter's fits, and of every module in it by name."""
+        return self._augmenter(spec)["code"], modules_behind(self.plugins.augmenter(spec), *AUGMENTING)
+
+    def classifier_modules(self, spec: str) -> tuple[str, dict[str, str]]:
+        """The digest of the code behind a classifier's predictions, and of every module in it by name."""
+        return self._classifier(spec)["code"], modules_behind(self.plugins.classifier(spec), *CLASSIFYING)
 
     def _made_augmenter(self, spec: str) -> dict[str, Any]:
         augmenter = self.plugins.augmenter(spec)

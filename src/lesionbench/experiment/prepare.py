@@ -6,6 +6,7 @@ import hashlib
 import json
 import shutil
 from dataclasses import dataclass
+from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,11 +15,11 @@ import numpy as np
 
 from lesionbench.errors import ANOTHER_OUT, DatasetError, OutputError, SettingsError, Try
 from lesionbench.experiment.chain import held_back, parse_chain
-from lesionbench.experiment.code_digest import code_digest, read_again
+from lesionbench.experiment.code_digest import code_digest, module_digests, read_again
 from lesionbench.experiment.data_folder import find_data
 from lesionbench.experiment.grid import arms
 from lesionbench.experiment.own_code import noted_code
-from lesionbench.experiment.provenance import provenance
+from lesionbench.experiment.provenance import keep_modules, modules_behind, provenance
 from lesionbench.experiment.stored_dataset import read_dataset, write_dataset
 from lesionbench.pipeline.context import derive_seed
 from lesionbench.pipeline.dataset import load_dataset
@@ -43,6 +44,7 @@ SPLITTING = "lesionbench.pipeline.split"  # the module that divides; its code is
 
 _LOADED: dict[type, str] = {}  # the digests of datasets' code as this process met it first
 
+Inputs = dict[str, Any]  # has a JSON form, whose SHA-256 is a key of the store
 Count = tuple[int, int]  # images, and the groups they are of
 
 
@@ -69,13 +71,23 @@ class Prepared:
     data: Path | None  # the folder of the images; None if the dataset draws them itself
     store: str  # its address: a folder, or a URL
     sources: str  # a digest of the dataset's files; empty if it reads none
-    dataset_key: str
-    splits_key: str
+    dataset_inputs: Inputs  # what the images are made from; its digest is their key in the store
+    splits_inputs: Inputs
     train_digests: tuple[str, ...]  # a digest of the training images of every fold: all that an augmenter sees
     about: About
     device: Device
     precision: Precision
     controls: tuple[str, ...]  # the augmenters that are controls, as the experiment's chains write them
+
+    @cached_property
+    def dataset_key(self) -> str:
+        """The key of the images."""
+        return key_of(self.dataset_inputs)
+
+    @cached_property
+    def splits_key(self) -> str:
+        """The key of their division into folds."""
+        return key_of(self.splits_inputs)
 
 
 def prepare(
@@ -97,29 +109,30 @@ def prepare(
     made_from = provenance(dataset, plugins.get("dataset", dataset.name).package)
     _refuse_edited(dataset, made_from["code"])
     digest = _sources(dataset, root, sources)
-    dataset_key = key_of({"dataset": made_from, "sources": digest})
+    dataset_inputs = {"dataset": made_from, "sources": digest}
 
-    data = _stored_or_loaded(store, dataset_key, dataset, root, digest)
+    data = _stored_or_loaded(store, key_of(dataset_inputs), dataset, root, digest)
     mode = split_mode(experiment.split, data)
-    splits_key = _splits_key(dataset_key, mode, experiment)
-    parts = _divide(store, splits_key, data, mode, experiment)
+    splits_inputs = _splits_inputs(key_of(dataset_inputs), mode, experiment)
+    parts = _divide(store, key_of(splits_inputs), data, mode, experiment)
     _refuse_holding_back(experiment, data.images, parts)
     about = _about(experiment, dataset, data, mode, parts)
-    if keep:
-        _keep(store, dataset_key, data, splits_key, parts)
-    return Prepared(
+    prepared = Prepared(
         experiment=experiment,
         data=root.absolute() if root is not None else None,
         store=whole_address(address),
         sources=digest,
-        dataset_key=dataset_key,
-        splits_key=splits_key,
+        dataset_inputs=dataset_inputs,
+        splits_inputs=splits_inputs,
         train_digests=tuple(_train_digest(data.images.take(part == "train")) for part in parts),
         about=about,
         device=device,
         precision=_precision(experiment, device),
         controls=used_controls(experiment, plugins),
     )
+    if keep:
+        _keep(store, prepared, dataset, data, parts)
+    return prepared
 
 
 def _sources(dataset: Dataset, root: Path | None, earlier: str | None) -> str:
@@ -172,17 +185,15 @@ def _refuse_holding_back(experiment: Experiment, images: LabelledImages, parts: 
         hold_back(images.take(part == "train"), most, 0)
 
 
-def _splits_key(dataset_key: str, mode: Any, experiment: Experiment) -> str:
-    return key_of(
-        {
-            "of": dataset_key,
-            "split": mode,
-            "validation": experiment.validation,
-            "seed": derive_seed("split", experiment.seed),
-            "scikit-learn": version("scikit-learn"),
-            "code": code_digest(SPLITTING),
-        }
-    )
+def _splits_inputs(dataset_key: str, mode: Any, experiment: Experiment) -> Inputs:
+    return {
+        "of": dataset_key,
+        "split": mode,
+        "validation": experiment.validation,
+        "seed": derive_seed("split", experiment.seed),
+        "scikit-learn": version("scikit-learn"),
+        "code": code_digest(SPLITTING),
+    }
 
 
 def _precision(experiment: Experiment, device: Device) -> Precision:
@@ -272,13 +283,15 @@ def _positive_class(experiment: Experiment, dataset: Dataset, classes: tuple[str
     return wanted
 
 
-def _keep(store: Store, dataset_key: str, data: LoadedDataset, splits_key: str, parts: NDArray[np.str_]) -> None:
+def _keep(store: Store, prepared: Prepared, dataset: Dataset, data: LoadedDataset, parts: NDArray[np.str_]) -> None:
     """Put the images and the splits into the store if they are not there yet."""
-    if not store.has(DATASETS, dataset_key):
-        with store.write(DATASETS, dataset_key) as draft:
+    if not store.has(DATASETS, prepared.dataset_key):
+        keep_modules(store, prepared.dataset_inputs["dataset"]["code"], modules_behind(dataset))
+        with store.write(DATASETS, prepared.dataset_key, prepared.dataset_inputs) as draft:
             write_dataset(draft, data)
-    if not store.has(SPLITS, splits_key):
-        with store.write(SPLITS, splits_key) as draft:
+    if not store.has(SPLITS, prepared.splits_key):
+        keep_modules(store, prepared.splits_inputs["code"], module_digests(SPLITTING))
+        with store.write(SPLITS, prepared.splits_key, prepared.splits_inputs) as draft:
             draft.put_array("parts", parts)
 
 

@@ -10,14 +10,18 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 from lesionbench.errors import SettingsError
-from lesionbench.experiment.code_digest import CORE, code_digest, modules_of
+from lesionbench.experiment.code_digest import CORE, code_digest, module_digests, modules_of
 from lesionbench.experiment.own_code import noted_code
 from lesionbench.pipeline.plugin import Plugin
 from lesionbench.store.digests import file_digest, key_of
+from lesionbench.store.store import CODE
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from lesionbench.store.store import Store
+
+MODULES = "modules"  # inside an entry of CODE
 # Libraries that only start, send, show, describe or judge: they cannot change a result.
 NO_EFFECT = {
     *("cloudpickle", "matplotlib", "packaging", "platformdirs", "pluggy", "rich", "statsmodels", "tomli-w", "typer")
@@ -39,12 +43,34 @@ def provenance(plugin: Plugin, package: str, *stage: str) -> dict[str, Any]:
     }
 
 
+def modules_behind(plugin: Plugin, *stage: str) -> dict[str, str]:
+    """The digest of every module that counts in the `code` of `provenance`, by name.
+
+    A class that no package brings, with all that it uses, stands under its own name.
+    """
+    own, modules = noted_code(type(plugin)), _imported(type(plugin))
+    by_value = {} if own is None else {type(plugin).__name__: own.digest}
+    return {**by_value, **module_digests(*modules, *stage)}
+
+
+def keep_modules(store: Store, code: str, modules: dict[str, str]) -> None:
+    """Keep the digests of modules under the digest of the code that they are, so that a later change can be named."""
+    if not store.has(CODE, code):
+        with store.write(CODE, code) as draft:
+            draft.put_json(MODULES, modules)
+
+
 def _code(plugin: type[Plugin], stage: tuple[str, ...]) -> str:
     """The digest of a plugin's code and of the stage that calls it."""
-    own, modules = noted_code(plugin), modules_of(plugin, Plugin)
-    if own is None:
-        return code_digest(*modules, *stage)
-    return key_of([own.digest, code_digest(*(name for name in modules if name not in own.modules), *stage)])
+    own = noted_code(plugin)
+    code = code_digest(*_imported(plugin), *stage)
+    return code if own is None else key_of([own.digest, code])
+
+
+def _imported(plugin: type[Plugin]) -> list[str]:
+    """The modules of a plugin's class and its parents, but for those that the digest of its own code covers."""
+    own = noted_code(plugin)
+    return [name for name in modules_of(plugin, Plugin) if own is None or name not in own.modules]
 
 
 def _content(plugin: Plugin, path: Path) -> str:
