@@ -98,6 +98,22 @@ def test_a_constant_of_the_gan_kit_changes_the_gans_and_nothing_else(copy):
     assert [name for name in names if digest("augmenter", name) != before[name]] == names[:3]
 
 
+def test_the_module_that_changed_is_the_one_whose_own_digest_changed(copy):
+    def digests():
+        clear()
+        return code_digest.module_digests(*modules_of(CLASSES["augmenter", "dcgan"], Plugin), *AUGMENTING)
+
+    before = digests()
+    edit(copy / GAN, '"""', '"""Reworded. ')
+    assert digests() == before
+    with (copy / GAN).open("a") as file:
+        file.write("\nNEW = 1\n")
+    now = digests()
+
+    assert {"lesionbench_dcgan.fit", "lesionbench.torchkit.gan"} <= now.keys()
+    assert [name for name in now if now[name] != before[name]] == ["lesionbench.torchkit.gan"]
+
+
 def test_how_a_chain_takes_its_draws_changes_every_fit_and_every_prediction(copy):
     edits = [("lesionbench/experiment/synthesis.py", ".first(draw.per_class)", ".first(draw.per_class + 0)")]
     before = digest("classifier", "linear")

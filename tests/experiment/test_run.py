@@ -16,6 +16,7 @@ from conftest import CommandLine
 from PIL import Image
 
 from lesionbench.pipeline.context import derive_seed
+from lesionbench.store.digests import key_of
 
 GRID = ("run", "--dataset", "spy-dots", "--classifier", "spy-centroids", "--augmenter", "spy-copies")
 GRID = (*GRID, "--augmenter", "oversample", "--synthetic", "5,12", "--seeds", "2")
@@ -59,6 +60,19 @@ def test_every_arm_stands_in_the_leaderboard_with_the_baseline_first(finished):
         ("30", "2", "apart", "0")
     }
     assert all(0.5 < float(row["accuracy"]) <= 1 for row in rows)
+
+
+def test_every_entry_keeps_what_its_key_was_made_from_and_the_modules_behind_its_code(finished):
+    store = finished.cwd / "o" / "store"
+
+    for kind in ("datasets", "splits", "fits", "pools", "predictions"):
+        inputs = {entry.name: json.loads((entry / "inputs.json").read_text()) for entry in (store / kind).iterdir()}
+        assert inputs
+        assert list(inputs) == [key_of(value) for value in inputs.values()]
+
+    made_from = json.loads(next((store / "predictions").glob("*/inputs.json")).read_text())["classifier"]
+    modules = json.loads((store / "code" / made_from["code"] / "modules.json").read_text())
+    assert {"lesionbench_spy", "lesionbench.experiment.cell"} <= modules.keys()
 
 
 def test_no_test_image_reaches_any_fit_and_no_validation_image_an_augmenter(with_spies):

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 DATASETS, SPLITS, FITS, POOLS, PREDICTIONS = "datasets", "splits", "fits", "pools", "predictions"  # kinds of entries
+CODE = "code"  # the digests of the modules behind a digest of code; few and small, so never pruned
 INPUTS = "inputs"  # in an entry: the JSON value whose SHA-256 is the key
 CLAIMS, RUNS, UNFINISHED = "claims", "runs", "unfinished"
 A_DAY = 86_400  # seconds; longer than a fit is written to
