@@ -6,7 +6,6 @@ Whatever a cell needs comes from the store when it is there, and is made and kep
 from __future__ import annotations
 
 import shutil
-import time
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
@@ -14,18 +13,20 @@ from typing import TYPE_CHECKING
 
 from lesionbench.errors import ContractError, DatasetError
 from lesionbench.experiment import grid
+from lesionbench.experiment.checkpoint import FitCheckpoint
+from lesionbench.experiment.grid import Cell
 from lesionbench.experiment.keys import Keys
-from lesionbench.experiment.progress_log import make_context
+from lesionbench.experiment.progress_log import NOTHING, Progress, Record
 from lesionbench.experiment.provenance import keep_modules
 from lesionbench.experiment.stored_dataset import read_dataset
 from lesionbench.experiment.synthesis import fit_sampler, sample_pool, take_draws, without_held_back
 from lesionbench.pipeline.augmenter import Saveable, Transformer
+from lesionbench.pipeline.context import RunContext
 from lesionbench.pipeline.predictions import as_text
 from lesionbench.pipeline.split import splits
 from lesionbench.pipeline.training_set import OnTheFly, Pool
 from lesionbench.store.addresses import open_store
 from lesionbench.store.store import DATASETS, FITS, POOLS, PREDICTIONS, SPLITS
-from lesionbench.workers.memory import peak_megabytes, restart_peak
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -35,12 +36,11 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from lesionbench.experiment.chain import Draw
-    from lesionbench.experiment.grid import Cell, PoolJob
+    from lesionbench.experiment.grid import PoolJob
     from lesionbench.experiment.keys import Seeds
     from lesionbench.experiment.prepare import Prepared
     from lesionbench.pipeline.augmenter import Sampler
     from lesionbench.pipeline.classifier import Classifier, Predictor
-    from lesionbench.pipeline.context import RunContext
     from lesionbench.pipeline.dataset import LoadedDataset
     from lesionbench.pipeline.predictions import Predictions
     from lesionbench.pipeline.split import Split
@@ -52,21 +52,13 @@ if TYPE_CHECKING:
 SAMPLER, PREDICTOR, LOGS, RECORD = "sampler", "predictor", "logs", "record"  # inside an entry
 
 
-@dataclass(frozen=True)
-class Record:
-    """What one fit cost."""
-
-    steps: int
-    seconds: float
-    peak_mb: float
-
-
 @dataclass
 class Fit:
-    """One fit: the context that it is given and, once it has ended, what it cost."""
+    """One fit: the context that it is given, its checkpoint there, and, once it has ended, what it cost."""
 
     context: RunContext
-    record: Record = Record(0, 0.0, 0.0)
+    checkpoint: FitCheckpoint
+    record: Record = NOTHING
 
 
 @dataclass(frozen=True)
@@ -190,7 +182,7 @@ class Bench:
             return self.plugins.augmenter(job.augmenter).load(entry.folder(SAMPLER))
         augmenter, split = self.plugins.augmenter(job.augmenter), self.split_of(job)
         before = self.draws(job.before, job.fold, job.seed, user=log or job.name)
-        with self.fitting(log or job.name, self.seeds.augment(job)) as fit:
+        with self.fitting(job, log) as fit:
             sampler = fit_sampler(augmenter, split, before, fit.context)
         self._keep_sampler(job, sampler, fit)
         return sampler
@@ -205,17 +197,25 @@ class Bench:
         return self.classifier(cell).load(entry.folder(PREDICTOR)) if entry and entry.has(PREDICTOR) else None
 
     @contextmanager
-    def fitting(self, log: str, seed: int) -> Iterator[Fit]:
-        """A fit with a new, empty folder for its notes; its record is complete when the block ends."""
-        folder = self.logs / log
+    def fitting(self, task: Cell | PoolJob, log: str | None = None) -> Iterator[Fit]:
+        """A fit with a new, empty folder for its notes; its record is complete when the block ends.
+
+        log: the name of that folder; by default the task's.
+        """
+        folder = self.logs / (log or task.name)
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
-        context, progress = make_context(seed, self.prepared.device, self.prepared.precision, folder)
-        fit = Fit(context)
-        restart_peak()
-        start = time.perf_counter()
-        yield fit
-        fit.record = Record(progress.steps, round(time.perf_counter() - start, 3), peak_megabytes())
+        if isinstance(task, Cell):
+            seed, kept = self.seeds.classify(task), self.store.checkpoints(PREDICTIONS, self.keys.predictions(task))
+        else:
+            seed, kept = self.seeds.augment(task), self.store.checkpoints(FITS, self.keys.fit(task))
+        progress = Progress(folder)
+        checkpoint = FitCheckpoint(kept, progress)
+        prepared = self.prepared
+        fit = Fit(RunContext(seed, prepared.device, prepared.precision, folder, progress, checkpoint), checkpoint)
+        with checkpoint.guarding():
+            yield fit
+        fit.record = progress.record()
 
     def _keep_sampler(self, job: PoolJob, sampler: Sampler, fit: Fit) -> None:
         """Put a fit into the store: what it cost, its notes and, when it can save itself, the sampler."""
@@ -225,6 +225,7 @@ class Bench:
             draft.put_folder(LOGS, fit.context.folder)
             if isinstance(sampler, Saveable):
                 sampler.save(draft.folder(SAMPLER))
+        fit.checkpoint.remove()
 
     def keep(self, cell: Cell, predictions: list[Predictions], predictor: Predictor, fit: Fit) -> None:
         """Put a cell into the store: its predictions, cost and notes and, for a reference cell, the predictor."""
@@ -235,6 +236,7 @@ class Bench:
             draft.put_folder(LOGS, fit.context.folder)
             if cell.is_reference and isinstance(predictor, Saveable):
                 predictor.save(draft.folder(PREDICTOR))
+        fit.checkpoint.remove()
 
     # --- what was made ---
 

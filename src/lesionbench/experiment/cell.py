@@ -25,7 +25,7 @@ def run_cell(cell: Cell, bench: Bench) -> None:
     split = bench.split(cell)
     on_the_fly = bench.on_the_fly(cell)
     train = TrainingSet.of(split, bench.synthetic(cell), on_the_fly)
-    with bench.fitting(cell.name, bench.seeds.classify(cell)) as fit:
+    with bench.fitting(cell) as fit:
         predictor = bench.classifier(cell).fit(train, fit.context)
         _refuse_unused(on_the_fly, cell)
         predictions = [

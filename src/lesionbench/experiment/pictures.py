@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from lesionbench.pipeline.training_set import Pool
 
 COLUMNS = 12
-NOT_CURVES = {"step", "total", "seconds", "label", "best_step"}
+NOT_CURVES = {"step", "total", "seconds", "label", "best_step", "resumed_at_step"}
 
 
 def draw_samples(folder: Path, name: str, train: LabelledImages, pool: Pool) -> None:

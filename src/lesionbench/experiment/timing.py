@@ -9,13 +9,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lesionbench.experiment.progress_log import make_context
+from lesionbench.experiment.progress_log import Progress
 from lesionbench.pipeline.augmenter import Augmenter
+from lesionbench.pipeline.context import RunContext
 
 if TYPE_CHECKING:
     from lesionbench.experiment.prepare import Prepared
     from lesionbench.pipeline.classifier import Classifier
-    from lesionbench.pipeline.context import RunContext
     from lesionbench.pipeline.training_set import TrainingSet
 
 FEW, MORE = 4, 12  # steps of the two short fits from which the time of a whole one is extrapolated
@@ -61,7 +61,8 @@ def _measured(plugin: Augmenter | Classifier, train: TrainingSet, prepared: Prep
 
 
 def _context(prepared: Prepared, folder: Path) -> RunContext:
-    return make_context(0, prepared.device, prepared.precision, Path(tempfile.mkdtemp(dir=folder)))[0]
+    place = Path(tempfile.mkdtemp(dir=folder))
+    return RunContext(0, prepared.device, prepared.precision, place, Progress(place))
 
 
 def _fit(plugin: Augmenter | Classifier, train: TrainingSet, context: RunContext) -> None:

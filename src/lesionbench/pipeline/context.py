@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, Protocol
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
+
+    from numpy.typing import NDArray
 
 Device = Literal["cpu", "cuda"]
 Precision = Literal["fp32", "bf16"]
@@ -28,6 +31,45 @@ class Report(Protocol):
 
 
 @dataclass(frozen=True)
+class SavedState:
+    """The state of a fit after `step` optimizer steps, as its plugin saved it."""
+
+    step: int
+    arrays: Mapping[str, NDArray[Any]]
+    values: Any  # whatever JSON can hold
+
+
+class Checkpoint(Protocol):
+    """Keeps the state of a long fit, so that a fit that was killed goes on from there; a plugin may leave it unused."""
+
+    def load(self) -> SavedState | None:
+        """The last state of this very fit (same settings, images, seed and code), or None: start anew."""
+
+    def due(self) -> bool:
+        """Whether it is time to save; asking costs nothing, so ask after every step."""
+
+    def save(self, step: int, arrays: Mapping[str, NDArray[Any]], values: Any = None) -> None:
+        """Keep the state after `step` steps if it is time; also the files that are in the context's folder by now.
+
+        values: whatever JSON can hold.  Must contain everything that the rest of the fit depends on, random state too.
+        """
+
+
+class NoCheckpoint:
+    """A checkpoint that keeps nothing."""
+
+    def load(self) -> None:
+        """None: nothing was kept."""
+
+    def due(self) -> bool:
+        """Never."""
+        return False
+
+    def save(self, step: int, arrays: Mapping[str, NDArray[Any]], values: Any = None) -> None:
+        """Nothing."""
+
+
+@dataclass(frozen=True)
 class RunContext:
     """What one fit gets: all its randomness derives from `seed`, and all its files go to `folder`."""
 
@@ -36,3 +78,4 @@ class RunContext:
     precision: Precision
     folder: Path  # exists already; pictures and notes written here are kept with the fit
     report: Report
+    checkpoint: Checkpoint = field(default_factory=NoCheckpoint)
