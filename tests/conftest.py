@@ -17,7 +17,7 @@ import pytest
 from filelock import FileLock
 
 from lesionbench.cli.main import main
-from lesionbench.workers.executors import ONE_THREAD
+from lesionbench.workers.apart import ONE_THREAD
 
 for (
     name,

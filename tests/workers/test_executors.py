@@ -7,14 +7,16 @@ import time
 
 import pytest
 
+from lesionbench.workers.apart import run_apart
 from lesionbench.workers.executors import local_workers
 
 SCRIPT = """
 from lesionbench.workers.executors import local_workers
+from lesionbench.workers.apart import run_apart
 
 print("the script runs")
 with local_workers(2) as workers:
-    print(sorted(workers.executor.map(abs, [-2, -1])))
+    print(list(workers.executor.map(run_apart, [abs, abs], [-2, -1])))
 """
 
 
@@ -25,7 +27,7 @@ def test_a_script_without_a_main_guard_is_not_run_again_by_its_workers(tmp_path)
     done = subprocess.run([sys.executable, script], capture_output=True, text=True, timeout=60)
 
     assert done.returncode == 0, done.stderr
-    assert done.stdout.splitlines() == ["the script runs", "[1, 2]"]
+    assert done.stdout.splitlines() == ["the script runs", "[2, 1]"]
 
 
 def test_an_interruption_stops_the_workers_and_no_other_process_of_the_script():
@@ -33,7 +35,7 @@ def test_an_interruption_stops_the_workers_and_no_other_process_of_the_script():
     own.start()
     try:
         with pytest.raises(KeyboardInterrupt), local_workers(1) as workers:
-            workers.executor.submit(time.sleep, 60)
+            workers.executor.submit(run_apart, time.sleep, 60)
             raise KeyboardInterrupt
         own.join(2)
         assert own.is_alive()

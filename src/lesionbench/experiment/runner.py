@@ -19,7 +19,8 @@ from lesionbench.experiment.output import export, write_settings
 from lesionbench.experiment.pictures import draw_samples
 from lesionbench.experiment.progress_log import PROGRESS
 from lesionbench.experiment.tables import Tables, cell_row, write_cells, write_splits, write_tables
-from lesionbench.experiment.tasks import ERROR, Outcome, Task, do, try_to_draw
+from lesionbench.experiment.tasks import ERROR, Outcome, Task, do_apart, learner, try_to_draw
+from lesionbench.workers.raised import in_one_line
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from lesionbench.workers.executors import Workers
 
 TICK = 0.25  # seconds between two looks at the workers' progress
+GONE = "the workers were gone each time it ran"
 CHANGED = "a plugin or a library changed while this ran, so the result was not used; run the same command again"
 
 
@@ -66,7 +68,7 @@ class Run:
     started: float = field(default_factory=time.time)
     waiting: dict[Task, set[PoolJob]] = field(default_factory=dict)  # every waiting task and the pools it waits for
     ready: deque[Task] = field(default_factory=deque)
-    suspects: set[Task] = field(default_factory=set)  # tasks that ran when a worker died; each is run again alone
+    suspects: set[Task] = field(default_factory=set)  # tasks whose process was killed; each is run again, alone
     said: set[str] = field(default_factory=set)
 
     def __call__(self, open_workers: Callable[[], AbstractContextManager[Workers]]) -> Tables:
@@ -120,7 +122,7 @@ class Run:
             self.ready.append(task)
 
     def _work(self, open_workers: Callable[[], AbstractContextManager[Workers]]) -> None:
-        """Give tasks to workers until all are done or a worker dies; the caller then opens new workers."""
+        """Give tasks to workers until all are done or the workers are gone; the caller then opens new ones."""
         with open_workers() as workers:
             running: dict[Future[Outcome], tuple[Task, float]] = {}
             try:
@@ -131,10 +133,12 @@ class Run:
                         task, start = running[future]
                         outcome = _outcome(future)
                         del running[future]
-                        self._ended(task, outcome, time.monotonic() - start)
+                        end = self._killed if outcome.killed else self._ended
+                        end(task, outcome, time.monotonic() - start)
                     self._tick(list(running.values()))
             except BrokenExecutor:
-                self._died([task for task, _ in running.values()])
+                for task, start in running.values():
+                    self._killed(task, Outcome(f"{learner(task)}: {GONE}", ()), time.monotonic() - start)
 
     def _submit(self, workers: Workers, running: dict[Future[Outcome], tuple[Task, float]]) -> None:
         """Start tasks until every worker has one; a suspect runs alone."""
@@ -142,18 +146,17 @@ class Run:
             if running and self.suspects.intersection([self.ready[0], *(task for task, _ in running.values())]):
                 return
             future = workers.executor.submit(
-                do, self.ready[0], self.bench.prepared, self.out.absolute(), self.bench.plugins.own
+                do_apart, self.ready[0], self.bench.prepared, self.out.absolute(), self.bench.plugins.own
             )
             running[future] = (self.ready.popleft(), time.monotonic())
 
-    def _died(self, tasks: list[Task]) -> None:
-        """Handle the death of a worker: a task that ran alone has failed, and of several each is run again alone."""
-        if len(tasks) == 1 and tasks[0] in self.suspects:
-            error = "the process died each time it ran this task (out of memory?)"
-            self._ended(tasks[0], Outcome(error, ()), 0.0)
-            return
-        self.suspects.update(tasks)
-        self.ready.extendleft(tasks)
+    def _killed(self, task: Task, outcome: Outcome, seconds: float) -> None:
+        """Queue a task whose process was killed, to run alone in the end; when that happened before, it has failed."""
+        if task in self.suspects:
+            self._ended(task, outcome, seconds)
+        else:
+            self.suspects.add(task)
+            self.ready.append(task)
 
     def _ended(self, task: Task, outcome: Outcome, seconds: float) -> None:
         for message in outcome.messages:
@@ -211,13 +214,11 @@ class Run:
 
 
 def _outcome(future: Future[Outcome]) -> Outcome:
-    """How a task ended; raises BrokenExecutor if its worker died."""
-    try:
-        return future.result()
-    except BrokenExecutor:
-        raise
-    except Exception as error:  # a cluster that drops a task may raise anything
-        return Outcome(f"{type(error).__name__}: {error}", ())
+    """How a task ended; raises BrokenExecutor if the executor is of no use any more."""
+    error = future.exception()
+    if isinstance(error, BrokenExecutor):
+        raise error
+    return future.result() if error is None else Outcome(in_one_line(error), ())  # a cluster may raise anything
 
 
 def last_progress(out: Path, task: Task) -> dict[str, Any]:

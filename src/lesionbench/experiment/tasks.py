@@ -1,24 +1,23 @@
-"""The two kinds of task for a worker process: make one pool, or run one cell."""
+"""The two kinds of task: make one pool, or run one cell; each runs in a process of its own."""
 
 from __future__ import annotations
 
-import contextlib
-import io
 import logging
-import traceback
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING
 
-from lesionbench.errors import LesionbenchError
 from lesionbench.experiment.bench import LOGS, Bench
 from lesionbench.experiment.cell import run_cell
 from lesionbench.experiment.grid import Cell, PoolJob
 from lesionbench.experiment.pictures import draw_progress, draw_samples
 from lesionbench.plugins import Plugins
+from lesionbench.workers.apart import Died, Limits, run_apart
+from lesionbench.workers.raised import full_traceback, in_one_line
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from lesionbench.experiment.prepare import Prepared
@@ -26,6 +25,7 @@ if TYPE_CHECKING:
 Task = Cell | PoolJob
 ERROR = "error.txt"
 OUTPUT = "output.txt"
+RUNNING = ".running"  # the folder for what running tasks print, and for what asks them to stop
 
 
 @dataclass(frozen=True)
@@ -35,17 +35,54 @@ class Outcome:
     error: str | None
     messages: tuple[str, ...]
     logged: bool = False
+    killed: bool = False  # its process was killed, perhaps from outside; it may succeed when it is run again
 
 
 installed = cache(Plugins.load)  # the plugins, loaded once in each process
 
 
-def do(task: Task, prepared: Prepared, out: Path, own: bytes = b"") -> Outcome:
-    """Run one task and return how it ended; an error is also written, with its traceback, to the task's log.
+def do_apart(task: Task, prepared: Prepared, out: Path, own: bytes = b"", seconds: float | None = None) -> Outcome:
+    """Run one task in a process of its own and return how it ended; what it printed goes to the task's log.
 
-    own: the plugin classes that no package brings, see `Plugins.own`.
+    out: the output folder, absolute.  own: the plugin classes that no package brings, see `Plugins.own`.
+    seconds: how long it may take.
     """
-    return _guarded(out / LOGS / task.name, lambda: _run(task, prepared, out, own))
+    with _its_files(task, out) as (log, cancel):
+        ended = run_apart(do, task, prepared, out, own, limits=Limits(seconds, cancel, log))
+    if isinstance(ended, Outcome):
+        return ended
+    return Outcome(f"{learner(task)}: {ended}", (), killed=isinstance(ended, Died) and ended.from_outside)
+
+
+@contextmanager
+def _its_files(task: Task, out: Path) -> Iterator[tuple[Path, Path]]:
+    """The files of a running task: what it prints, kept in its log in the end, and the file that cancels it."""
+    log, cancel = (out / RUNNING / f"{task.name}.{what}" for what in ("txt", "cancel"))
+    log.parent.mkdir(parents=True, exist_ok=True)
+    cancel.unlink(missing_ok=True)
+    try:
+        yield log, cancel
+    finally:
+        cancel.unlink(missing_ok=True)
+        if log.exists() and log.stat().st_size:
+            (out / LOGS / task.name).mkdir(parents=True, exist_ok=True)
+            log.replace(out / LOGS / task.name / OUTPUT)
+        log.unlink(missing_ok=True)
+        with suppress(OSError):  # other tasks run
+            log.parent.rmdir()
+
+
+def learner(task: Task) -> str:
+    """The plugin whose fit a task runs, as it is written."""
+    if isinstance(task, Cell):
+        changed = f" with {task.arm.on_the_fly} on the fly" if task.on_the_fly else ""
+        return f"{task.arm.classifier}{changed}"
+    return task.augmenter
+
+
+def do(task: Task, prepared: Prepared, out: Path, own: bytes = b"") -> Outcome:
+    """Run one task in this process and return how it ended; an error and its traceback are also written to its log."""
+    return _guarded(task, out / LOGS / task.name, lambda: _run(task, prepared, out, own))
 
 
 def _run(task: Task, prepared: Prepared, out: Path, own: bytes) -> None:
@@ -68,26 +105,22 @@ def try_to_draw(picture: Callable[[], None]) -> None:
         logging.getLogger("lesionbench").warning("a picture could not be drawn (%s: %s)", type(error).__name__, error)
 
 
-def _guarded(folder: Path, work: Callable[[], None]) -> Outcome:
+def _guarded(task: Task, folder: Path, work: Callable[[], None]) -> Outcome:
     said = _Messages()
     logger = logging.getLogger("lesionbench")
     logger.addHandler(said)
     logger.setLevel(logging.INFO)
-    printed = io.StringIO()
     error = None
     try:
-        with contextlib.redirect_stdout(printed), contextlib.redirect_stderr(printed):
-            work()
-    except Exception as raised:  # an error in a plugin fails its own cell only
-        error = str(raised) if isinstance(raised, LesionbenchError) else f"{type(raised).__name__}: {raised}"
-        error = " ".join(error.split())[:500]
+        work()
+    except (
+        BaseException
+    ) as raised:  # an error in a plugin, SystemExit and KeyboardInterrupt too, fails its own cell only
+        error = f"{learner(task)}: {in_one_line(raised)}"
         folder.mkdir(parents=True, exist_ok=True)
-        (folder / ERROR).write_text(traceback.format_exc(), encoding="utf-8")
+        (folder / ERROR).write_text(full_traceback(raised), encoding="utf-8")
     finally:
         logger.removeHandler(said)
-    if printed.getvalue():
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / OUTPUT).write_text(printed.getvalue(), encoding="utf-8")
     return Outcome(error, tuple(said.lines), logged=error is not None)
 
 

@@ -1,19 +1,15 @@
-"""Where tasks run: a pool of local processes, or a dask cluster; the runner sees `concurrent.futures` only."""
+"""Where tasks run: in processes of their own on this machine, or on a dask cluster; the runner sees executors only."""
 
 from __future__ import annotations
 
-import multiprocessing
 import os
-import signal
-import sys
-from concurrent.futures import Executor, ProcessPoolExecutor
+from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
-from multiprocessing.context import SpawnContext, SpawnProcess
-from types import ModuleType
 from typing import TYPE_CHECKING, Any, Literal
 
 from lesionbench.errors import SettingsError, Try
+from lesionbench.workers.apart import KeptProcess, keep_in_thread
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -21,7 +17,6 @@ if TYPE_CHECKING:
     from lesionbench.pipeline.context import Device
 
 ExecutorKind = Literal["local", "dask"]
-ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
 
 
 @dataclass(frozen=True)
@@ -37,45 +32,27 @@ def default_jobs(device: Device) -> int:
     return os.cpu_count() or 1 if device == "cpu" else 1
 
 
-class _WorkerProcess(SpawnProcess):
-    """A fresh process that does not run the main script again, as other spawned processes do.
-
-    A script, or a notebook, that calls lesionbench.run thus needs no `if __name__ == "__main__":`.
-    """
-
-    @staticmethod
-    def _Popen(process_obj: Any) -> Any:  # noqa: N802  # multiprocessing calls it so
-        main = sys.modules["__main__"]
-        sys.modules["__main__"] = ModuleType("__main__")  # so that the new process runs no script
-        try:
-            return SpawnProcess._Popen(process_obj)
-        finally:
-            sys.modules["__main__"] = main
-
-
-class _Workers(SpawnContext):
-    Process = _WorkerProcess
-
-
 @contextmanager
 def local_workers(jobs: int) -> Iterator[Workers]:
-    """A pool of `jobs` new processes with one thread each; on an exception they are stopped at once."""
-    with _environment(ONE_THREAD):  # numpy and torch read these when a new process imports them
-        executor = ProcessPoolExecutor(jobs, _Workers(), _obey_parent)
-        try:
-            yield Workers(executor, jobs)
-        except BaseException:
-            executor.shutdown(wait=False, cancel_futures=True)
-            for process in multiprocessing.active_children():
-                if isinstance(process, _WorkerProcess):  # a notebook may have processes of its own
-                    process.terminate()
-            raise
-        executor.shutdown()
+    """Threads that run `jobs` tasks at a time, each in a process of its own; an exception stops them at once."""
+    kept: list[KeptProcess] = []
+    executor = ThreadPoolExecutor(jobs, "lesionbench", _keep_one_more, (kept,))
+    try:
+        yield Workers(executor, jobs)
+    except BaseException:
+        for one in kept:
+            one.stop()
+        raise
+    finally:
+        executor.shutdown(cancel_futures=True)
+        for one in kept:
+            one.stop()
 
 
-def _obey_parent() -> None:
-    """Ignore Ctrl-C in a worker; the parent stops its workers."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+def _keep_one_more(kept: list[KeptProcess]) -> None:
+    """Let the calling thread run its tasks in a process that its pool knows."""
+    kept.append(KeptProcess())
+    keep_in_thread(kept[-1])
 
 
 @contextmanager
@@ -115,17 +92,3 @@ def open_workers(kind: ExecutorKind, jobs: int, scheduler: str | None) -> Iterat
     else:
         with local_workers(jobs) as workers:
             yield workers
-
-
-@contextmanager
-def _environment(values: dict[str, str]) -> Iterator[None]:
-    before: dict[str, Any] = {name: os.environ.get(name) for name in values}
-    os.environ.update(values)
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                os.environ.pop(name, None)
-            else:
-                os.environ[name] = value
