@@ -40,7 +40,7 @@ def start(tmp_path):
     def started(key="key"):
         folder = tmp_path / f"fit-{next(numbers)}"
         folder.mkdir()
-        progress = Progress(folder)
+        progress = Progress(folder, "cpu")
         return FitCheckpoint(Checkpoints(tmp_path / "unfinished", key), progress), progress
 
     return started

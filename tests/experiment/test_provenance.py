@@ -14,13 +14,13 @@ from lesionbench.plugins import Plugins
 def test_the_versions_reach_the_libraries_behind_a_plugin():
     packages = {found.name: found.package for found in Plugins.load().found.values()}
 
-    assert "pillow" in provenance._versions(packages["skin-lesion"])
-    assert "opencv-python-headless" in provenance._versions(packages["classic"])
-    assert {"torch", "numpy"} <= provenance._versions(packages["dcgan"]).keys()
+    assert "pillow" in provenance.versions_behind(packages["skin-lesion"])
+    assert "opencv-python-headless" in provenance.versions_behind(packages["classic"])
+    assert {"torch", "numpy"} <= provenance.versions_behind(packages["dcgan"]).keys()
 
 
 def test_the_libraries_of_lesionbench_count_for_a_plugin_that_names_none():
-    assert {"numpy", "scikit-learn"} <= provenance._versions("a-plugin-without-requirements").keys()
+    assert {"numpy", "scikit-learn"} <= provenance.versions_behind("a-plugin-without-requirements").keys()
 
 
 def test_what_only_shows_things_is_no_part_of_a_result():

@@ -209,7 +209,7 @@ class Bench:
             seed, kept = self.seeds.classify(task), self.store.checkpoints(PREDICTIONS, self.keys.predictions(task))
         else:
             seed, kept = self.seeds.augment(task), self.store.checkpoints(FITS, self.keys.fit(task))
-        progress = Progress(folder)
+        progress = Progress(folder, self.prepared.device)
         checkpoint = FitCheckpoint(kept, progress)
         prepared = self.prepared
         fit = Fit(RunContext(seed, prepared.device, prepared.precision, folder, progress, checkpoint), checkpoint)

@@ -7,10 +7,13 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from lesionbench.experiment.machine import machine
 from lesionbench.workers.memory import peak_megabytes, restart_peak
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from lesionbench.pipeline.context import Device
 
 PROGRESS = "progress.jsonl"
 
@@ -22,6 +25,7 @@ class Record:
     steps: int
     seconds: float
     peak_mb: float
+    machine: str = ""  # which made it, or several after one another; empty where an earlier version did not note it
 
 
 NOTHING = Record(0, 0.0, 0.0)
@@ -30,8 +34,9 @@ NOTHING = Record(0, 0.0, 0.0)
 class Progress:
     """Writes each report of a fit as a line of `progress.jsonl` in `folder`, and measures what the fit costs."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, device: Device) -> None:
         self.folder = folder
+        self.device = device
         self.path = folder / PROGRESS
         self.steps = 0
         self._before = NOTHING  # what the fit had cost when it was saved
@@ -54,7 +59,8 @@ class Progress:
     def record(self) -> Record:
         """What the fit has cost by now."""
         peak = max(self._before.peak_mb, peak_megabytes())
-        return Record(self.steps, round(self.seconds, 3), peak)
+        machines = dict.fromkeys(filter(None, [*self._before.machine.split("; "), machine(self.device)]))
+        return Record(self.steps, round(self.seconds, 3), peak, "; ".join(machines))
 
     def resume(self, before: Record, step: int) -> None:
         """Go on after `step` steps, for which the fit had cost `before`; the next line says so."""

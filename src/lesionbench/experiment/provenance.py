@@ -38,7 +38,7 @@ def provenance(plugin: Plugin, package: str, *stage: str) -> dict[str, Any]:
         "name": plugin.name,
         "settings": plugin.model_dump(mode="json"),
         "files": [_content(plugin, path) for path in plugin.input_files()],
-        "versions": _versions(package),
+        "versions": versions_behind(package, frozenset(NO_EFFECT)),
         "code": _code(type(plugin), stage),
     }
 
@@ -89,16 +89,17 @@ def _file_digest(path: Path, size: int, changed: int) -> str:  # noqa: ARG001  #
 
 
 @cache
-def _versions(package: str) -> dict[str, str]:
+def versions_behind(package: str, without: frozenset[str] = frozenset()) -> dict[str, str]:
     """The installed versions of a package and of everything that it and lesionbench require, directly or not.
 
     lesionbench itself is known by its code, so that a new version that changes nothing costs no fit.
+    without: libraries to leave out, with what only they require.
     """
     versions: dict[str, str] = {}
     waiting, seen = [(package, ""), (CORE, "")], set()
     while waiting:
         name, extra = waiting.pop()
-        if (name, extra) in seen or name in NO_EFFECT:
+        if (name, extra) in seen or name in without:
             continue
         seen.add((name, extra))
         if name != CORE:

@@ -14,6 +14,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
 from lesionbench.experiment.bench import LOGS, Bench
+from lesionbench.experiment.environment import write_environment
 from lesionbench.experiment.grid import Cell, PoolJob, cells
 from lesionbench.experiment.output import export, write_settings
 from lesionbench.experiment.pictures import draw_samples
@@ -75,6 +76,7 @@ class Run:
         """Run every unfinished cell, write all tables and return them."""
         grid = cells(self.bench.prepared.experiment, self.bench.prepared.about.folds)
         write_settings(self.out, self.bench.prepared, self.bench.plugins)
+        write_environment(self.out, self.bench.prepared, self.bench.plugins)
         write_splits(self.out, self.bench)
         todo = [cell for cell in grid if not self._finished(cell)]
         self.view.begin(len(grid), len(grid) - len(todo), self.out)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -55,6 +55,8 @@ CELL_COLUMNS = (
     "predictions_sha256",
     "on_the_fly",
     "classifier_repeat",
+    "augmenter_machine",
+    "classifier_machine",
 )
 
 
@@ -99,8 +101,7 @@ def _cost(whose: str, entry: Entry | None, since: float) -> Row:
     record = read_record(entry)
     if entry is None or record is None:
         return {}
-    cost = {"steps": record.steps, "seconds": record.seconds, "peak_mb": record.peak_mb}
-    cost_of = {f"{whose}_{name}": value for name, value in cost.items()}
+    cost_of = {f"{whose}_{name}": value for name, value in asdict(record).items()}
     return {**cost_of, f"{whose}_from_store": "yes" if entry.made < since else "no"}
 
 

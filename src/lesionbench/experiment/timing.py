@@ -62,7 +62,7 @@ def _measured(plugin: Augmenter | Classifier, train: TrainingSet, prepared: Prep
 
 def _context(prepared: Prepared, folder: Path) -> RunContext:
     place = Path(tempfile.mkdtemp(dir=folder))
-    return RunContext(0, prepared.device, prepared.precision, place, Progress(place))
+    return RunContext(0, prepared.device, prepared.precision, place, Progress(place, prepared.device))
 
 
 def _fit(plugin: Augmenter | Classifier, train: TrainingSet, context: RunContext) -> None:
