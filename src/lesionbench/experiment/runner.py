@@ -20,7 +20,7 @@ from lesionbench.experiment.output import export, write_settings
 from lesionbench.experiment.pictures import draw_samples
 from lesionbench.experiment.progress_log import PROGRESS
 from lesionbench.experiment.tables import Tables, cell_row, write_cells, write_splits, write_tables
-from lesionbench.experiment.tasks import ERROR, Outcome, Task, do_apart, learner, try_to_draw
+from lesionbench.experiment.tasks import Outcome, Task, do_apart, learner, log_error, try_to_draw
 from lesionbench.workers.raised import in_one_line
 
 if TYPE_CHECKING:
@@ -168,7 +168,7 @@ class Run:
         if isinstance(task, Cell) and not outcome.error and not self._finished(task):
             outcome = Outcome(CHANGED, ())
         if outcome.error and not outcome.logged:
-            self._log_error(task, outcome.error)
+            log_error(self.out, task, outcome.error)
         self.view.ended(task, outcome, seconds)
         if isinstance(task, Cell):
             self._note(task, outcome.error)
@@ -193,16 +193,11 @@ class Run:
 
     def _fail(self, task: Task, job: PoolJob, error: str) -> None:
         """Record a task as failed because a pool that it needs could not be made."""
-        self._log_error(task, f"its augmenter failed, see logs/{job.name}\n{error}")
+        log_error(self.out, task, error, f"its augmenter failed, see {LOGS}/{job.name}")
         if isinstance(task, Cell):
             self._note(task, error)
         else:
             self._release(task, error)
-
-    def _log_error(self, task: Task, error: str) -> None:
-        file = self.out / LOGS / task.name / ERROR
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(f"{error}\n", encoding="utf-8")
 
     def _note(self, cell: Cell, error: str | None) -> None:
         """Update one row of cells.csv."""

@@ -13,6 +13,7 @@ from lesionbench.experiment.cell import run_cell
 from lesionbench.experiment.grid import Cell, PoolJob
 from lesionbench.experiment.pictures import draw_progress, draw_samples
 from lesionbench.plugins import Plugins
+from lesionbench.store.whole_files import write_whole
 from lesionbench.workers.apart import Died, Limits, run_apart
 from lesionbench.workers.raised import full_traceback, in_one_line
 
@@ -117,11 +118,29 @@ def _guarded(task: Task, folder: Path, work: Callable[[], None]) -> Outcome:
         BaseException
     ) as raised:  # an error in a plugin, SystemExit and KeyboardInterrupt too, fails its own cell only
         error = f"{learner(task)}: {in_one_line(raised)}"
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / ERROR).write_text(full_traceback(raised), encoding="utf-8")
+        _write_error(folder, error, full_traceback(raised))
     finally:
         logger.removeHandler(said)
     return Outcome(error, tuple(said.lines), logged=error is not None)
+
+
+def log_error(out: Path, task: Task, error: str, more: str = "") -> None:
+    """Write the error of a task into its log: the cause in one line, and what else there is to say."""
+    _write_error(out / LOGS / task.name, error, more)
+
+
+def logged_error(out: Path, task: Task) -> str | None:
+    """The cause, in one line, for which a task failed when it was last tried; None when it was not, or did not fail."""
+    try:
+        text = (out / LOGS / task.name / ERROR).read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return None
+    return text.partition("\n")[0]
+
+
+def _write_error(folder: Path, error: str, more: str) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    write_whole(folder / ERROR, f"{error}\n\n{more}".rstrip() + "\n")
 
 
 class _Messages(logging.Handler):
