@@ -79,7 +79,7 @@ def test_a_damaged_pool_is_reported(run, plugins):
     for path in (run / "store" / "pools").glob("*/class0.npy"):
         np.save(path, np.zeros((7, 16, 16, 3), np.uint8))
 
-    with pytest.raises(OutputError, match="was damaged and set aside; make it again: lesionbench run"):
+    with pytest.raises(OutputError, match="is damaged; make it again: lesionbench run"):
         list(stored_pools(run, plugins))
 
 

@@ -4,7 +4,8 @@ import shutil
 import pytest
 
 from lesionbench.store.checkpoints import Checkpoints
-from lesionbench.store.store import FITS, Store
+from lesionbench.store.layout import FITS
+from lesionbench.store.store import Store
 
 
 @pytest.fixture

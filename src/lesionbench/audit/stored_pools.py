@@ -110,7 +110,7 @@ def _loaded(out: Path, jobs: list[PoolJob], bench: Bench) -> Iterator[StoredPool
         pool = bench.kept_pool(job)
         if pool is None:
             raise OutputError(
-                f"the pool {job.name} in {bench.prepared.store} was damaged and set aside; "
+                f"the pool {job.name} in {bench.prepared.store} is damaged; "
                 f"make it again: lesionbench run {out / SETTINGS}"
             )
         if split is None or fold != _by_fold(job):

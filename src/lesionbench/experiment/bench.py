@@ -26,7 +26,7 @@ from lesionbench.pipeline.predictions import as_text
 from lesionbench.pipeline.split import splits
 from lesionbench.pipeline.training_set import OnTheFly, Pool
 from lesionbench.store.addresses import open_store
-from lesionbench.store.store import DATASETS, FITS, POOLS, PREDICTIONS, SPLITS
+from lesionbench.store.layout import DATASETS, FITS, POOLS, PREDICTIONS, SPLITS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -99,9 +99,7 @@ class Bench:
     def _kept(self, kind: str, key: str, what: str) -> Entry:
         entry = self.store.read(kind, key)
         if entry is None:
-            raise DatasetError(
-                f"the {what} in {self.prepared.store} were damaged and set aside; run the experiment again"
-            )
+            raise DatasetError(f"the {what} in {self.prepared.store} are damaged or gone; run the experiment again")
         return entry
 
     def fold(self, fold: int) -> Split:
@@ -239,6 +237,16 @@ class Bench:
         fit.checkpoint.remove()
 
     # --- what was made ---
+
+    def uses(self) -> Iterator[tuple[str, str]]:
+        """Every entry, its kind and its key, that the experiment uses or will use."""
+        yield DATASETS, self.prepared.dataset_key
+        yield SPLITS, self.prepared.splits_key
+        for cell in grid.cells(self.prepared.experiment, self.prepared.about.folds):
+            yield PREDICTIONS, self.keys.predictions(cell)
+            for job in cell.needs:
+                yield FITS, self.keys.fit(job)
+                yield POOLS, self.keys.pool(job)
 
     def predictions(self, cell: Cell) -> Entry | None:
         """The entry of a cell's predictions, verified; None while the cell is not done."""

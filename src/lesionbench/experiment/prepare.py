@@ -27,7 +27,7 @@ from lesionbench.pipeline.split import divide, group_status, hold_back, split_mo
 from lesionbench.spelling import did_you_mean
 from lesionbench.store.addresses import open_store, whole_address
 from lesionbench.store.digests import files_digest, key_of
-from lesionbench.store.store import DATASETS, SPLITS
+from lesionbench.store.layout import DATASETS, SPLITS
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -111,10 +111,12 @@ def prepare(
     digest = _sources(dataset, root, sources)
     dataset_inputs = {"dataset": made_from, "sources": digest}
 
-    data = _stored_or_loaded(store, key_of(dataset_inputs), dataset, root, digest)
+    kept_data = store.read(DATASETS, key_of(dataset_inputs))
+    data = _load_unchanged(dataset, root, digest) if kept_data is None else read_dataset(kept_data)
     mode = split_mode(experiment.split, data)
     splits_inputs = _splits_inputs(key_of(dataset_inputs), mode, experiment)
-    parts = _divide(store, key_of(splits_inputs), data, mode, experiment)
+    kept_parts = store.read(SPLITS, key_of(splits_inputs))
+    parts: NDArray[np.str_] = _divide(data, mode, experiment) if kept_parts is None else kept_parts.array("parts")
     _refuse_holding_back(experiment, data.images, parts)
     about = _about(experiment, dataset, data, mode, parts)
     prepared = Prepared(
@@ -130,8 +132,10 @@ def prepare(
         precision=_precision(experiment, device),
         controls=used_controls(experiment, plugins),
     )
-    if keep:
-        _keep(store, prepared, dataset, data, parts)
+    if keep and kept_data is None:
+        _keep_data(store, prepared, dataset, data)
+    if keep and kept_parts is None:
+        _keep_parts(store, prepared, parts)
     return prepared
 
 
@@ -143,11 +147,8 @@ def _sources(dataset: Dataset, root: Path | None, earlier: str | None) -> str:
     return digest
 
 
-def _stored_or_loaded(store: Store, key: str, dataset: Dataset, root: Path | None, digest: str) -> LoadedDataset:
-    """The images from the store, else from their files; raises DatasetError if these change meanwhile."""
-    entry = store.read(DATASETS, key)
-    if entry is not None:
-        return read_dataset(entry)
+def _load_unchanged(dataset: Dataset, root: Path | None, digest: str) -> LoadedDataset:
+    """The images from their files; raises DatasetError if these change meanwhile."""
     data = _load(dataset, root)
     if _digest(dataset, root) != digest:
         raise DatasetError(f"the images in {root} changed while they were read; run the command again")
@@ -230,11 +231,7 @@ def _train_digest(train: LabelledImages) -> str:
     return digest.hexdigest()
 
 
-def _divide(store: Store, key: str, data: LoadedDataset, mode: Any, experiment: Experiment) -> NDArray[np.str_]:
-    entry = store.read(SPLITS, key)
-    if entry is not None:
-        parts: NDArray[np.str_] = entry.array("parts")
-        return parts
+def _divide(data: LoadedDataset, mode: Any, experiment: Experiment) -> NDArray[np.str_]:
     divided = divide(data, mode, experiment.validation, derive_seed("split", experiment.seed))
     splits(data, divided)  # raises SplitError if a group is on two sides
     return np.stack(divided)
@@ -283,16 +280,16 @@ def _positive_class(experiment: Experiment, dataset: Dataset, classes: tuple[str
     return wanted
 
 
-def _keep(store: Store, prepared: Prepared, dataset: Dataset, data: LoadedDataset, parts: NDArray[np.str_]) -> None:
-    """Put the images and the splits into the store if they are not there yet."""
-    if not store.has(DATASETS, prepared.dataset_key):
-        keep_modules(store, prepared.dataset_inputs["dataset"]["code"], modules_behind(dataset))
-        with store.write(DATASETS, prepared.dataset_key, prepared.dataset_inputs) as draft:
-            write_dataset(draft, data)
-    if not store.has(SPLITS, prepared.splits_key):
-        keep_modules(store, prepared.splits_inputs["code"], module_digests(SPLITTING))
-        with store.write(SPLITS, prepared.splits_key, prepared.splits_inputs) as draft:
-            draft.put_array("parts", parts)
+def _keep_data(store: Store, prepared: Prepared, dataset: Dataset, data: LoadedDataset) -> None:
+    keep_modules(store, prepared.dataset_inputs["dataset"]["code"], modules_behind(dataset))
+    with store.write(DATASETS, prepared.dataset_key, prepared.dataset_inputs) as draft:
+        write_dataset(draft, data)
+
+
+def _keep_parts(store: Store, prepared: Prepared, parts: NDArray[np.str_]) -> None:
+    keep_modules(store, prepared.splits_inputs["code"], module_digests(SPLITTING))
+    with store.write(SPLITS, prepared.splits_key, prepared.splits_inputs) as draft:
+        draft.put_array("parts", parts)
 
 
 def _device(experiment: Experiment) -> Device:

@@ -14,7 +14,7 @@ from lesionbench.experiment.code_digest import CORE, code_digest, module_digests
 from lesionbench.experiment.own_code import noted_code
 from lesionbench.pipeline.plugin import Plugin
 from lesionbench.store.digests import file_digest, key_of
-from lesionbench.store.store import CODE
+from lesionbench.store.layout import CODE
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -93,16 +93,19 @@ def run_experiment(plugins: Plugins, experiment: Experiment, place: Place, view:
     store = store_address(place.out, noted, place.store)
     data = find_data(plugins.dataset(experiment.dataset), experiment.data)
     refuse_inside(data, place.out, *filter(None, [local_folder(store)]))
+    open_store(store)  # raises OutputError for a folder that holds anything else
     published = published_beside(place.file) if place.file is not None else None
     if published is not None:
         read_published(published)  # raises SettingsError before anything is written
     prepared = prepare(experiment, plugins, store, noted.get("sources"))
     view.prepared(prepared)
     with locked(place.out), view:
-        open_store(store).sweep()
+        bench = Bench(prepared, plugins, place.out / LOGS)
+        bench.store.sweep()
+        bench.store.note_use(place.out, bench.uses())
         keep_published(place.out, published)
         jobs = place.jobs or default_jobs(prepared.device)
-        tables = Run(Bench(prepared, plugins, place.out / LOGS), place.out, view)(partial(workers, jobs=jobs))
+        tables = Run(bench, place.out, view)(partial(workers, jobs=jobs))
     return Finished(place.out, tables)
 
 

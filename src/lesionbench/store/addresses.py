@@ -16,11 +16,16 @@ LOCAL = ("file", "local")  # protocols that name a folder on this machine
 
 
 def open_store(address: str | PathLike[str]) -> Store:
-    """The store at an address; raises SettingsError if nothing can be stored there."""
+    """The store at an address; nothing is written.
+
+    Raises SettingsError if nothing can be stored there, OutputError if it holds anything else than a store.
+    """
     folder = local_folder(address)
     if folder is None:
         raise SettingsError(f"a store is a folder on this machine, not {str(address)!r}", Try("name a folder: {store}"))
-    return Store(folder)
+    store = Store(folder)
+    store.check()
+    return store
 
 
 def is_url(address: object) -> TypeGuard[str]:

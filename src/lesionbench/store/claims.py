@@ -11,7 +11,7 @@ import time
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from lesionbench.store.owners import SILENT, Owner, read_owner
+from lesionbench.store.owners import SILENT, Owner, read_owner, this_process
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -21,14 +21,17 @@ _last_touch: dict[
 ] = {}  # claims of others: the last touch, and when it was first seen (monotonic)
 
 
-def take(path: Path, owner: Owner) -> bool:
-    """Make the claim `path` for `owner`; False while another living process has it."""
+def take(path: Path, owner: Owner, drafts: Path) -> bool:
+    """Make the claim `path` for `owner`; False while another living process has it.
+
+    drafts: a folder on the same disk, for what is taken out of the way.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     for _ in range(2):
         try:
             descriptor = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666)
         except FileExistsError:
-            if not _remove_abandoned(path, owner):
+            if not _remove_abandoned(path, drafts):
                 return False
             continue
         _write(path, descriptor, owner)
@@ -41,6 +44,18 @@ def give_up(path: Path, owner: Owner) -> None:
     with suppress(OSError):
         if _read(path)[0] == owner:
             path.unlink()
+
+
+def remove_claim(path: Path, owner: Owner | None, drafts: Path) -> None:
+    """Remove the claim of an owner that is dead, but not the claim that another process has made meanwhile."""
+    drafts.mkdir(parents=True, exist_ok=True)
+    aside = drafts / f"{this_process().token}.json"
+    with suppress(FileNotFoundError):  # another process was quicker
+        path.rename(aside)
+        if _read(aside)[0] != owner:
+            with suppress(OSError):
+                os.link(aside, path)
+        aside.unlink()
 
 
 def is_living(path: Path) -> bool:
@@ -67,7 +82,7 @@ def _read(path: Path) -> tuple[Owner | None, int]:
         return read_owner(file.read(100_000)), os.fstat(file.fileno()).st_mtime_ns
 
 
-def _remove_abandoned(path: Path, mine: Owner) -> bool:
+def _remove_abandoned(path: Path, drafts: Path) -> bool:
     """Remove a claim whose owner is dead or was silent for a minute; False when it lives."""
     try:
         owner, touch = _read(path)
@@ -75,13 +90,7 @@ def _remove_abandoned(path: Path, mine: Owner) -> bool:
         return True
     if not (_is_silent(path, touch) or (owner is not None and owner.is_dead)):
         return False
-    aside = path.with_name(f"{path.name}.{mine.token}")
-    with suppress(FileNotFoundError):  # another process was quicker
-        path.rename(aside)
-        if _read(aside)[0] != owner:  # it was quicker and has made a claim of its own, which is put back
-            with suppress(OSError):
-                os.link(aside, path)
-        aside.unlink()
+    remove_claim(path, owner, drafts)
     return True
 
 

@@ -1,38 +1,40 @@
 """The content-addressed store: what was made once is found again by what it was made from.
 
 An entry is a folder `KIND/KEY` of plain files and a `manifest.json` with their checksums. The key is a SHA-256 over
-canonical JSON of everything that can change the content. An entry is written beside its place, synced and renamed,
-so it is there whole or not at all; an entry that fails its checksums on reading is set aside and made again.
+canonical JSON of everything that can change the content. An entry is written as a draft, synced and renamed, so it is
+there whole or not at all. Reading verifies the checksums and changes nothing: an entry that fails them counts as
+missing, and is set aside once it was made again.
 
 Callers read and write whole entries: arrays, texts, JSON and the folders that plugins save themselves into.
 """
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import shutil
-import time
-from contextlib import contextmanager
+import uuid
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from lesionbench.store.checkpoints import Checkpoints
 from lesionbench.store.claims import give_up, take
 from lesionbench.store.digests import key_of
+from lesionbench.store.drafts import new_draft, sweep_drafts, write_whole_by_draft
 from lesionbench.store.entry import Draft, Entry
+from lesionbench.store.layout import CLAIMS, DAMAGED, DRAFTS, INPUTS, UNFINISHED, USES
+from lesionbench.store.marks import is_marked, mark
 from lesionbench.store.owners import beating, this_process
-from lesionbench.store.whole_files import sync, write_whole
-from lesionbench.store.whole_folders import empty_folder, is_whole, seal
+from lesionbench.store.whole_files import sync
+from lesionbench.store.whole_folders import is_whole, seal
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from pathlib import Path
 
-DATASETS, SPLITS, FITS, POOLS, PREDICTIONS = "datasets", "splits", "fits", "pools", "predictions"  # kinds of entries
-CODE = "code"  # the digests of the modules behind a digest of code; few and small, so never pruned
-INPUTS = "inputs"  # in an entry: the JSON value whose SHA-256 is the key
-CLAIMS, RUNS, UNFINISHED = "claims", "runs", "unfinished"
-A_DAY = 86_400  # seconds; longer than a fit is written to
+TRIES = 3  # network disks report failures of what they did, or fail once
+READ_ONLY = {errno.EROFS, errno.EACCES, errno.EPERM}
 
 
 class Store:
@@ -40,6 +42,10 @@ class Store:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+
+    def check(self) -> None:
+        """Raise OutputError if the folder holds anything else than a store of a format that we know; write nothing."""
+        is_marked(self.folder)
 
     def has(self, kind: str, key: str) -> bool:
         """Whether an entry is there; its content is not looked at."""
@@ -53,12 +59,7 @@ class Store:
     def read(self, kind: str, key: str) -> Entry | None:
         """The entry, its checksums verified, or None when it must be made (again)."""
         place = self._place(kind, key)
-        if not place.is_dir():
-            return None
-        if not is_whole(place):
-            self._set_aside(place, kind, key)
-            return None
-        return Entry(place)
+        return Entry(place) if is_whole(place) else None
 
     @contextmanager
     def write(self, kind: str, key: str, inputs: object = None) -> Iterator[Draft]:
@@ -67,26 +68,18 @@ class Store:
         inputs: the JSON value whose SHA-256 is the key; it is kept in the entry, to say later what it was made from.
         """
         assert inputs is None or key_of(inputs) == key
-        place = self._place(kind, key)
-        place.parent.mkdir(parents=True, exist_ok=True)
-        draft = empty_folder(place.parent, f".{key[:16]}-")
-        try:
-            yield Draft(draft)
+        mark(self.folder)
+        with new_draft(self.folder / DRAFTS) as place:
+            draft = Draft(place)
+            yield draft
             if inputs is not None:
-                Draft(draft).put_json(INPUTS, inputs)
-            seal(draft)
-            if not place.exists():  # another process may have made the same entry meanwhile: the same content
-                try:
-                    draft.rename(place)
-                    sync(place.parent)
-                except OSError:
-                    if not place.is_dir():
-                        raise
-        finally:
-            shutil.rmtree(draft, ignore_errors=True)
+                draft.put_json(INPUTS, inputs)
+            seal(place)
+            self._put(place, kind, key)
 
     def checkpoints(self, kind: str, key: str) -> Checkpoints:
         """The checkpoints of the fit that makes this entry, on this machine; whoever has made it removes them."""
+        mark(self.folder)
         return Checkpoints(self.folder / UNFINISHED / kind / key, key)
 
     @contextmanager
@@ -96,8 +89,9 @@ class Store:
         Look the entry up again once you have the claim. A claim is taken over when its owner is dead or, on another
         machine, was silent for a minute; ask again from time to time, because that minute is watched from here.
         """
+        mark(self.folder)
         path, owner = self.folder / CLAIMS / f"{kind}-{key}.json", this_process()
-        if not take(path, owner):
+        if not take(path, owner, self.folder / DRAFTS):
             yield False
             return
         try:
@@ -107,29 +101,69 @@ class Store:
             give_up(path, owner)
 
     def note_use(self, run_folder: Path, keys: Iterable[tuple[str, str]]) -> None:
-        """Note which entries, each a kind and a key, the run in a folder uses; `lesionbench store prune` keeps them."""
+        """Note which entries, each a kind and a key, the run in a folder uses; `lesionbench store prune` keeps them.
+
+        A store that cannot be written to keeps all its entries anyway.
+        """
         folder, store = run_folder.absolute(), self.folder.absolute()
         inside = store.is_relative_to(folder)  # then both can be moved together
         noted = os.path.relpath(folder, store) if inside else str(folder)
         uses: dict[str, list[str]] = {}
         for kind, key in sorted(set(keys)):
             uses.setdefault(kind, []).append(key)
-        (store / RUNS).mkdir(parents=True, exist_ok=True)
-        write_whole(store / RUNS / f"{key_of(noted)[:16]}.json", json.dumps({"folder": noted, "uses": uses}))
+        path = self.folder / USES / f"{key_of(noted)[:16]}.json"
+        with _unless_read_only():
+            mark(self.folder)
+            write_whole_by_draft(path, json.dumps({"folder": noted, "uses": uses}), self.folder / DRAFTS)
 
     def sweep(self) -> None:
-        """Remove what writers that were interrupted more than a day ago left, and checkpoints of finished fits."""
-        for draft in self.folder.glob("*/.*-*"):
-            if draft.stat().st_mtime < time.time() - A_DAY:
-                shutil.rmtree(draft, ignore_errors=True)
+        """Remove the drafts and claims of processes that are dead, and checkpoints of finished fits; nothing else."""
+        if not is_marked(self.folder):
+            return
+        with _unless_read_only():
+            sweep_drafts(self.folder / DRAFTS, self.folder / CLAIMS)
         for unfinished in self.folder.glob(f"{UNFINISHED}/*/*"):
-            if self.has(unfinished.parent.name, unfinished.name):  # whoever made the entry was killed right afterwards
+            if self.read(unfinished.parent.name, unfinished.name):  # whoever made it was killed right afterwards
                 shutil.rmtree(unfinished, ignore_errors=True)
 
     def _place(self, kind: str, key: str) -> Path:
         return self.folder / kind / key
 
-    def _set_aside(self, entry: Path, kind: str, key: str) -> None:
-        damaged = self.folder / "damaged"
-        damaged.mkdir(parents=True, exist_ok=True)
-        entry.rename(empty_folder(damaged, f"{kind}-{key[:16]}-") / "entry")
+    def _put(self, draft: Path, kind: str, key: str) -> None:
+        """Rename a draft to its place, unless another process has made the same entry meanwhile."""
+        place = self._place(kind, key)
+        place.parent.mkdir(parents=True, exist_ok=True)
+        failure: OSError | None = None
+        for _ in range(TRIES):
+            try:
+                if os.path.lexists(place):
+                    if is_whole(place):
+                        return
+                    self.set_aside(kind, key)
+                draft.rename(place)
+            except OSError as error:
+                failure = error
+            else:
+                sync(place.parent)
+                return
+        if failure is not None and not is_whole(place):
+            raise failure
+
+    def set_aside(self, kind: str, key: str) -> None:
+        """Move a damaged entry out of the way, unless it was made again in this moment."""
+        place, aside = self._place(kind, key), self.folder / DAMAGED / f"{kind}-{key[:16]}-{uuid.uuid4().hex[:8]}"
+        aside.parent.mkdir(parents=True, exist_ok=True)
+        with suppress(FileNotFoundError):  # another process has done it
+            place.rename(aside)
+            if is_whole(aside):
+                with suppress(OSError):
+                    aside.rename(place)
+
+
+@contextmanager
+def _unless_read_only() -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in READ_ONLY:
+            raise

@@ -1,0 +1,13 @@
+"""The folders of a store: one for each kind of entry, and what is kept beside them."""
+
+DATASETS, SPLITS, FITS, POOLS, PREDICTIONS = "datasets", "splits", "fits", "pools", "predictions"
+CODE = "code"  # the digests of the modules behind a digest of code
+KINDS = (DATASETS, SPLITS, FITS, POOLS, PREDICTIONS, CODE)  # of entries; an entry is the folder KIND/KEY
+DAMAGED = "damaged"  # entries that were set aside
+DRAFTS = "drafts"  # what is being written
+CLAIMS = "claims"  # which process makes which entry
+UNFINISHED = "unfinished"  # checkpoints of fits
+USES = "uses"  # which run uses which entries
+MARK = "lesionbench-store.json"  # what makes a folder a store
+MANIFEST = "manifest.json"  # in every entry: the SHA-256 of each of its other files
+INPUTS = "inputs"  # in an entry: the JSON value whose SHA-256 is its key
