@@ -27,14 +27,14 @@ MAY_KNOW = {
     "testing": {"errors", "pipeline", "plugins", "testing"},
     "evidence": {"errors", "pipeline", "evidence"},
     "store": {"errors", "store"},
-    "workers": {"errors", "pipeline", "workers"},
+    "workers": {"errors", "pipeline", "spelling", "workers"},
     "experiment": {"errors", "spelling", "pipeline", "pictures", "evidence", "plugins", "store", "workers"}
     | {"experiment", "__version__"},
     "audit": {*LOW, "pipeline", "pictures", "evidence", "plugins", "store", "experiment", "audit"},
     "report": {"errors", "spelling", "pipeline", "evidence", "store", "experiment", "audit", "report"},
     "api": {"errors", "spelling", "pipeline", "evidence", "plugins", "store", "experiment", "builtin", "report"}
     | {"api", "audit", "testing"},
-    "cli": {"errors", "pipeline", "plugins", "store", "experiment", "audit", "testing", "report", "cli"},
+    "cli": {"errors", "pipeline", "plugins", "store", "experiment", "audit", "testing", "report", "workers", "cli"},
 }
 
 

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from lesionbench.pipeline.plugin import Plugin
     from lesionbench.pipeline.training_set import TrainingSet
     from lesionbench.spelling import did_you_mean, spec_of
+    from lesionbench.workers.executors import Executor, Needs, Opening, Workers
 
 __version__ = "0.1.0"
 
@@ -44,6 +45,7 @@ _HOME = {
     "ContractError": "errors",
     "Dataset": "pipeline.dataset",
     "DatasetError": "errors",
+    "Executor": "workers.executors",
     "Groups": "pipeline.images",
     "Images": "pipeline.images",
     "InputError": "errors",
@@ -51,6 +53,8 @@ _HOME = {
     "Labels": "pipeline.images",
     "LesionbenchError": "errors",
     "LoadedDataset": "pipeline.dataset",
+    "Needs": "workers.executors",
+    "Opening": "workers.executors",
     "OutputError": "errors",
     "Plugin": "pipeline.plugin",
     "Predictor": "pipeline.classifier",
@@ -65,6 +69,7 @@ _HOME = {
     "TrainingSet": "pipeline.training_set",
     "Try": "errors",
     "UnreadableImage": "errors",
+    "Workers": "workers.executors",
     "audit_split": "api.auditing",
     "check": "api.auditing",
     "derive_seed": "pipeline.context",
@@ -83,6 +88,7 @@ __all__ = [  # all but `open`: `from lesionbench import *` must not hide the one
     "ContractError",
     "Dataset",
     "DatasetError",
+    "Executor",
     "Groups",
     "Images",
     "InputError",
@@ -90,6 +96,8 @@ __all__ = [  # all but `open`: `from lesionbench import *` must not hide the one
     "Labels",
     "LesionbenchError",
     "LoadedDataset",
+    "Needs",
+    "Opening",
     "OutputError",
     "Plugin",
     "Predictor",
@@ -104,6 +112,7 @@ __all__ = [  # all but `open`: `from lesionbench import *` must not hide the one
     "TrainingSet",
     "Try",
     "UnreadableImage",
+    "Workers",
     "audit_split",
     "check",
     "derive_seed",

@@ -6,14 +6,13 @@ import pickle
 import re
 from dataclasses import dataclass, field
 from importlib.metadata import entry_points
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import TYPE_CHECKING, Literal, get_args
 
 import pluggy
-from pydantic import ValidationError
 
 from lesionbench import hookspecs
 from lesionbench.errors import PluginError, SettingsError
-from lesionbench.spelling import did_you_mean, parse_spec, what_is_wrong
+from lesionbench.spelling import did_you_mean, made_of, parse_spec
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -195,17 +194,7 @@ class Plugins:
 
     def _make(self, kind: Kind, spec: str) -> Plugin:
         name, settings = parse_spec(spec)
-        cls = self.get(kind, name).cls
-        for key in settings:
-            if key not in cls.model_fields:
-                known = ", ".join(cls.model_fields) or "none"
-                raise SettingsError(
-                    f"{kind} {name!r} has no setting {key!r}{did_you_mean(key, cls.model_fields)} (settings: {known})"
-                )
-        try:
-            return cls.model_validate(settings)
-        except ValidationError as error:
-            raise SettingsError(f"{kind} {name!r}: {_sentence(error)}; see: lesionbench plugins {name}") from None
+        return made_of(f"{kind} {name!r}", self.get(kind, name).cls, settings, f"lesionbench plugins {name}")
 
 
 def _checked_name(plugin: type[Plugin], kind: Kind) -> str:
@@ -220,11 +209,3 @@ def _checked_name(plugin: type[Plugin], kind: Kind) -> str:
     if not isinstance(name, str) or not re.fullmatch(r"[a-z0-9][a-z0-9_-]*", name):
         raise TypeError(f"the name of {plugin.__name__} must be lower-case letters, digits and dashes, not {name!r}")
     return name
-
-
-def _sentence(error: ValidationError) -> str:
-    def one(problem: Any) -> str:
-        where = ".".join(str(part) for part in problem["loc"])
-        return f"{where}: {what_is_wrong(problem)}" if where else problem["msg"].removeprefix("Value error, ")
-
-    return "; ".join(one(problem) for problem in error.errors())

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import difflib
 import re
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from pydantic import BaseModel, ValidationError
 
 from lesionbench.errors import SettingsError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from lesionbench.pipeline.plugin import Plugin
+
+Settings = TypeVar("Settings", bound=BaseModel)
 
 
 def parse_spec(spec: str) -> tuple[str, dict[str, str]]:
@@ -59,3 +63,28 @@ def what_is_wrong(problem: Any) -> str:
     """One problem of a pydantic ValidationError: the rule, and the value that breaks it."""
     rule = next((rule for name, rule in RULES.items() if problem["type"].startswith(name)), problem["msg"])
     return f"{rule.removeprefix('Value error, ')}, not {problem['input']!r:.80}"
+
+
+def made_of(what: str, cls: type[Settings], settings: Mapping[str, str], see: str) -> Settings:
+    """An object of a class of settings; raises SettingsError that says what of its settings is wrong.
+
+    what: how the class is called in the message.  see: the command that lists its settings.
+    """
+    for key in settings:
+        if key not in cls.model_fields:
+            known = ", ".join(cls.model_fields) or "none"
+            raise SettingsError(
+                f"{what} has no setting {key!r}{did_you_mean(key, cls.model_fields)} (settings: {known})"
+            )
+    try:
+        return cls.model_validate(settings)
+    except ValidationError as error:
+        raise SettingsError(f"{what}: {_sentence(error)}; see: {see}") from None
+
+
+def _sentence(error: ValidationError) -> str:
+    def one(problem: Any) -> str:
+        where = ".".join(str(part) for part in problem["loc"])
+        return f"{where}: {what_is_wrong(problem)}" if where else problem["msg"].removeprefix("Value error, ")
+
+    return "; ".join(one(problem) for problem in error.errors())

@@ -160,8 +160,8 @@ BAD = {
     "the settings of .* cannot be written as text": {"augmenters": [Named(text="a,b")]},
     "store is a path": {"store": 3},
     r"the output must be a folder, .* choose another store": {"store": "/dev/null"},
-    "an executor is one of local, dask, not 3": {"executor": 3},
-    "local processes have no scheduler; leave out scheduler='x', or add executor='dask'": {"scheduler": "x"},
+    "an executor is named by text, such as 'local', not 3": {"executor": 3},
+    "the executor 'local' has no scheduler; leave out scheduler='x', or add executor='dask'": {"scheduler": "x"},
     "processes is a whole number, 1 or more, not 0; try jobs=2": {"jobs": 0},
     "processes is a whole number, 1 or more, not 1.5": {"jobs": 1.5},
 }

@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from lesionbench.plugins import Found, Plugins
+    from lesionbench.workers.entry_points import Executors
+    from lesionbench.workers.entry_points import Found as FoundExecutor
 
 
 def plugins(
@@ -18,33 +20,41 @@ def plugins(
 ) -> None:
     """List what is installed, or the settings of one plugin."""
     from lesionbench.plugins import Plugins
+    from lesionbench.workers.entry_points import Executors
 
-    installed = Plugins.load()
-    lines = _all(installed) if name is None else _one(installed, name)
+    installed, executors = Plugins.load(), Executors.load()
+    if name is None:
+        lines = _all(installed, executors)
+    elif name in executors.found:
+        lines = _shown("executor", executors.found[name])
+    else:
+        lines = (line for found in installed.named(name) for line in _shown(found.kind, found))
     sys.stdout.writelines(f"{line}\n" for line in lines)
 
 
-def _all(installed: Plugins) -> Iterator[str]:
+def _all(installed: Plugins, executors: Executors) -> Iterator[str]:
     from lesionbench.plugins import KINDS
 
-    width = max(len(found.name) for found in installed.found.values())
-    for kind in KINDS:
-        yield f"{kind}s"
-        for found in installed.of_kind(kind):
+    parts: dict[str, list[Found] | list[FoundExecutor]] = {f"{kind}s": installed.of_kind(kind) for kind in KINDS}
+    parts["executors"] = [executors.found[name] for name in sorted(executors.found)]
+    width = max(len(found.name) for part in parts.values() for found in part)
+    for title, part in parts.items():
+        yield title
+        for found in part:
             yield f"  {found.name:<{width}}  {_summary(found)}  ({found.package})"
-    if installed.broken:
+    broken = installed.broken | executors.broken
+    if broken:
         yield "broken"
-        for package, error in installed.broken.items():
+        for package, error in broken.items():
             yield f"  {package}: {error}"
 
 
-def _one(installed: Plugins, name: str) -> Iterator[str]:
-    for found in installed.named(name):
-        yield f"{found.kind} {found.name}  ({found.package})"
-        yield f"  {_summary(found)}"
-        for key, field in found.cls.model_fields.items():
-            yield f"  {key} = {field.default}  {field.description or ''}".rstrip()
+def _shown(kind: str, found: Found | FoundExecutor) -> Iterator[str]:
+    yield f"{kind} {found.name}  ({found.package})"
+    yield f"  {_summary(found)}"
+    for key, field in found.cls.model_fields.items():
+        yield f"  {key} = {field.default}  {field.description or ''}".rstrip()
 
 
-def _summary(found: Found) -> str:
+def _summary(found: Found | FoundExecutor) -> str:
     return (found.cls.__doc__ or "").strip().partition("\n")[0]

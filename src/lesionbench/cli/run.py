@@ -22,7 +22,7 @@ def run(
     jobs: options.Jobs = None,
     quiet: Annotated[bool, typer.Option("--quiet", help="Print the leaderboard only.")] = False,
     store: options.StoreAddress = None,
-    executor: Annotated[str, typer.Option(metavar="local|dask", help="Where tasks run.")] = "local",
+    executor: Annotated[str, typer.Option(metavar="NAME", help="Where tasks run.")] = "local",
     scheduler: Annotated[str | None, typer.Option(metavar="ADDRESS", help="The dask scheduler.")] = None,
 ) -> None:
     """Run every arm on the same splits and print the leaderboard.

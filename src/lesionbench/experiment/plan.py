@@ -17,7 +17,7 @@ from lesionbench.experiment.plan_power import PowerRequest, power
 from lesionbench.experiment.prepare import prepare
 from lesionbench.experiment.timing import fit_seconds
 from lesionbench.pipeline.training_set import TrainingSet
-from lesionbench.workers.executors import default_jobs
+from lesionbench.workers.local import default_jobs
 
 if TYPE_CHECKING:
     from lesionbench.experiment.grid import GridArm, PoolJob

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from functools import partial
 from numbers import Integral
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast, get_args
+from typing import TYPE_CHECKING, Any, cast
 
 from lesionbench.errors import SettingsError, Try
 from lesionbench.evidence.papers.published import published_beside, read_published
@@ -17,10 +18,11 @@ from lesionbench.experiment.prepare import prepare
 from lesionbench.experiment.runner import Run
 from lesionbench.experiment.settings import JUDGING
 from lesionbench.experiment.tables import keep_published, write_tables
-from lesionbench.spelling import did_you_mean
 from lesionbench.store.addresses import local_folder, open_store
 from lesionbench.store.digests import key_of
-from lesionbench.workers.executors import ExecutorKind, default_jobs, open_workers
+from lesionbench.workers.dask_cluster import Dask
+from lesionbench.workers.entry_points import Executors
+from lesionbench.workers.executors import Opening
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
     from lesionbench.experiment.settings import Experiment
     from lesionbench.experiment.tables import Tables
     from lesionbench.plugins import Plugins
+    from lesionbench.workers.executors import Executor
 
 
 @dataclass(frozen=True)
@@ -38,26 +41,31 @@ class Place:
     out: Path
     store: str | None = None  # a folder or a URL; None: the store of an earlier run in `out`, else a folder in `out`
     jobs: int | None = None  # processes at a time; None: the cores, or one on a GPU
-    executor: str = "local"
+    executor: str = "local"  # its name, with settings in brackets
     scheduler: str | None = None  # the address of the dask scheduler
     file: Path | None = None  # the experiment file; published values are looked for beside it
 
     def __post_init__(self) -> None:
-        """Raise SettingsError unless this names an executor and a number of processes that there can be."""
+        """Raise SettingsError unless there can be this number of processes."""
         whole = isinstance(self.jobs, Integral) and not isinstance(self.jobs, bool)
         if self.jobs is not None and not (whole and self.jobs > 0):
             raise SettingsError(
                 f"the number of processes is a whole number, 1 or more, not {self.jobs!r}", Try("try {jobs}", jobs=2)
             )
-        kinds = get_args(ExecutorKind)
-        if self.executor not in kinds:
-            hint = did_you_mean(str(self.executor), kinds)
-            raise SettingsError(f"an executor is one of {', '.join(kinds)}, not {self.executor!r}{hint}")
-        if self.scheduler is not None and self.executor == "local":
+
+    def where_tasks_run(self) -> Executor:
+        """The executor; raises SettingsError when there is none of that name, or when it has no such settings."""
+        if not isinstance(self.executor, str):
+            raise SettingsError(f"an executor is named by text, such as 'local', not {self.executor!r}")
+        executor = Executors.load().make(self.executor)
+        if self.scheduler is None:
+            return executor
+        if not isinstance(executor, Dask):
             raise SettingsError(
-                "local processes have no scheduler",
+                f"the executor {self.executor!r} has no scheduler",
                 Try("leave out {scheduler}, or add {executor}", scheduler=self.scheduler, executor="dask"),
             )
+        return executor.model_copy(update={"scheduler": self.scheduler})
 
 
 @dataclass(frozen=True)
@@ -84,11 +92,8 @@ def run_experiment(plugins: Plugins, experiment: Experiment, place: Place, view:
 
     Raises InputError before anything is written; KeyboardInterrupt passes through, and what is finished is kept.
     """
-    kind = cast("ExecutorKind", place.executor)
-    workers = partial(open_workers, kind, scheduler=place.scheduler)
-    if kind == "dask":
-        with workers(jobs=1):  # raises SettingsError before anything is written
-            pass
+    executor = place.where_tasks_run()
+    executor.everywhere(os.getpid)  # raises SettingsError before anything is written
     noted = check_output(place.out, experiment)
     store = store_address(place.out, noted, place.store)
     data = find_data(plugins.dataset(experiment.dataset), experiment.data)
@@ -104,8 +109,8 @@ def run_experiment(plugins: Plugins, experiment: Experiment, place: Place, view:
         bench.store.sweep()
         bench.store.note_use(place.out, bench.uses())
         keep_published(place.out, published)
-        jobs = place.jobs or default_jobs(prepared.device)
-        tables = Run(bench, place.out, view)(partial(workers, jobs=jobs))
+        opening = Opening(place.jobs, prepared.device, place.out.absolute() / LOGS)
+        tables = Run(bench, place.out, view)(partial(executor.open, opening))
     return Finished(place.out, tables)
 
 

@@ -1,94 +1,76 @@
-"""Where tasks run: in processes of their own on this machine, or on a dask cluster; the runner sees executors only."""
+"""Executors: where tasks run, as classes of settings that give workers; the runner knows nothing else of them."""
 
 from __future__ import annotations
 
-import os
-from concurrent.futures import Executor, ThreadPoolExecutor
-from contextlib import contextmanager
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
-from lesionbench.errors import SettingsError, Try
-from lesionbench.workers.apart import KeptProcess, keep_in_thread
+from pydantic import BaseModel, ConfigDict
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    import concurrent.futures
+    from collections.abc import Callable
+    from concurrent.futures import Future
+    from contextlib import AbstractContextManager
+    from pathlib import Path
 
     from lesionbench.pipeline.context import Device
 
-ExecutorKind = Literal["local", "dask"]
+
+@dataclass(frozen=True)
+class Needs:
+    """What one task needs of the machine that it runs on."""
+
+    cores: int = 1
+    memory_gb: float | None = None  # gigabytes (10^9 bytes) at its peak; None: not known
+    gpus: int = 0
 
 
 @dataclass(frozen=True)
+class Opening:
+    """What an executor is told when a run opens it."""
+
+    jobs: int | None  # the number of tasks at a time that the user asked for, if any
+    device: Device
+    folder: Path  # for the executor's own files; it need not exist yet
+
+
 class Workers:
-    """An executor and the number of tasks it runs at the same time."""
+    """An executor of `concurrent.futures`, and the number of tasks it is given at the same time."""
 
-    executor: Executor
-    slots: int
+    def __init__(self, executor: concurrent.futures.Executor, slots: int) -> None:
+        self.executor = executor
+        self._slots = slots
 
+    @property
+    def slots(self) -> int:
+        """How many tasks run at the same time now; it may change while workers come and go.
 
-def default_jobs(device: Device) -> int:
-    """The default number of processes: one for each core, or one in all on a GPU."""
-    return os.cpu_count() or 1 if device == "cpu" else 1
+        Raises WorkersLost when no task will ever run here again.
+        """
+        return self._slots
 
-
-@contextmanager
-def local_workers(jobs: int) -> Iterator[Workers]:
-    """Threads that run `jobs` tasks at a time, each in a process of its own; an exception stops them at once."""
-    kept: list[KeptProcess] = []
-    executor = ThreadPoolExecutor(jobs, "lesionbench", _keep_one_more, (kept,))
-    try:
-        yield Workers(executor, jobs)
-    except BaseException:
-        for one in kept:
-            one.stop()
-        raise
-    finally:
-        executor.shutdown(cancel_futures=True)
-        for one in kept:
-            one.stop()
+    def submit(self, needs: Needs, function: Callable[..., Any], *args: Any) -> Future[Any]:
+        """The future of one task, which runs where it gets what it needs."""
+        return self.executor.submit(function, *args)
 
 
-def _keep_one_more(kept: list[KeptProcess]) -> None:
-    """Let the calling thread run its tasks in a process that its pool knows."""
-    kept.append(KeptProcess())
-    keep_in_thread(kept[-1])
+class Executor(BaseModel, ABC):
+    """Where tasks run: a class of settings, each with a default, and `open`, which gives workers.
 
+    A package registers it under its name in the entry-point group `lesionbench.executors`.
+    """
 
-@contextmanager
-def dask_workers(scheduler: str) -> Iterator[Workers]:
-    """The workers of a running dask cluster; they must see the output folder under the same path."""
-    try:
-        from distributed import Client
-    except ImportError:
-        raise SettingsError("the executor dask needs dask.distributed; type: pip install 'lesionbench[dask]'") from None
-    try:
-        client: Any = Client(scheduler, timeout="10s")  # type: ignore[no-untyped-call]  # dask is not typed
-    except (OSError, ValueError) as error:
-        raise SettingsError(
-            f"no dask scheduler answers at {scheduler!r} ({error})",
-            Try("give the address of one that runs: {scheduler}"),
-        ) from None
-    with client:
-        slots = sum(client.nthreads().values())
-        if not slots:
-            raise SettingsError(
-                f"the dask scheduler at {scheduler!r} has no workers; start one: dask worker {scheduler}"
-            )
-        yield Workers(client.get_executor(pure=False), slots)
+    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
 
+    def everywhere(self, function: Callable[..., Any], *args: Any) -> dict[str, Any]:
+        """What a function returns, or the exception it raises, on every worker that is there already, by its name.
 
-@contextmanager
-def open_workers(kind: ExecutorKind, jobs: int, scheduler: str | None) -> Iterator[Workers]:
-    """The workers that the command line asks for."""
-    if kind == "dask":
-        if scheduler is None:
-            raise SettingsError(
-                "the executor dask needs the address of a scheduler",
-                Try("add {scheduler}", scheduler="tcp://127.0.0.1:8786"),
-            )
-        with dask_workers(scheduler) as workers:
-            yield workers
-    else:
-        with local_workers(jobs) as workers:
-            yield workers
+        Called before anything is written; raises SettingsError when this executor cannot be used.
+        """
+        return {}
+
+    @abstractmethod
+    def open(self, opening: Opening) -> AbstractContextManager[Workers]:
+        """The workers, for as long as the context lasts; tasks that still run at its end are stopped."""

@@ -1,4 +1,4 @@
-"""Where tasks run."""
+"""Processes on this machine."""
 
 import multiprocessing
 import subprocess
@@ -8,10 +8,10 @@ import time
 import pytest
 
 from lesionbench.workers.apart import run_apart
-from lesionbench.workers.executors import local_workers
+from lesionbench.workers.local import local_workers
 
 SCRIPT = """
-from lesionbench.workers.executors import local_workers
+from lesionbench.workers.local import local_workers
 from lesionbench.workers.apart import run_apart
 
 print("the script runs")

@@ -1,0 +1,52 @@
+"""The executor `local`: threads of this process that run each task in a process of its own."""
+
+from __future__ import annotations
+
+import os
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from lesionbench.workers.apart import KeptProcess, keep_in_thread
+from lesionbench.workers.executors import Executor, Opening, Workers
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from contextlib import AbstractContextManager
+
+    from lesionbench.pipeline.context import Device
+
+
+class Local(Executor):
+    """Processes on this machine."""
+
+    def open(self, opening: Opening) -> AbstractContextManager[Workers]:
+        return local_workers(opening.jobs or default_jobs(opening.device))
+
+
+def default_jobs(device: Device) -> int:
+    """The default number of processes: one for each core, or one in all on a GPU."""
+    return os.cpu_count() or 1 if device == "cpu" else 1
+
+
+@contextmanager
+def local_workers(jobs: int) -> Iterator[Workers]:
+    """Threads that run `jobs` tasks at a time, each in a process of its own; an exception stops them at once."""
+    kept: list[KeptProcess] = []
+    executor = ThreadPoolExecutor(jobs, "lesionbench", _keep_one_more, (kept,))
+    try:
+        yield Workers(executor, jobs)
+    except BaseException:
+        for one in kept:
+            one.stop()
+        raise
+    finally:
+        executor.shutdown(cancel_futures=True)
+        for one in kept:
+            one.stop()
+
+
+def _keep_one_more(kept: list[KeptProcess]) -> None:
+    """Let the calling thread run its tasks in a process that its pool knows."""
+    kept.append(KeptProcess())
+    keep_in_thread(kept[-1])
