@@ -12,6 +12,7 @@ from typer.core import TyperGroup
 from lesionbench.cli.audit import app as audit
 from lesionbench.cli.check import check
 from lesionbench.cli.data import app as data
+from lesionbench.cli.explain import explain
 from lesionbench.cli.leaderboard import leaderboard
 from lesionbench.cli.options import typed
 from lesionbench.cli.plan import plan
@@ -19,7 +20,16 @@ from lesionbench.cli.plugins import plugins
 from lesionbench.cli.run import run
 from lesionbench.errors import InputError, LesionbenchError
 
-COMMANDS = ("run", "plan", "leaderboard", "audit", "data", "plugins", "check")  # in the order people need them
+COMMANDS = (
+    "run",
+    "plan",
+    "leaderboard",
+    "explain",
+    "audit",
+    "data",
+    "plugins",
+    "check",
+)  # in the order people need them
 
 
 class InOrder(TyperGroup):
@@ -39,7 +49,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-for command in (run, plan, leaderboard, plugins, check):
+for command in (run, plan, leaderboard, explain, plugins, check):
     app.command()(command)
 app.add_typer(audit, name="audit")
 app.add_typer(data, name="data")

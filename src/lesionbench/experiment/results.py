@@ -72,7 +72,7 @@ class Results:
 def read_results(out: Path) -> Results:
     """The results of the experiment in `out` so far; raises OutputError if a file of predictions was changed."""
     experiment, resolved = read_settings(out)
-    noted = _noted_cells(out)
+    noted = noted_cells(out)
     results = Results(experiment, resolved, cells(experiment, int(resolved["folds"])), {}, set())
     for cell in results.grid:
         path = predictions_path(out, cell)
@@ -86,7 +86,8 @@ def read_results(out: Path) -> Results:
     return results
 
 
-def _noted_cells(out: Path) -> dict[str, dict[str, str]]:
+def noted_cells(out: Path) -> dict[str, dict[str, str]]:
+    """The rows of cells.csv by the names of their cells; raises OutputError when it cannot be read."""
     try:
         text = (out / "cells.csv").read_text(encoding="utf-8")
         return {row["cell"]: row for row in csv.DictReader(io.StringIO(text))}

@@ -77,6 +77,14 @@ class Store:
             seal(place)
             self._put(place, kind, key)
 
+    def keys(self, kind: str) -> list[str]:
+        """The keys of all entries of a kind that are on this machine."""
+        return sorted(place.name for place in (self.folder / kind).glob("[0-9a-f]*"))
+
+    def is_set_aside(self, kind: str, key: str) -> bool:
+        """Whether an entry with this key was damaged and set aside."""
+        return any((self.folder / "damaged").glob(f"{kind}-{key[:16]}-*"))
+
     def checkpoints(self, kind: str, key: str) -> Checkpoints:
         """The checkpoints of the fit that makes this entry, on this machine; whoever has made it removes them."""
         mark(self.folder)

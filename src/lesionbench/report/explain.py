@@ -1,0 +1,74 @@
+"""In words: what is known of a cell or pool, and why it runs again."""
+
+from __future__ import annotations
+
+import shlex
+import textwrap
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from pathlib import Path
+
+    from lesionbench.experiment.explain import Difference, Explanation
+
+WIDTH = 80
+
+
+def explanation_lines(found: Explanation, out: Path) -> list[str]:
+    """The lines to print, 80 columns wide; a command to type is one line."""
+    lines = [line for text, depth in _said(found, out) for line in _wrapped(text, depth)]
+    return lines if found.made else [*lines, f"To make it: lesionbench run {shlex.quote(str(out))}"]
+
+
+def _said(found: Explanation, out: Path) -> Iterator[tuple[str, int]]:
+    """Sentences, each with how far it is indented."""
+    yield _status(found), 0
+    if found.error:
+        yield found.error, 1
+        yield f"more in {out / 'logs' / found.name}", 1
+    if found.damaged:
+        yield (
+            f"Earlier {found.what} with the same key were damaged and set aside; "
+            + ("they were made again." if found.made else "they would be made again."),
+            0,
+        )
+    if found.missing:
+        yield f"Not made yet, and needed by it: {', '.join(found.missing)}", 0
+    if found.earlier is not None:
+        date = _date(found.earlier.made)
+        yield f"An earlier version, made {date}, differs:" if found.made else f"It runs again, because since {date}:", 0
+        yield from _differences(found.earlier.differences, 1)
+    elif found.made is None and not found.damaged:
+        yield "No earlier version of it is in the store.", 0
+
+
+def _status(found: Explanation) -> str:
+    if found.made is None:
+        return f"{found.name}: {found.status}"
+    cost = f" in {found.record.seconds:.1f} s" if found.record else ""
+    where = f" ({found.record.machine})" if found.record and found.record.machine else ""
+    return f"{found.name}: done, made {_date(found.made)}{cost}{where}"
+
+
+def _differences(differences: Iterable[Difference], depth: int) -> Iterator[tuple[str, int]]:
+    for one in differences:
+        yield (f"{one.words}, because" if one.because else one.words), depth
+        yield from _differences(one.because, depth + 1)
+
+
+def _date(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M UTC")
+
+
+def _wrapped(text: str, depth: int) -> list[str]:
+    indent = "  " * depth
+    return textwrap.wrap(
+        text,
+        WIDTH,
+        initial_indent=indent,
+        subsequent_indent=indent + "  ",
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
