@@ -15,7 +15,7 @@ from lesionbench.experiment.provenance import MODULES, modules_behind
 from lesionbench.experiment.results import noted_cells
 from lesionbench.experiment.settings import own_plugins
 from lesionbench.spelling import did_you_mean
-from lesionbench.store.store import CODE, DATASETS, FITS, INPUTS, PREDICTIONS, SPLITS
+from lesionbench.store.layout import CODE, DATASETS, FITS, INPUTS, PREDICTIONS, SPLITS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping
@@ -62,7 +62,7 @@ class Explanation:
     error: str | None  # why it failed
     made: float | None  # when the entry that it uses was made, in seconds since the epoch
     record: Record | None  # what that entry cost
-    damaged: bool  # an entry with its key was damaged and set aside
+    damaged: bool  # an entry with its key is damaged, or was and is set aside
     missing: tuple[str, ...]  # the pools that it waits for
     earlier: Earlier | None = None
 
@@ -108,7 +108,7 @@ def _explained(task: Cell | PoolJob, bench: Bench, noted: Mapping[str, str]) -> 
         error=noted.get("error") if failed else None,
         made=entry.made if entry else None,
         record=read_record(entry),
-        damaged=store.is_set_aside(kind, key),
+        damaged=store.is_set_aside(kind, key) or (entry is None and store.has(kind, key)),
         missing=() if entry else tuple(job.name for job in task.needs if not bench.has_pool(job)),
     )
 

@@ -83,7 +83,7 @@ class Store:
 
     def is_set_aside(self, kind: str, key: str) -> bool:
         """Whether an entry with this key was damaged and set aside."""
-        return any((self.folder / "damaged").glob(f"{kind}-{key[:16]}-*"))
+        return any((self.folder / DAMAGED).glob(f"{kind}-{key[:16]}-*"))
 
     def checkpoints(self, kind: str, key: str) -> Checkpoints:
         """The checkpoints of the fit that makes this entry, on this machine; whoever has made it removes them."""
