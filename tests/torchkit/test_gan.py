@@ -16,7 +16,6 @@ from lesionbench.torchkit.gan import (
     discriminator_bce,
     generator_bce,
     initialize,
-    part_report,
     picture_steps,
     train,
 )
@@ -129,10 +128,14 @@ def test_bf16_trains_with_float32_losses_and_weights():
     assert torch.float32 == pair.generator.weight.dtype
 
 
+def reporting(report) -> RunContext:
+    return RunContext(0, "cpu", "fp32", Path(), report)
+
+
 def test_training_plays_every_step_and_keeps_every_loss():
     numbers = iter(range(100))
-    curves = train(lambda: {"loss": torch.tensor(float(next(numbers)))}, 2 * REPORT_EVERY + 3, CONTEXT.report)
-    assert {"loss": [float(step) for step in range(2 * REPORT_EVERY + 3)]} == curves
+    history = train(lambda: {"loss": torch.tensor(float(next(numbers)))}, 2 * REPORT_EVERY + 3, CONTEXT, dict)
+    assert {"loss": [float(step) for step in range(2 * REPORT_EVERY + 3)]} == history.curves
 
 
 def test_training_reports_now_and_then_and_at_the_last_step():
@@ -140,7 +143,8 @@ def test_training_reports_now_and_then_and_at_the_last_step():
     train(
         lambda: {"loss": torch.tensor(1.0)},
         REPORT_EVERY + 2,
-        lambda step, total, **losses: lines.append((step, total, losses)),
+        reporting(lambda step, total, **losses: lines.append((step, total, losses))),
+        dict,
     )
     assert [
         (REPORT_EVERY, REPORT_EVERY + 2, {"loss": 1.0}),
@@ -149,22 +153,23 @@ def test_training_reports_now_and_then_and_at_the_last_step():
 
 
 def test_training_looks_at_the_steps_it_is_asked_to():
-    looked, played = [], []
-    train(
+    played = []
+    history = train(
         lambda: played.append(1) or {"loss": torch.tensor(1.0)},
         5,
-        CONTEXT.report,
+        CONTEXT,
+        dict,
         at=[0, 3, 5],
-        look=lambda step: looked.append((step, len(played))),
+        look=lambda step: (step, len(played)),
     )
-    assert [(0, 0), (3, 3), (5, 5)] == looked
+    assert {0: (0, 0), 3: (3, 3), 5: (5, 5)} == history.looks
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
 def test_a_loss_that_is_not_finite_stops_the_training_and_names_its_step(value):
     losses = iter([1.0, value] + [1.0] * 1000)
     with pytest.raises(TrainingDiverged, match=r"'loss'.* at step 2; try a smaller learning_rate"):
-        train(lambda: {"loss": torch.tensor(next(losses))}, 1000, CONTEXT.report)
+        train(lambda: {"loss": torch.tensor(next(losses))}, 1000, CONTEXT, dict)
     assert 1000 + 2 - REPORT_EVERY == len(list(losses))
 
 
@@ -175,13 +180,6 @@ def test_weights_that_are_not_finite_are_refused():
         network.bias[0] = float("nan")
     with pytest.raises(TrainingDiverged, match="'bias' is not after step 7"):
         check_weights(network, 7)
-
-
-def test_several_trainings_report_as_one():
-    lines = []
-    report = part_report(lambda step, total, **scalars: lines.append((step, total, scalars)), 1, 3, label=1.0)
-    report(5, 100, loss=0.5)
-    assert [(105, 300, {"loss": 0.5, "label": 1.0})] == lines
 
 
 def test_moments_run_from_before_the_first_step_to_the_last_and_are_denser_at_first():

@@ -15,10 +15,10 @@ from pydantic import ValidationError
 from lesionbench import ContractError, InputError, LabelledImages, RunContext, TrainingDiverged
 from lesionbench.testing import augmenter_checks
 from lesionbench.torchkit.sampling import CHUNK
-from lesionbench.torchkit.training import balanced_batches, torch_session
+from lesionbench.torchkit.training import balanced_batches, batches, torch_session
 from lesionbench_acgan import Acgan
 from lesionbench_acgan.networks import Blueprint
-from lesionbench_acgan.pair import Pair, discriminator_losses, generator_loss
+from lesionbench_acgan.pair import Pair, Real, discriminator_losses, generator_loss
 
 QUICK = {"steps": 2, "batch_size": 4, "size": 16, "width": 4}
 
@@ -103,7 +103,7 @@ def pair_of(tmp_path, batch, **settings):
     chosen = Acgan(**(QUICK | settings))
     context = RunContext(0, "cpu", "fp32", tmp_path, lambda step, total, **scalars: None)
     plan = Blueprint.of(chosen, batch[0].shape[1], 3)
-    return Pair(chosen, plan, iter([batch] * 3), 0, context)
+    return Pair(chosen, plan, Real(batches(1, 1, 0), lambda _: batch), 0, context)
 
 
 @pytest.mark.parametrize("architecture", ["frid-adar", "odena"])

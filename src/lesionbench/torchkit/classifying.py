@@ -9,7 +9,7 @@ from __future__ import annotations
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -18,6 +18,7 @@ from torch.nn import functional
 
 from lesionbench.pipeline.context import derive_seed
 from lesionbench.torchkit.precision import autocast
+from lesionbench.torchkit.resuming import restore, save
 from lesionbench.torchkit.sampling import load_networks, restored_network, save_networks
 from lesionbench.torchkit.tensors import resized, to_tensor
 from lesionbench.torchkit.training import batches, check_finite, torch_session
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from lesionbench.pipeline.context import RunContext
     from lesionbench.pipeline.images import Images, Labels, Scores
     from lesionbench.pipeline.training_set import TrainingSet
+    from lesionbench.torchkit.resuming import Owned
 
 REPORT_EVERY = 25  # steps; losses are fetched only then, because fetching stalls a GPU
 CHUNK = 64  # images in every forward pass that scores
@@ -180,25 +182,27 @@ def _train(
     context: RunContext,
     schedule: Schedule,
 ) -> None:
-    """Train the network, and leave the weights of the best step in it."""
+    """Train the network, from its last checkpoint if there is one, and leave the weights of the best step in it."""
     best = _Best()
     losses: list[Tensor] = []
     order = batches(len(examples.labels), schedule.batch_size, context.seed)
-    for step in range(1, schedule.steps + 1):
+    owned: Owned = {"network": network, "optimizer": optimizer, "order": order, "best": best, "losses": losses}
+    for step in range(restore(context, owned) + 1, schedule.steps + 1):
         batch = examples.take(next(order), derive_seed("on the fly", context.seed, step))
         losses.append(_update(network, optimizer, batch, context))
         evaluate = step % schedule.evaluate_every == 0 or step == schedule.steps
-        if not evaluate and step % REPORT_EVERY:
-            continue
-        scalars = {"loss": torch.stack(losses).mean().item()}  # over the steps since the last report
-        losses.clear()
-        check_finite(step, **scalars)
-        if evaluate:
-            scalars["validation_loss"] = validation_loss(network, validation)
+        if evaluate or step % REPORT_EVERY == 0:
+            scalars = {"loss": torch.stack(losses).mean().item()}  # over the steps since the last report
+            losses.clear()
             check_finite(step, **scalars)
-            best.offer(step, scalars["validation_loss"], network)
-            scalars["best_step"] = best.step
-        context.report(step, schedule.steps, **scalars)
+            if evaluate:
+                scalars["validation_loss"] = validation_loss(network, validation)
+                check_finite(step, **scalars)
+                best.offer(step, scalars["validation_loss"], network)
+                scalars["best_step"] = best.step
+            context.report(step, schedule.steps, **scalars)
+        if step < schedule.steps and context.checkpoint.due():
+            save(context, step, owned)
     network.load_state_dict(best.weights)
 
 
@@ -227,6 +231,14 @@ class _Best:
         if loss < self.loss:
             self.step, self.loss = step, loss
             self.weights = {name: value.clone() for name, value in network.state_dict().items()}
+
+    def state_dict(self) -> dict[str, Any]:
+        """All of it, for a checkpoint."""
+        return dict(vars(self))
+
+    def load_state_dict(self, state_dict: dict[str, Any], /) -> None:
+        """Set a state that `state_dict` gave."""
+        vars(self).update(state_dict)
 
 
 def class_loss(logits: Tensor, labels: Tensor) -> Tensor:

@@ -1,15 +1,15 @@
 """Adversarial training: what all GANs share, whatever their networks and losses.
 
 A GAN provides its two networks (`Players`) and, for every step, a way to draw a synthetic batch and a loss for each
-network (`adversarial_step`); `train` runs the steps, collects and reports the losses, and stops at one that is not
-finite.
+network (`adversarial_step`); `train` runs the steps, collects and reports the losses, stops at one that is not finite,
+and goes on where a training that was killed saved its state last.
 """
 
 from __future__ import annotations
 
 from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import nn
@@ -17,12 +17,14 @@ from torch.nn.functional import binary_cross_entropy_with_logits
 
 from lesionbench.errors import TrainingDiverged
 from lesionbench.torchkit.precision import autocast
+from lesionbench.torchkit.resuming import restore, save
 from lesionbench.torchkit.training import check_finite
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator
 
-    from lesionbench.pipeline.context import Report, RunContext
+    from lesionbench.pipeline.context import RunContext
+    from lesionbench.torchkit.resuming import Owned
 
 REPORT_EVERY = 10  # steps; a loss that is not finite is noticed after at most this many
 CONVOLUTIONS = (nn.Conv2d, nn.ConvTranspose2d, nn.Linear)
@@ -81,6 +83,15 @@ class Players:
 
         return cls(generator, discriminator, adam(generator), adam(discriminator))
 
+    def state_dict(self) -> dict[str, Any]:
+        """The state of both networks and both optimizers, for a checkpoint."""
+        return {name: one.state_dict() for name, one in vars(self).items()}
+
+    def load_state_dict(self, state_dict: dict[str, Any], /) -> None:
+        """Set a state that `state_dict` gave."""
+        for name, one in vars(self).items():
+            one.load_state_dict(state_dict[name])
+
 
 def adversarial_step(
     players: Players,
@@ -122,39 +133,63 @@ def frozen(network: nn.Module) -> Iterator[None]:
         network.requires_grad_(True)
 
 
+@dataclass
+class History:
+    """What a training leaves behind: every loss of every step, and what `look` returned, by step."""
+
+    curves: Curves = field(default_factory=dict)
+    looks: dict[int, Any] = field(default_factory=dict)
+
+    def state_dict(self) -> dict[str, Any]:
+        """All of it, for a checkpoint."""
+        return dict(vars(self))
+
+    def load_state_dict(self, state_dict: dict[str, Any], /) -> None:
+        """Set a state that `state_dict` gave."""
+        vars(self).update(state_dict)
+
+
 def train(
     one_step: Callable[[], Losses],
     steps: int,
-    report: Report,
+    context: RunContext,
+    owned: Callable[[], Owned],
     at: Collection[int] = (),
-    look: Callable[[int], None] | None = None,
-) -> Curves:
-    """Run `steps` steps and return every loss of every step.
+    look: Callable[[int], Any] | None = None,
+) -> History:
+    """Run `steps` steps, or what is left of them, and return every loss of every step.
 
-    look: called after each of the steps in `at`, for instance to save a picture; 0 means before the first step.
+    owned: returns everything that `one_step` changes, by name, for checkpoints: networks, optimizers, generators of
+    random numbers, batches.
+    look: called after each of the steps in `at`, for instance to draw images; 0 means before the first step. What it
+    returns is kept in the history; it may contain what `in_parts` may return.
     Raises TrainingDiverged at most REPORT_EVERY steps after a loss that is not finite.
     """
-    curves: Curves = {}
+    history = History()
     waiting: list[Losses] = []  # left on the device: reading a loss makes the CPU wait for it
-    if look and 0 in at:
-        look(0)
-    for step in range(1, steps + 1):
+    done = restore(context, {"history": history, **owned()})
+    if look and 0 in at and not done:
+        history.looks[0] = look(0)
+    for step in range(done + 1, steps + 1):
         waiting.append(one_step())
         if step % REPORT_EVERY == 0 or step == steps or step in at:
-            report(step, steps, **_read(waiting, curves, step))
-            waiting.clear()
+            context.report(step, steps, **_read(waiting, history.curves, step))
         if look and step in at:
-            look(step)
-    return curves
+            history.looks[step] = look(step)
+        if step < steps and context.checkpoint.due():
+            _read(waiting, history.curves, step)
+            save(context, step, {"history": history, **owned()})
+    return history
 
 
 def _read(waiting: list[Losses], curves: Curves, step: int) -> dict[str, float]:
-    """Add the waiting losses to the curves and return the latest; raises TrainingDiverged if one is not finite."""
-    for name in waiting[0]:
+    """Move the waiting losses to the curves and return the latest; raises TrainingDiverged if one is not finite."""
+    for name in waiting[0] if waiting else ():
         values = torch.stack([losses[name] for losses in waiting]).tolist()
         for offset, value in enumerate(values):
             check_finite(step - len(values) + 1 + offset, **{name: value})
         curves.setdefault(name, []).extend(values)
+    waiting.clear()
     return {name: curve[-1] for name, curve in curves.items()}
 
 
@@ -165,15 +200,6 @@ def check_weights(network: nn.Module, step: int) -> None:
             raise TrainingDiverged(
                 f"every weight must stay finite, but {name!r} is not after step {step}; try a smaller learning_rate"
             )
-
-
-def part_report(report: Report, part: int, parts: int, **scalars: float) -> Report:
-    """The report of training number `part` (from 0) of `parts` equally long ones; adds `scalars` to every line."""
-
-    def whole(step: int, total: int, **losses: float) -> None:
-        report(part * total + step, parts * total, **losses, **scalars)
-
-    return whole
 
 
 def picture_steps(steps: int, count: int = 8) -> list[int]:

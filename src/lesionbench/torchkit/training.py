@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 import torch
@@ -52,27 +52,77 @@ def _deterministic_cuda() -> Iterator[None]:
         torch.use_deterministic_algorithms(deterministic, warn_only=warn_only)
 
 
-def batches(count: int, batch_size: int, seed: int) -> Iterator[torch.Tensor]:
+class Batches:
+    """Endless index batches, int64 (batch_size,); `taken` is the number of batches so far."""
+
+    def __init__(self, count: int, batch_size: int, seed: int) -> None:
+        self.count = count
+        self.batch_size = batch_size
+        self.taken = 0
+        self._random = torch.Generator().manual_seed(seed % 2**63)
+        self._waiting = torch.empty(0, dtype=torch.int64)
+
+    def __iter__(self) -> Self:
+        return self
+
+    def __next__(self) -> torch.Tensor:
+        while len(self._waiting) < self.batch_size:
+            self._waiting = torch.cat([self._waiting, torch.randperm(self.count, generator=self._random)])
+        batch, self._waiting = self._waiting[: self.batch_size], self._waiting[self.batch_size :]
+        self.taken += 1
+        return batch
+
+    def state_dict(self) -> dict[str, Any]:
+        """The position, for a checkpoint."""
+        return {"taken": self.taken, "random": self._random.get_state(), "waiting": self._waiting}
+
+    def load_state_dict(self, state_dict: dict[str, Any], /) -> None:
+        """Go to a position that `state_dict` gave."""
+        self.taken = state_dict["taken"]
+        self._random.set_state(state_dict["random"])
+        self._waiting = state_dict["waiting"]
+
+
+class BalancedBatches:
+    """Endless batches of positions, int64 (batch_size,), in which all classes occur equally often, to within one."""
+
+    def __init__(self, labels: Labels, batch_size: int, seed: int) -> None:
+        counts = np.bincount(labels)
+        self._members = [torch.from_numpy(np.flatnonzero(labels == label)) for label in range(len(counts))]
+        self._orders = [
+            Batches(count, 1, derive_seed("order", seed, label)) for label, count in enumerate(counts.tolist())
+        ]
+        self._classes = Batches(len(self._members), batch_size, derive_seed("classes", seed))  # (batch_size,) of labels
+
+    def __iter__(self) -> Self:
+        return self
+
+    def __next__(self) -> torch.Tensor:
+        labels = next(self._classes).tolist()
+        return torch.cat([self._members[label][next(self._orders[label])] for label in labels])
+
+    def state_dict(self) -> dict[str, Any]:
+        """The position, for a checkpoint."""
+        return {"classes": self._classes.state_dict(), "orders": [order.state_dict() for order in self._orders]}
+
+    def load_state_dict(self, state_dict: dict[str, Any], /) -> None:
+        """Go to a position that `state_dict` gave."""
+        self._classes.load_state_dict(state_dict["classes"])
+        for order, state in zip(self._orders, state_dict["orders"], strict=True):
+            order.load_state_dict(state)
+
+
+def batches(count: int, batch_size: int, seed: int) -> Batches:
     """Endless index batches, int64 (batch_size,): each pass over 0..count-1 is in a new random order."""
-    generator = torch.Generator().manual_seed(seed % 2**63)
-    waiting = torch.empty(0, dtype=torch.int64)
-    while True:
-        while len(waiting) < batch_size:
-            waiting = torch.cat([waiting, torch.randperm(count, generator=generator)])
-        yield waiting[:batch_size]
-        waiting = waiting[batch_size:]
+    return Batches(count, batch_size, seed)
 
 
-def balanced_batches(labels: Labels, batch_size: int, seed: int) -> Iterator[torch.Tensor]:
+def balanced_batches(labels: Labels, batch_size: int, seed: int) -> BalancedBatches:
     """Endless batches of positions, int64 (batch_size,), in which all classes occur equally often, to within one.
 
     Within a class, each pass over its images is in a new random order. Every class must have an image.
     """
-    counts = np.bincount(labels)
-    members = [torch.from_numpy(np.flatnonzero(labels == label)) for label in range(len(counts))]
-    orders = [batches(count, 1, derive_seed("order", seed, label)) for label, count in enumerate(counts.tolist())]
-    for chosen in batches(len(members), batch_size, derive_seed("classes", seed)):  # (batch_size,) of labels
-        yield torch.cat([members[label][next(orders[label])] for label in chosen.tolist()])
+    return BalancedBatches(labels, batch_size, seed)
 
 
 def check_finite(step: int, **losses: float) -> None:

@@ -15,7 +15,7 @@ from lesionbench.torchkit.gan import check_weights, train
 from lesionbench.torchkit.tensors import resized, to_tensor
 from lesionbench.torchkit.training import batches, torch_session
 from lesionbench_acgan.networks import Blueprint, ClassHead
-from lesionbench_acgan.pair import Pair
+from lesionbench_acgan.pair import Pair, Real
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -43,7 +43,7 @@ def fit_discriminator(settings: AcganDiscriminator, training_set: TrainingSet, c
     with torch_session(context.seed, context.device):
         real = _real(settings, training_set, context)
         pair = Pair(settings, plan, real, derive_seed("acgan-discriminator", context.seed), context)
-        train(pair.step, settings.steps, context.report)
+        train(pair.step, settings.steps, context, pair.owned)
         _settle(pair.discriminator, islice(real, min(settings.steps, SETTLING)))
         check_weights(pair.discriminator, settings.steps)
     return TorchPredictor(ClassHead(pair.discriminator), plan.classes, channels, settings.size, context.device)
@@ -58,19 +58,23 @@ def load_discriminator(settings: AcganDiscriminator, folder: Path) -> TorchPredi
     return TorchPredictor.load(folder, network, settings.size)
 
 
-def _real(settings: AcganDiscriminator, training_set: TrainingSet, context: RunContext) -> Iterator[Batch]:
+def _real(settings: AcganDiscriminator, training_set: TrainingSet, context: RunContext) -> Real:
     """Endless batches of the training set, changed on the fly if the training set says so."""
     images, labels = training_set.all_images()
     if training_set.on_the_fly is None:
         images = resized(images, settings.size)  # once, instead of in every step
     order = batches(len(images), settings.batch_size, derive_seed("acgan-discriminator batches", context.seed))
-    for step, positions in enumerate(order, 1):
+
+    def take(positions: torch.Tensor) -> Batch:
         chosen = positions.numpy()
         batch = images[chosen]
         if training_set.on_the_fly is not None:
-            batch = training_set.changed(batch, derive_seed("acgan-discriminator on the fly", context.seed, step))
+            seed = derive_seed("acgan-discriminator on the fly", context.seed, order.taken)
+            batch = training_set.changed(batch, seed)
         pixels = to_tensor(resized(batch, settings.size), context.device)
-        yield pixels, torch.tensor(labels[chosen], device=context.device)
+        return pixels, torch.tensor(labels[chosen], device=context.device)
+
+    return Real(order, take)
 
 
 @torch.no_grad()

@@ -13,12 +13,10 @@ from lesionbench.torchkit.needs import log_resizing, refuse_empty_classes
 from lesionbench.torchkit.tensors import resized, to_tensor
 from lesionbench.torchkit.training import balanced_batches, torch_session
 from lesionbench_acgan.networks import Blueprint, uniform_noise
-from lesionbench_acgan.pair import Pair
+from lesionbench_acgan.pair import Pair, Real
 from lesionbench_acgan.sampler import AcganSampler
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from lesionbench import Images, LabelledImages, RunContext
     from lesionbench_acgan import Acgan
     from lesionbench_acgan.pair import Batch
@@ -44,29 +42,31 @@ def fit(settings: Acgan, images: LabelledImages, context: RunContext) -> AcganSa
     return sampler
 
 
-def _real(settings: Acgan, images: LabelledImages, seed: int, context: RunContext) -> Iterator[Batch]:
+def _real(settings: Acgan, images: LabelledImages, seed: int, context: RunContext) -> Real:
     """Endless batches of the real images, balanced over the classes."""
     pixels = to_tensor(resized(images.images, settings.size), context.device)  # (N, C, size, size)
     labels = torch.tensor(images.labels, device=context.device)
-    for chosen in balanced_batches(images.labels, settings.batch_size, derive_seed("acgan batches", seed)):
+
+    def take(chosen: torch.Tensor) -> Batch:
         positions = chosen.to(context.device)
-        yield pixels[positions], labels[positions]
+        return pixels[positions], labels[positions]
+
+    return Real(balanced_batches(images.labels, settings.batch_size, derive_seed("acgan batches", seed)), take)
 
 
 def _train(pair: Pair, classes: tuple[str, ...], steps: int, seed: int) -> Curves:
     """Train, and return the losses; writes a picture for each class, drawn from the same noise at a few steps."""
     fixed = uniform_noise(IMAGES_PER_ROW, torch.Generator().manual_seed(derive_seed("acgan sketch", seed)))
-    sketches: dict[int, list[Images]] = {}
 
-    def sketch(step: int) -> None:
-        sketches[step] = [pair.draw(fixed, label) for label in range(len(classes))]
+    def sketch(_: int) -> list[Images]:
+        return [pair.draw(fixed, label) for label in range(len(classes))]
 
-    curves = train(pair.step, steps, pair.context.report, picture_steps(steps), sketch)
-    names = [f"step {step}" for step in sketches]
+    history = train(pair.step, steps, pair.context, pair.owned, picture_steps(steps), sketch)
+    names = [f"step {step}" for step in history.looks]
     for label, stem in enumerate(file_stems(classes)):
-        rows = [images_of[label] for images_of in sketches.values()]
+        rows = [images_of[label] for images_of in history.looks.values()]
         save_rows(pair.context.folder / f"samples_{stem}.png", rows, names)
-    return curves
+    return history.curves
 
 
 def _save_losses(curves: Curves, context: RunContext) -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Self
 
 import torch
 from torch import nn
@@ -21,10 +22,12 @@ from lesionbench.torchkit.tensors import to_images
 from lesionbench_acgan.networks import uniform_noise
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable
 
     from lesionbench import Images, RunContext
+    from lesionbench.torchkit.resuming import Owned
     from lesionbench.torchkit.sampling import State
+    from lesionbench.torchkit.training import BalancedBatches, Batches
     from lesionbench_acgan import AcganSettings
     from lesionbench_acgan.networks import Blueprint
 
@@ -50,12 +53,24 @@ def generator_loss(fake: Judgement, labels: torch.Tensor) -> torch.Tensor:
     return generator_bce(fake[0]) + cross_entropy(fake[1].float(), labels)
 
 
+@dataclass(frozen=True)
+class Real:
+    """Endless batches of real images: `take` makes a batch of the positions that `order` gives next."""
+
+    order: Batches | BalancedBatches
+    take: Callable[[torch.Tensor], Batch]
+
+    def __iter__(self) -> Self:
+        return self
+
+    def __next__(self) -> Batch:
+        return self.take(next(self.order))
+
+
 class Pair:
     """The two networks and the real batches that they learn from."""
 
-    def __init__(
-        self, settings: AcganSettings, plan: Blueprint, real: Iterator[Batch], seed: int, context: RunContext
-    ) -> None:
+    def __init__(self, settings: AcganSettings, plan: Blueprint, real: Real, seed: int, context: RunContext) -> None:
         self.context = context
         self.real = real
         self.random = torch.Generator().manual_seed(seed)  # on the CPU, so that all devices start and draw the same
@@ -92,6 +107,10 @@ class Pair:
             discriminator_loss=judge,
             generator_loss=lambda fake: generator_loss(self.discriminator(fake), labels),
         )
+
+    def owned(self) -> Owned:
+        """Everything that a step changes."""
+        return {"players": self.players, "random": self.random, "order": self.real.order}
 
     @torch.no_grad()
     def draw(self, noise: torch.Tensor, label: int) -> Images:

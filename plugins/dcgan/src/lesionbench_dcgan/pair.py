@@ -22,6 +22,7 @@ from lesionbench_dcgan.networks import ARCHITECTURES
 
 if TYPE_CHECKING:
     from lesionbench import Images, RunContext
+    from lesionbench.torchkit.resuming import Owned
     from lesionbench.torchkit.sampling import State
     from lesionbench_dcgan import Dcgan
 
@@ -58,6 +59,10 @@ class Pair:
             discriminator_loss=lambda fake: discriminator_bce(logits(real), logits(fake)),
             generator_loss=lambda fake: generator_bce(logits(fake)),
         )
+
+    def owned(self) -> Owned:
+        """Everything that a step changes."""
+        return {"players": self.players, "random": self.random, "batches": self.batches}
 
     @torch.no_grad()
     def draw(self, noise: torch.Tensor) -> Images:

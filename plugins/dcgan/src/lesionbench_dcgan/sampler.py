@@ -13,6 +13,7 @@ from lesionbench.torchkit.sampling import draw_nested, load_networks, restored_n
 from lesionbench_dcgan.networks import ARCHITECTURES
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from torch import nn
@@ -34,7 +35,7 @@ class DcganSampler:
     generators: tuple[nn.Module, ...]
 
     @classmethod
-    def of(cls, architecture: str, shape: tuple[int, int, int], states: list[State]) -> DcganSampler:
+    def of(cls, architecture: str, shape: tuple[int, int, int], states: Sequence[State]) -> DcganSampler:
         """The sampler with the weights of each class; fitted and loaded samplers are both made here."""
         make = partial(ARCHITECTURES[architecture].generator, shape[2])
         return cls(architecture, shape, tuple(restored_network(make, state) for state in states))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -9,17 +10,18 @@ import torch
 
 from lesionbench import derive_seed
 from lesionbench.pictures import IMAGES_PER_ROW, file_stems, save_comparisons, save_curves, save_rows
-from lesionbench.torchkit.gan import part_report, train
+from lesionbench.torchkit.gan import train
 from lesionbench.torchkit.needs import log_resizing, refuse_empty_classes
+from lesionbench.torchkit.resuming import in_parts
 from lesionbench.torchkit.training import torch_session
 from lesionbench_progressive_gan.codes import latents
 from lesionbench_progressive_gan.networks import Blueprint
 from lesionbench_progressive_gan.pair import Pair
 from lesionbench_progressive_gan.sampler import ProgressiveSampler
-from lesionbench_progressive_gan.schedule import resolution
+from lesionbench_progressive_gan.schedule import Schedule, resolution
 
 if TYPE_CHECKING:
-    from lesionbench import Images, LabelledImages, Report, RunContext
+    from lesionbench import Images, LabelledImages, RunContext
     from lesionbench.torchkit.gan import Curves
     from lesionbench.torchkit.sampling import State
     from lesionbench_progressive_gan import ProgressiveGan
@@ -46,44 +48,45 @@ def fit(settings: ProgressiveGan, images: LabelledImages, context: RunContext) -
         settings.width,
         settings.base,
     )
-    states: list[State] = []
-    curves: dict[str, Curves] = {}
-    for part, labels in enumerate(groups):
+
+    def fit_group(part: int, context: RunContext) -> tuple[State, Curves]:
         seed = derive_seed("progressive-gan fit", context.seed, part)
-        report = context.report if one_gan else part_report(context.report, part, len(groups), label=float(part))
+        labels = groups[part]
         with torch_session(seed, context.device):
             chosen = images.take(np.isin(images.labels, labels))
             pair = Pair(settings, plan, chosen.images, chosen.labels - labels[0], seed, context)
-            name = "all classes" if one_gan else images.classes[part]
-            curves[name] = _train(pair, images, labels, seed, report, context)
-            states.append(pair.weights())
-    _save_losses(curves, context)
-    sampler = ProgressiveSampler.of(plan, images.shape, states)
+            curves = _train(pair, images, labels, seed)
+            return pair.weights(), curves
+
+    steps = Schedule.of(settings).steps
+    fitted = [fit_group(0, context)] if one_gan else in_parts(context, len(groups), steps, fit_group)
+    names = ["all classes"] if one_gan else images.classes
+    _save_losses({name: curves for name, (_, curves) in zip(names, fitted, strict=True)}, context)
+    sampler = ProgressiveSampler.of(plan, images.shape, [state for state, _ in fitted])
     save_comparisons(context.folder, images, sampler, context.seed)
     return sampler
 
 
-def _train(
-    pair: Pair, images: LabelledImages, labels: list[int], seed: int, report: Report, context: RunContext
-) -> Curves:
+def _train(pair: Pair, images: LabelledImages, labels: list[int], seed: int) -> Curves:
     """Train, and return the losses; writes a picture for each class, drawn from the same latents after each phase."""
     fixed = latents(IMAGES_PER_ROW, pair.plan.latent, torch.Generator().manual_seed(derive_seed("sketch", seed)))
-    sketches: dict[str, list[Images]] = {}
+    context = pair.context
 
-    def sketch(step: int) -> None:
-        name = f"{resolution(pair.moment.level)} px, {step}"
-        sketches[name] = [pair.draw(fixed, number) for number in range(len(labels))]
+    def sketch(_: int) -> list[Images]:
+        return [pair.draw(fixed, number) for number in range(len(labels))]
 
     def report_growth(step: int, total: int, **losses: float) -> None:
         growth = {"resolution": float(resolution(pair.moment.level)), "fade": pair.moment.fade}
-        report(step, total, **losses, **growth)
+        context.report(step, total, **losses, **growth)
 
-    curves = train(pair.step, pair.schedule.steps, report_growth, pair.schedule.picture_steps(), sketch)
+    reporting = replace(context, report=report_growth)
+    history = train(pair.step, pair.schedule.steps, reporting, pair.owned, pair.schedule.picture_steps(), sketch)
+    names = [f"{resolution(pair.schedule.of_step(step).level)} px, {step}" for step in history.looks]
     stems = file_stems(images.classes)
     for number, label in enumerate(labels):
-        rows = [images_of[number] for images_of in sketches.values()]
-        save_rows(context.folder / f"samples_{stems[label]}.png", rows, list(sketches))
-    return curves
+        rows = [images_of[number] for images_of in history.looks.values()]
+        save_rows(context.folder / f"samples_{stems[label]}.png", rows, names)
+    return history.curves
 
 
 def _save_losses(curves: dict[str, Curves], context: RunContext) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from copy import deepcopy
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 
@@ -18,6 +18,7 @@ from lesionbench_progressive_gan.schedule import Moment, Schedule, resolution
 
 if TYPE_CHECKING:
     from lesionbench import Images, Labels, RunContext
+    from lesionbench.torchkit.resuming import Owned
     from lesionbench.torchkit.sampling import State
     from lesionbench_progressive_gan import ProgressiveGan
     from lesionbench_progressive_gan.networks import Blueprint
@@ -107,6 +108,25 @@ class Pair:
     def _realness(self, images: torch.Tensor) -> torch.Tensor:
         scores: torch.Tensor = self.discriminator(images, self.moment)
         return scores[:, 0]
+
+    def owned(self) -> Owned:
+        """Everything that a step changes; how far the networks have grown is the state of this object."""
+        return {
+            "players": self.players,
+            "average": self.average,
+            "random": self.random,
+            "batches": self.batches,
+            "growth": self,
+        }
+
+    def state_dict(self) -> dict[str, Any]:
+        """How far the networks have grown, for a checkpoint."""
+        return {name: getattr(self, name) for name in ("steps", "level_start", "moment", "penalty")}
+
+    def load_state_dict(self, state_dict: dict[str, Any], /) -> None:
+        """Set a state that `state_dict` gave."""
+        vars(self).update(state_dict)
+        self.moment = Moment(*state_dict["moment"])
 
     @torch.no_grad()
     def draw(self, latent: torch.Tensor, label: int) -> Images:
