@@ -9,6 +9,7 @@ LesionbenchError
 │   ├── SplitError            a group on both sides, too few groups for the folds
 │   └── OutputError           an output folder that holds something else, or a damaged file in it
 ├── ContractError             a plugin broke a promise: its cell fails, the others go on
+├── StoreError                a store on another machine that does not answer: what is finished is kept, exit status 1
 ├── NotKnown                  a number that the predictions do not determine: the table gives the reason
 └── TrainingDiverged          a loss that is not finite: its cell fails, the others go on
 
@@ -105,6 +106,10 @@ class ContractError(LesionbenchError):
 
 class TrainingDiverged(LesionbenchError):
     """A loss or a parameter stopped being a finite number."""
+
+
+class StoreError(LesionbenchError):
+    """A store on another machine does not answer or refuses; what is finished is kept on this one."""
 
 
 class NotKnown(LesionbenchError):
