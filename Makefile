@@ -33,7 +33,7 @@ speed: .installed
 	    { echo "lesionbench needs Python 3.11 or newer; name one: make PYTHON=/path/to/python3.11"; exit 2; }
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
-	$(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python -c constraints.txt -e ".[torch,dask]" $(EDITABLE) --group dev
+	$(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python -c constraints.txt -e ".[torch,dask,s3]" $(EDITABLE) --group dev
 	touch .installed
 
 clean:

@@ -15,6 +15,7 @@ from typing import IO
 
 import pytest
 from filelock import FileLock
+from s3_server import S3Server
 
 from lesionbench.cli.main import main
 from lesionbench.workers.apart import ONE_THREAD
@@ -159,3 +160,11 @@ def lesionbench(tmp_path: Path) -> CommandLine:
 def with_spies(tmp_path: Path, spy_package: Path) -> CommandLine:
     """The command line with the spy plugins installed, in an empty folder."""
     return CommandLineHere(tmp_path, (spy_package,))
+
+
+@pytest.fixture(scope="session")
+def s3_server() -> Iterator[S3Server]:
+    """A server that speaks S3."""
+    server = S3Server.start()
+    yield server
+    server.stop()

@@ -1,8 +1,5 @@
 from pathlib import Path
 
-import pytest
-
-from lesionbench.errors import SettingsError
 from lesionbench.store.addresses import local_folder, open_store, whole_address
 
 
@@ -17,8 +14,3 @@ def test_the_address_of_another_machine_is_no_folder_here():
     assert local_folder("s3://bucket/path") is None
     assert local_folder("path") == Path("path")
     assert whole_address("s3://bucket/path") == "s3://bucket/path"
-
-
-def test_an_address_where_nothing_can_be_stored_is_refused():
-    with pytest.raises(SettingsError, match="not 'gopher://bucket'"):
-        open_store("gopher://bucket")

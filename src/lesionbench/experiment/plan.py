@@ -17,6 +17,7 @@ from lesionbench.experiment.plan_power import PowerRequest, power
 from lesionbench.experiment.prepare import prepare
 from lesionbench.experiment.timing import fit_seconds
 from lesionbench.pipeline.training_set import TrainingSet
+from lesionbench.store.addresses import open_store
 from lesionbench.workers.local import default_jobs
 
 if TYPE_CHECKING:
@@ -91,8 +92,11 @@ def plan_experiment(
     """
     noted = check_output(place.out, experiment)
     store = store_address(place.out, noted, place.store)
+    kept = open_store(store)
+    kept.check()
     prepared = prepare(experiment, plugins, store, noted.get("sources"), keep=False)
-    progress = look_up(Bench(prepared, plugins, place.out / LOGS))
+    with kept.listed():
+        progress = look_up(Bench(prepared, plugins, place.out / LOGS))
     plan = Plan(
         experiment=prepared.experiment,
         about=prepared.about,

@@ -78,12 +78,13 @@ class Run:
         write_settings(self.out, self.bench.prepared, self.bench.plugins)
         write_environment(self.out, self.bench.prepared, self.bench.plugins)
         write_splits(self.out, self.bench)
-        todo = [cell for cell in grid if not self._finished(cell)]
-        self.view.begin(len(grid), len(grid) - len(todo), self.out)
-        for cell in grid:
-            self._note(cell, None)
-        write_cells(self.out, list(self.rows.values()))
-        self._plan(todo)
+        with self.bench.store.listed():
+            todo = [cell for cell in grid if not self._finished(cell)]
+            self.view.begin(len(grid), len(grid) - len(todo), self.out)
+            for cell in grid:
+                self._note(cell, None)
+            write_cells(self.out, list(self.rows.values()))
+            self._plan(todo)
         try:
             while self.ready:
                 self._work(open_workers)

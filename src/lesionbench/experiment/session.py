@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from numbers import Integral
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from lesionbench.errors import SettingsError, Try
+from lesionbench.errors import SettingsError, StoreError, Try
 from lesionbench.evidence.papers.published import published_beside, read_published
 from lesionbench.experiment.bench import LOGS, Bench
 from lesionbench.experiment.data_folder import find_data
@@ -25,12 +26,13 @@ from lesionbench.workers.entry_points import Executors
 from lesionbench.workers.executors import Opening
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from lesionbench.experiment.runner import View
     from lesionbench.experiment.settings import Experiment
     from lesionbench.experiment.tables import Tables
     from lesionbench.plugins import Plugins
+    from lesionbench.store.store import Store
     from lesionbench.workers.executors import Executor
 
 
@@ -96,9 +98,9 @@ def run_experiment(plugins: Plugins, experiment: Experiment, place: Place, view:
     executor.everywhere(os.getpid)  # raises SettingsError before anything is written
     noted = check_output(place.out, experiment)
     store = store_address(place.out, noted, place.store)
+    open_store(store).check()  # raises OutputError for a place that holds anything else
     data = find_data(plugins.dataset(experiment.dataset), experiment.data)
     refuse_inside(data, place.out, *filter(None, [local_folder(store)]))
-    open_store(store)  # raises OutputError for a folder that holds anything else
     published = published_beside(place.file) if place.file is not None else None
     if published is not None:
         read_published(published)  # raises SettingsError before anything is written
@@ -106,12 +108,26 @@ def run_experiment(plugins: Plugins, experiment: Experiment, place: Place, view:
     view.prepared(prepared)
     with locked(place.out), view:
         bench = Bench(prepared, plugins, place.out / LOGS)
-        bench.store.sweep()
         bench.store.note_use(place.out, bench.uses())
         keep_published(place.out, published)
         opening = Opening(place.jobs, prepared.device, place.out.absolute() / LOGS)
-        tables = Run(bench, place.out, view)(partial(executor.open, opening))
+        with _settled(bench.store):
+            tables = Run(bench, place.out, view)(partial(executor.open, opening))
     return Finished(place.out, tables)
+
+
+@contextmanager
+def _settled(store: Store) -> Iterator[None]:
+    """A block that fills a store; what an earlier one could not send is sent first, and all of its own at last."""
+    try:
+        store.sweep()
+        store.settle()
+        yield
+        store.settle()
+    except StoreError as error:
+        raise StoreError(
+            f"{error.message}; what is finished is kept, so the same command goes on with it later"
+        ) from None
 
 
 def judge_again(out: Path, changes: Mapping[str, Any]) -> Tables:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lesionbench.errors import SettingsError, Try
+from lesionbench.store.remote import RemoteStore, cache_folder
 from lesionbench.store.store import Store
 
 if TYPE_CHECKING:
@@ -18,14 +19,20 @@ LOCAL = ("file", "local")  # protocols that name a folder on this machine
 def open_store(address: str | PathLike[str]) -> Store:
     """The store at an address; nothing is written.
 
-    Raises SettingsError if nothing can be stored there, OutputError if it holds anything else than a store.
+    Raises SettingsError if no library can open it, OutputError if a folder holds anything else than a store.
     """
     folder = local_folder(address)
     if folder is None:
-        raise SettingsError(f"a store is a folder on this machine, not {str(address)!r}", Try("name a folder: {store}"))
+        return _remote(str(address), cache_folder())
     store = Store(folder)
     store.check()
     return store
+
+
+@cache
+def _remote(address: str, caches: Path) -> RemoteStore:
+    """One object in a process, which keeps its connections."""
+    return RemoteStore(address, caches)
 
 
 def is_url(address: object) -> TypeGuard[str]:

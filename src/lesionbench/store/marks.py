@@ -35,7 +35,7 @@ def is_marked(folder: Path) -> bool:
         return False
     except NotADirectoryError:
         raise OutputError(f"a store is a folder, but {folder} is a file", ANOTHER_STORE) from None
-    _check_mark(folder / MARK, text)
+    check_mark(folder, text)
     return True
 
 
@@ -49,7 +49,8 @@ def _text() -> str:
     return json.dumps({"name": NAME, "format": FORMAT}) + "\n"
 
 
-def _check_mark(path: Path, text: str) -> None:
+def check_mark(place: Path | str, text: str) -> None:
+    """Raise OutputError unless the text of the mark in a folder, or at a URL, is that of a format we know."""
     try:
         found = json.loads(text)
         whole = found["name"] == NAME and type(found["format"]) is int
@@ -57,11 +58,11 @@ def _check_mark(path: Path, text: str) -> None:
         whole = False
     if not whole:
         raise OutputError(
-            f"{path} is damaged: it should read {_text().strip()}", Try("restore it, or name another {store}")
+            f"{place}/{MARK} is damaged: it should read {_text().strip()}", Try("restore it, or name another {store}")
         )
     if found["format"] > FORMAT:
         raise OutputError(
-            f"the store in {path.parent} has format {found['format']}, "
+            f"the store {place} has format {found['format']}, "
             f"and this version of lesionbench knows formats up to {FORMAT}",
             Try("install a later version, or choose another {store}"),
         )

@@ -14,9 +14,12 @@ FAST = 1  # the level of compression: images and tables shrink, and packing is n
 
 
 def pack(entry: Path, into: Path) -> None:
-    """Write all files of an entry into a zip file, small ones first."""
+    """Write all files and folders of an entry into a zip file, small ones first."""
+    folders = sorted(path for path in entry.rglob("*") if path.is_dir())
     files = sorted((path for path in entry.rglob("*") if path.is_file()), key=lambda path: (path.stat().st_size, path))
     with zipfile.ZipFile(into, "w", zipfile.ZIP_DEFLATED, compresslevel=FAST) as packed:
+        for path in folders:
+            packed.writestr(zipfile.ZipInfo(f"{path.relative_to(entry).as_posix()}/"), b"")
         for path in files:
             name = zipfile.ZipInfo(path.relative_to(entry).as_posix())  # without the time: it says nothing
             name.compress_type = zipfile.ZIP_DEFLATED

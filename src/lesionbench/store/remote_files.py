@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 S3 = ("s3", "s3a")
 PAUSES = (1.0, 4.0)  # seconds before a request is made again
+IMPATIENT = 60.0  # seconds after a failure in which a request is made once
 INSTALL = {"s3": "'lesionbench[s3]'", "s3a": "'lesionbench[s3]'", "gs": "gcsfs", "gcs": "gcsfs", "abfs": "adlfs"}
 NO_KEYS = ("NoCredentialsError", "PartialCredentialsError", "TokenRetrievalError")  # of botocore, by name
 
@@ -25,6 +26,7 @@ class RemoteFiles:
         """Raise SettingsError unless a library for this protocol is installed; nothing is asked of the server."""
         self.address = address.rstrip("/")
         self._system, self._root = _file_system(self.address)
+        self._patient_from = 0.0  # on the monotonic clock
 
     def names(self, folder: str) -> set[str]:
         """The names of the files and folders in a folder; none if it does not exist."""
@@ -41,37 +43,43 @@ class RemoteFiles:
         """Copy a file into one on this machine; False if there is none."""
         return self._ask(lambda: self._system.get_file(self._path(name), str(into)) or True) is not None
 
-    def put(self, name: str, file: Path) -> None:
-        """Copy a file of this machine there; one that is there already stays."""
+    def text(self, name: str) -> str:
+        """The content of a small file; empty if there is none."""
+        return (self._ask(lambda: self._system.cat_file(self._path(name))) or b"").decode("utf-8", "replace")
+
+    def put(self, name: str, file: Path) -> bool:
+        """Copy a file of this machine there; False if there is one already, which stays."""
         try:
-            done = self._ask(lambda: self._put(file, self._path(name)) or True)
+            done = self._ask(lambda: self._put(file, self._path(name)))
         except FileExistsError:
-            return
+            return False
         if done is None:
             raise self._missing()
+        return True
 
-    def remove(self, name: str) -> None:
-        """Remove a file, if it is there."""
-        self._ask(lambda: self._system.rm_file(self._path(name)))
+    def replace(self, name: str, file: Path) -> None:
+        """Copy a file of this machine there, in the place of one that may be there."""
+        self._ask(lambda: self._system.put_file(str(file), self._path(name)))
 
     def _path(self, name: str) -> str:
         return f"{self._root}/{name}" if name else self._root
 
-    def _put(self, file: Path, path: str) -> None:
-        """Make the file in one request where the server can refuse to replace one, else in two."""
+    def _put(self, file: Path, path: str) -> bool:
+        """Make the file; True. A server that knows conditional requests refuses to replace one."""
         try:
             self._system.put_file(str(file), path, mode="create")
         except OSError as error:
             if not _lacks_conditions(error):
                 raise
             self._system.put_file(str(file), path)
+        return True
 
     def _ask(self, request: Callable[[], Any]) -> Any:
         """What the server answers; None if it has no such file.
 
         Raises StoreError if it refuses, or does not answer several times; FileExistsError passes through.
         """
-        for pause in (*PAUSES, None):
+        for pause in (*(PAUSES if time.monotonic() > self._patient_from else ()), None):
             try:
                 return request()
             except FileNotFoundError as error:
@@ -83,6 +91,7 @@ class RemoteFiles:
             except Exception as error:  # every library of fsspec has errors of its own
                 self._refuse_denied(error)
                 if pause is None:
+                    self._patient_from = time.monotonic() + IMPATIENT
                     raise StoreError(f"the store {self.address} does not answer ({_one_line(error)})") from error
                 time.sleep(pause)
         raise AssertionError

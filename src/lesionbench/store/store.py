@@ -15,7 +15,7 @@ import json
 import os
 import shutil
 import uuid
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from typing import TYPE_CHECKING
 
 from lesionbench.store.checkpoints import Checkpoints
@@ -31,6 +31,7 @@ from lesionbench.store.whole_folders import is_whole, seal
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
+    from contextlib import AbstractContextManager
     from pathlib import Path
 
 TRIES = 3  # network disks report failures of what they did, or fail once
@@ -133,6 +134,13 @@ class Store:
         for unfinished in self.folder.glob(f"{UNFINISHED}/*/*"):
             if self.read(unfinished.parent.name, unfinished.name):  # whoever made it was killed right afterwards
                 shutil.rmtree(unfinished, ignore_errors=True)
+
+    def listed(self) -> AbstractContextManager[None]:
+        """A block that asks for thousands of entries; a store on another machine lists them once."""
+        return nullcontext()
+
+    def settle(self) -> None:
+        """Bring what is kept elsewhere for the time being to its place; here, everything is in its place."""
 
     def _place(self, kind: str, key: str) -> Path:
         return self.folder / kind / key
