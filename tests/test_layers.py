@@ -13,28 +13,54 @@ SOURCE = Path(lesionbench.__file__).parent
 SENTENCE = ["images", "plugin", "context", "dataset", "split", "augmenter", "training_set", "classifier"]
 SENTENCE += ["predictions", "metrics", "arm", "leaderboard"]
 LOW = {"errors", "image_files", "spelling", "tables"}
+OUTSIDE = {"given_files", "plain_text"}  # what somebody else made
 MAY_KNOW = {
     "errors": set(),
+    "given_files": set(),
+    "plain_text": set(),
     "hookspecs": {"pipeline"},
-    "image_files": {"errors", "pipeline"},
-    "spelling": {"errors", "pipeline"},
-    "tables": {"errors"},
+    "image_files": {"given_files", "errors", "pipeline"},
+    "spelling": {"plain_text", "errors", "pipeline"},
+    "tables": {"given_files", "errors"},
     "plugins": {"errors", "spelling", "hookspecs", "pipeline", "builtin"},
-    "pipeline": {"errors", "pipeline"},
+    "pipeline": {*OUTSIDE, "errors", "pipeline"},
     "torchkit": {"errors", "pipeline", "torchkit"},
     "pictures": {"pipeline", "pictures"},
-    "builtin": {*LOW, "hookspecs", "pipeline", "builtin"},
+    "builtin": {*OUTSIDE, *LOW, "hookspecs", "pipeline", "builtin"},
     "testing": {"errors", "pipeline", "plugins", "testing"},
-    "evidence": {"errors", "pipeline", "evidence"},
+    "evidence": {"given_files", "errors", "pipeline", "evidence"},
     "store": {"errors", "store"},
     "workers": {"errors", "pipeline", "spelling", "workers"},
-    "experiment": {"errors", "spelling", "pipeline", "pictures", "evidence", "plugins", "store", "workers"}
+    "experiment": {*OUTSIDE, "errors", "spelling", "pipeline", "pictures", "evidence", "plugins", "store", "workers"}
     | {"experiment", "__version__"},
-    "audit": {*LOW, "pipeline", "pictures", "evidence", "plugins", "store", "experiment", "audit"},
-    "report": {"errors", "spelling", "pipeline", "evidence", "store", "experiment", "audit", "report"},
-    "api": {"errors", "spelling", "pipeline", "evidence", "plugins", "store", "experiment", "builtin", "report"}
+    "audit": {*OUTSIDE, *LOW, "pipeline", "pictures", "evidence", "plugins", "store", "experiment", "audit"},
+    "report": {"plain_text", "errors", "spelling", "pipeline", "evidence", "store", "experiment", "audit", "report"},
+    "api": {
+        *OUTSIDE,
+        "errors",
+        "spelling",
+        "pipeline",
+        "evidence",
+        "plugins",
+        "store",
+        "experiment",
+        "builtin",
+        "report",
+    }
     | {"api", "audit", "testing"},
-    "cli": {"errors", "pipeline", "plugins", "store", "experiment", "audit", "testing", "report", "workers", "cli"},
+    "cli": {
+        "plain_text",
+        "errors",
+        "pipeline",
+        "plugins",
+        "store",
+        "experiment",
+        "audit",
+        "testing",
+        "report",
+        "workers",
+        "cli",
+    },
 }
 
 

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from lesionbench.errors import OutputError
+from lesionbench.given_files import open_regular, reason
+from lesionbench.plain_text import from_spreadsheet
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -35,13 +37,13 @@ COUNTS = "predicted_"  # the columns of a confusion matrix
 def read_frame(path: Path) -> pd.DataFrame:
     """One table of a run; an empty field is NA. Raises OutputError when it cannot be read."""
     try:
-        columns = pd.read_csv(path, nrows=0).columns
-        frame = pd.read_csv(path, dtype=dict.fromkeys(columns, "string"), keep_default_na=False, na_values=[""])
+        with open_regular(path) as file:
+            frame = pd.read_csv(file, dtype="string", keep_default_na=False, na_values=[""])
         return typed(frame)
     except FileNotFoundError:
         raise OutputError(f"there is no {path.name} in {path.parent} yet; run the experiment to its end") from None
     except (OSError, ValueError) as error:
-        raise OutputError(f"{path} cannot be read ({error}); run the experiment again to restore it") from None
+        raise OutputError(f"{path} cannot be read ({reason(error)}); run the experiment again to restore it") from None
 
 
 def typed(frame: pd.DataFrame) -> pd.DataFrame:
@@ -53,6 +55,8 @@ def typed(frame: pd.DataFrame) -> pd.DataFrame:
         elif name not in TEXT:
             whole = name in WHOLE or name.startswith(COUNTS)
             made[name] = frame[name].astype("Int64" if whole else "float64")
+        else:
+            made[name] = frame[name].map(from_spreadsheet, na_action="ignore").astype("string")
     return made
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from lesionbench.errors import InputError
+from lesionbench.plain_text import visible
 
 if TYPE_CHECKING:
     from lesionbench.api.run_folder import Run
@@ -22,7 +23,8 @@ def run_as_html(run: Run) -> str:
         parts = [*_answer(run), _leaderboard(run.leaderboard)]
     except InputError as error:  # nothing is measured yet
         parts = [f"<p>{escape(str(error))}</p>"]
-    return "\n".join(["<div>", f"<p><b>{escape(str(run.folder))}</b>: {escape(run.progress)}</p>", *parts, "</div>"])
+    title = f"<p><b>{escape(str(run.folder))}</b>: {escape(run.progress)}</p>"
+    return visible("\n".join(["<div>", title, *parts, "</div>"]))
 
 
 def _answer(run: Run) -> list[str]:

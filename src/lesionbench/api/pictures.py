@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from html import escape
 from typing import TYPE_CHECKING
 
+from lesionbench.plain_text import visible
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -26,7 +28,7 @@ class Pictures:
 
 def _figure(path: Path) -> str:
     pixels = base64.b64encode(path.read_bytes()).decode("ascii")
-    name = escape(path.name)
+    name = escape(visible(path.name))
     return (
         f'<figure><img alt="{name}" src="data:image/png;base64,{pixels}" style="max-width:100%">'
         f"<figcaption>{name}</figcaption></figure>"

@@ -13,6 +13,7 @@ from lesionbench.api.run_folder import Run
 from lesionbench.experiment.plan import plan_experiment
 from lesionbench.experiment.plan_power import power_request
 from lesionbench.experiment.session import Place
+from lesionbench.plain_text import visible
 from lesionbench.report.plan import plan_lines
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ class RunPlan:
     found: Plan
 
     def __repr__(self) -> str:
-        return "\n".join(plan_lines(self.found))
+        return visible("\n".join(plan_lines(self.found)))
 
     def _repr_html_(self) -> str:
         return f"<pre>{escape(repr(self))}</pre>"

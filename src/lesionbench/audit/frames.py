@@ -5,6 +5,8 @@ from __future__ import annotations
 from html import escape
 from typing import TYPE_CHECKING
 
+from lesionbench.plain_text import visible
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
@@ -23,4 +25,4 @@ def as_frame(rows: Iterable[Row], columns: Sequence[str]) -> pd.DataFrame:
 def as_html(title: str, *frames: pd.DataFrame) -> str:
     """What a notebook shows of an audit: one sentence and its tables; nothing in them is taken for markup."""
     tables = [frame.to_html(index=False, float_format="{:.3f}".format) for frame in frames if len(frame)]
-    return "".join([f"<p>{escape(title.strip('<>'))}</p>", *tables])
+    return visible("".join([f"<p>{escape(title.strip('<>'))}</p>", *tables]))

@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-
 
 app = typer.Typer(help="Audit a split, synthetic images, or their fidelity.", no_args_is_help=True)
 
@@ -52,13 +47,14 @@ def split(
     """
     from lesionbench.audit.split import audit_folder, audit_split, split_source
     from lesionbench.plugins import Plugins
+    from lesionbench.report.console import say
     from lesionbench.report.twins import split_lines
 
     source = split_source(dataset, Plugins.load())
     folder = out or audit_folder(source)
     audit = audit_split(source, data=data, images=images, split=split, near=near, run=run, out=folder)
     files = audit.write(folder)
-    _say([*split_lines(audit), *map(str, files)])
+    say([*split_lines(audit), *map(str, files)])
 
 
 @app.command()
@@ -79,13 +75,14 @@ def fidelity(
     """
     from lesionbench.audit.fidelity import audit_fidelity
     from lesionbench.plugins import Plugins
+    from lesionbench.report.console import say
     from lesionbench.report.fidelity import print_fidelity
 
     folder = out or run
     audit = audit_fidelity(run, Plugins.load(), features=features, seed=seed, out=folder)
     files = audit.write(folder)
     print_fidelity(audit)
-    _say(map(str, files))
+    say(map(str, files))
 
 
 @app.command()
@@ -105,14 +102,11 @@ def samples(
     from lesionbench.audit.samples import audit_samples
     from lesionbench.cli.options import typed
     from lesionbench.plugins import Plugins
+    from lesionbench.report.console import say
     from lesionbench.report.samples import print_samples
 
     folder = out or run
     audit = audit_samples(run, Plugins.load(), false_alarms=false_alarms, out=folder)
     files = audit.write(folder)
     print_samples(audit, typed)
-    _say(map(str, files))
-
-
-def _say(lines: Iterable[str]) -> None:
-    sys.stdout.writelines(f"{line}\n" for line in lines)
+    say(map(str, files))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections import Counter
 from pathlib import Path
 from typing import Annotated
@@ -20,19 +19,15 @@ def check(
     """
     from lesionbench.experiment.data_folder import data_for_checks
     from lesionbench.plugins import Plugins
+    from lesionbench.report.console import say
     from lesionbench.testing.outcomes import run_checks
 
     counts: Counter[str] = Counter()
     for found in Plugins.load().named(name):
-        _say(f"{found.kind} {found.name}  ({found.package})")
+        say([f"{found.kind} {found.name}  ({found.package})"])
         for outcome in run_checks(found.kind, found.cls, data_for_checks(found, data)):
             counts[outcome.status] += 1
-            _say(f"  {outcome.status:<7}  {outcome.promise}{': ' if outcome.reason else ''}{outcome.reason}")
-    _say(f"{name}: {counts['ok']} ok, {counts['FAILED']} failed, {counts['skipped']} skipped")
+            say([f"  {outcome.status:<7}  {outcome.promise}{': ' if outcome.reason else ''}{outcome.reason}"])
+    say([f"{name}: {counts['ok']} ok, {counts['FAILED']} failed, {counts['skipped']} skipped"])
     if counts["FAILED"]:
         raise typer.Exit(1)
-
-
-def _say(line: str) -> None:
-    sys.stdout.write(f"{line}\n")
-    sys.stdout.flush()

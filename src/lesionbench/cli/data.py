@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -10,7 +9,7 @@ import typer
 from typer.core import TyperGroup
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable
 
 
 class DataGroup(TyperGroup):
@@ -48,13 +47,14 @@ def list_datasets() -> None:
     """List the datasets and where their files were found."""
     from lesionbench.cli.options import typed
     from lesionbench.plugins import Plugins
+    from lesionbench.report.console import say
     from lesionbench.report.datasets import place_line
 
     installed = Plugins.load()
     datasets = installed.of_kind("dataset")
     width = max(len(found.name) for found in datasets)
-    _say(f"{found.name:<{width}}  ({found.package})  {place_line(found.cls, typed)}" for found in datasets)
-    _say(f"broken: {package}: {error}" for package, error in installed.broken.items())
+    say(f"{found.name:<{width}}  ({found.package})  {place_line(found.cls, typed)}" for found in datasets)
+    say(f"broken: {package}: {error}" for package, error in installed.broken.items())
 
 
 @app.command()
@@ -71,6 +71,7 @@ def check(
     from lesionbench.experiment.data_folder import find_data
     from lesionbench.pipeline.dataset import find_problems, load_dataset
     from lesionbench.plugins import Plugins
+    from lesionbench.report.console import say
     from lesionbench.report.datasets import dataset_lines
     from lesionbench.report.words import count
 
@@ -81,11 +82,6 @@ def check(
     except DatasetError as error:
         listed = find_problems(dataset, root)
         problems = listed if len(listed) > 1 else error.written(typed).splitlines()
-        _say([*problems, f"{spec}: {count(len(problems), 'problem')}"])
+        say([*problems, f"{spec}: {count(len(problems), 'problem')}"])
         raise typer.Exit(2) from None
-    _say(dataset_lines(dataset, root, loaded, typed))
-
-
-def _say(lines: Iterable[str]) -> None:
-    sys.stdout.writelines(f"{line}\n" for line in lines)
-    sys.stdout.flush()
+    say(dataset_lines(dataset, root, loaded, typed))

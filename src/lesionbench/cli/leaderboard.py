@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -22,7 +21,8 @@ def leaderboard(
     Every table is made again from the predictions, byte for byte; the run's folder keeps the options given here.
     """
     from lesionbench.experiment.session import judge_again
+    from lesionbench.report.console import say
     from lesionbench.report.terminal import print_tables
 
     print_tables(judge_again(folder, settings))
-    sys.stdout.write(f"{folder}/leaderboard.csv\n")
+    say([f"{folder}/leaderboard.csv"])

@@ -19,6 +19,7 @@ from lesionbench.cli.plan import plan
 from lesionbench.cli.plugins import plugins
 from lesionbench.cli.run import run
 from lesionbench.errors import InputError, LesionbenchError
+from lesionbench.plain_text import visible
 
 COMMANDS = (
     "run",
@@ -57,6 +58,8 @@ app.add_typer(data, name="data")
 
 def main() -> None:
     """Run the command line and exit with its status."""
+    for stream in (sys.stdout, sys.stderr):
+        stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]  # no character may stop a message
     try:
         app()
     except InputError as error:
@@ -72,9 +75,12 @@ def main() -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
     except OSError as error:  # a full disk, a folder that may not be written, a file that vanished
-        sys.stderr.write(f"lesionbench: the system refuses: {error}\n")
+        sys.stderr.write(visible(f"lesionbench: the system refuses: {error}\n"))
+        sys.exit(2)
+    except MemoryError:
+        sys.stderr.write("lesionbench: the memory is not enough; use smaller images or less --jobs\n")
         sys.exit(2)
 
 
 def _say(error: LesionbenchError) -> None:
-    sys.stderr.write(f"lesionbench: {error.written(typed)}\n")
+    sys.stderr.write(visible(f"lesionbench: {error.written(typed)}\n"))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -43,6 +42,7 @@ def plan(
     from lesionbench.experiment.session import Place
     from lesionbench.experiment.settings import load_experiment
     from lesionbench.plugins import Plugins
+    from lesionbench.report.console import say
     from lesionbench.report.plan import plan_lines
 
     plugins = Plugins.load()
@@ -51,7 +51,7 @@ def plan(
     request = power_request(None if discordance is None else shares(discordance), like)
     place = Place(options.output_folder(out, file, experiment), store, jobs)
     planned = plan_experiment(plugins, experiment, place, request, measure=measure)
-    sys.stdout.writelines(f"{line}\n" for line in plan_lines(planned, options.typed))
+    say(plan_lines(planned, options.typed))
 
 
 def shares(text: str) -> list[float]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -20,6 +19,7 @@ def plugins(
 ) -> None:
     """List what is installed, or the settings of one plugin."""
     from lesionbench.plugins import Plugins
+    from lesionbench.report.console import say
     from lesionbench.workers.entry_points import Executors
 
     installed, executors = Plugins.load(), Executors.load()
@@ -29,7 +29,7 @@ def plugins(
         lines = _shown("executor", executors.found[name])
     else:
         lines = (line for found in installed.named(name) for line in _shown(found.kind, found))
-    sys.stdout.writelines(f"{line}\n" for line in lines)
+    say(lines)
 
 
 def _all(installed: Plugins, executors: Executors) -> Iterator[str]:

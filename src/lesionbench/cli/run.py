@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
@@ -10,6 +11,7 @@ import typer
 
 from lesionbench.cli import options
 from lesionbench.experiment.settings import JUDGING
+from lesionbench.plain_text import visible
 
 INTERRUPTED = 130
 
@@ -32,6 +34,7 @@ def run(
     from lesionbench.experiment.session import Place, run_experiment
     from lesionbench.experiment.settings import load_experiment
     from lesionbench.plugins import Plugins
+    from lesionbench.report.console import say
     from lesionbench.report.progress import choose_view
     from lesionbench.report.terminal import print_tables
 
@@ -48,10 +51,8 @@ def run(
         _stopped(folder)
     print_tables(finished.tables)
     if finished.failed_cells:
-        sys.stdout.write(
-            f"{finished.failed_cells} cells failed; the reasons are in {folder}/cells.csv and {folder}/logs\n"
-        )
-    sys.stdout.write(f"{folder}/leaderboard.csv\n")
+        say([f"{finished.failed_cells} cells failed; the reasons are in {folder}/cells.csv and {folder}/logs"])
+    say([f"{folder}/leaderboard.csv"])
     raise typer.Exit(1 if finished.failed_cells else 0)
 
 
@@ -61,7 +62,6 @@ def _stopped(folder: Path) -> NoReturn:
 
     if not (folder / SETTINGS).exists():
         raise KeyboardInterrupt
-    sys.stderr.write(
-        f"\nlesionbench: stopped; what is finished is kept. To go on: lesionbench run {folder}/{SETTINGS}\n"
-    )
+    go_on = shlex.quote(f"{folder}/{SETTINGS}")
+    sys.stderr.write(visible(f"\nlesionbench: stopped; what is finished is kept. To go on: lesionbench run {go_on}\n"))
     raise typer.Exit(INTERRUPTED)

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, ClassVar
 
 from pydantic import ValidationError
 
-from lesionbench.errors import DatasetError, InputError
+from lesionbench.errors import ContractError, DatasetError, InputError
 from lesionbench.pipeline.plugin import Plugin
+from lesionbench.plain_text import LONGEST_ID, first_problem, visible
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -29,6 +30,7 @@ class LoadedDataset:
     keep_shared_groups: True if the dataset's own division is to be used as published although some groups are on both
         sides; the leaderboard then says `shared`.
     notes: sentences that the user must see.
+    Raises ContractError if a class or an image has a name that cannot stand in a table.
     """
 
     images: LabelledImages
@@ -36,6 +38,19 @@ class LoadedDataset:
     groups_known: bool = True
     keep_shared_groups: bool = False
     notes: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Check every name; LabelledImages are cut again and again, but a dataset is loaded once."""
+        classes = self.images.classes
+        wrong = first_problem(classes)
+        if wrong:
+            raise ContractError(f"a class needs a usable name: {wrong}")
+        if len(set(classes)) < len(classes):
+            raise ContractError(f"classes need different names, not {', '.join(classes):.200}")
+        wrong = first_problem(self.images.ids.tolist(), LONGEST_ID)
+        if wrong:
+            raise ContractError(f"an image needs a usable id: {wrong}")
+        object.__setattr__(self, "notes", tuple(visible(str(note)) for note in self.notes))
 
 
 class Dataset(Plugin):

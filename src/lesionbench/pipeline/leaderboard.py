@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from lesionbench.pipeline.arm import ARM_COLUMNS, ArmKey, Role
 from lesionbench.pipeline.metrics import METRICS, Metrics, measure, per_class
 from lesionbench.pipeline.predictions import Predictions, pooled
+from lesionbench.plain_text import for_spreadsheet, visible
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -88,7 +89,7 @@ def _mean(values: list[float | None]) -> float | None:
 
 
 def as_csv(rows: Sequence[Row], columns: Sequence[str]) -> str:
-    """The rows as CSV text: rates with 4 decimals, and an empty field for an unknown value."""
+    """The rows as CSV text: rates with 4 decimals, an empty field for an unknown value, text for spreadsheets."""
     text = io.StringIO()
     writer = csv.DictWriter(text, columns, lineterminator="\n")
     writer.writeheader()
@@ -100,4 +101,6 @@ def as_csv(rows: Sequence[Row], columns: Sequence[str]) -> str:
 def _cell(value: object) -> object:
     if value is None:
         return ""
+    if isinstance(value, str):
+        return for_spreadsheet(visible(value))
     return f"{value:.4f}" if isinstance(value, float) else value

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from lesionbench.errors import ContractError, OutputError
+from lesionbench.given_files import open_regular, reason
+from lesionbench.plain_text import for_spreadsheet, from_spreadsheet
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -56,17 +58,17 @@ def as_text(parts: list[Predictions]) -> str:
     writer.writerow([*COLUMNS, *(f"score_{name}" for name in classes)])
     for one in parts:
         for row in range(len(one.ids)):
-            label = classes[one.labels[row]]
+            name, label = (for_spreadsheet(str(text)) for text in (one.ids[row], classes[one.labels[row]]))
             scores = [repr(score) for score in one.scores[row].tolist()]
-            writer.writerow([one.part, one.ids[row], one.groups[row], label, one.fold, *scores])
+            writer.writerow([one.part, name, one.groups[row], label, one.fold, *scores])
     return text.getvalue()
 
 
 def read_predictions(path: Path) -> dict[str, Predictions]:
     """One cell's predictions by part; raises OutputError if the file does not hold what `as_text` wrote."""
     try:
-        with path.open(newline="", encoding="utf-8") as file:
-            header, *rows = csv.reader(file)
+        with open_regular(path) as file:
+            header, *rows = csv.reader(io.TextIOWrapper(file, encoding="utf-8", newline=""))
         if tuple(header[:5]) != COLUMNS:
             raise ValueError(f"the columns are {header}")
         classes = tuple(name.removeprefix("score_") for name in header[5:])
@@ -74,9 +76,9 @@ def read_predictions(path: Path) -> dict[str, Predictions]:
         if sum(len(one.ids) for one in found.values()) < len(rows):
             raise ValueError(f"a part is one of {', '.join(PARTS)}")
         return found
-    except (OSError, ValueError, IndexError, KeyError) as error:
+    except (OSError, ValueError, IndexError, KeyError, csv.Error) as error:
         raise OutputError(
-            f"{path} does not hold predictions ({error}); delete it and run the experiment again"
+            f"{path} does not hold predictions ({reason(error)}); delete it and run the experiment again"
         ) from None
 
 
@@ -85,9 +87,9 @@ def _of_part(part: str, rows: list[list[str]], classes: tuple[str, ...]) -> Pred
     return Predictions(
         part,
         int(rows[0][4]),
-        np.array([row[1] for row in rows]),
+        np.array([from_spreadsheet(row[1]) for row in rows]),
         np.array([int(row[2]) for row in rows], dtype=np.int64),
-        np.array([label_of[row[3]] for row in rows], dtype=np.int64),
+        np.array([label_of[from_spreadsheet(row[3])] for row in rows], dtype=np.int64),
         np.array([[float(score) for score in row[5:]] for row in rows], dtype=np.float64),
         classes,
     )

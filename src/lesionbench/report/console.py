@@ -1,12 +1,15 @@
-"""The console that tables are printed on, and the one look that they all have."""
+"""Printing on the terminal: lines, and tables that all have one look; nothing that a name holds can control it."""
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING
 
 from rich import box
 from rich.console import Console
 from rich.table import Table
+
+from lesionbench.plain_text import visible
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Sequence
@@ -31,17 +34,25 @@ def print_table(
 
     fold_numbers: whether numbers may be broken over two lines where the table is wider than the screen.
     """
-    table = Table(box=box.SIMPLE_HEAD, title=title, title_justify="left", title_style="")
+    shown = None if title is None else visible(title)
+    table = Table(box=box.SIMPLE_HEAD, title=shown, title_justify="left", title_style="")
     for index, heading in enumerate(headings):
         text = index in left
         no_wrap = not (text or fold_numbers)
         table.add_column(heading, justify="left" if text else "right", overflow="fold", no_wrap=no_wrap)
     for row in rows:
-        table.add_row(*row)
+        table.add_row(*map(visible, row))
     console.print(table, markup=False)
 
 
 def print_lines(console: Console, lines: Iterable[str]) -> None:
     """Print lines that the terminal breaks itself, so that a command in them can be copied whole."""
     for line in lines:
-        console.print(line, markup=False, soft_wrap=True)
+        console.print(visible(line), markup=False, soft_wrap=True)
+
+
+def say(lines: Iterable[str]) -> None:
+    """Print each line as soon as it is known."""
+    for line in lines:
+        sys.stdout.write(f"{visible(line)}\n")
+        sys.stdout.flush()

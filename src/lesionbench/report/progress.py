@@ -13,6 +13,8 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 
 from lesionbench.experiment.grid import Cell
+from lesionbench.plain_text import visible
+from lesionbench.report.console import say
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -124,8 +126,7 @@ class PlainView(QuietView):
         self.say(f"{task_title(task)}: {result} ({_clock(seconds)})")
 
     def say(self, message: str) -> None:
-        sys.stdout.write(message + "\n")
-        sys.stdout.flush()
+        say([message])
 
 
 class LiveView(QuietView):
@@ -160,7 +161,8 @@ class LiveView(QuietView):
         for one in running:
             step, of = one.progress.get("step", 0), one.progress.get("total", 1)
             lines.add_row(
-                ProgressBar(of, step, width=20), escape(f"{task_title(one.task)}: {progress_text(one.progress)}")
+                ProgressBar(of, step, width=20),
+                escape(visible(f"{task_title(one.task)}: {progress_text(one.progress)}")),
             )
         grid = Table.grid(padding=(0, 1))
         ended = done + failed
@@ -179,11 +181,11 @@ class LiveView(QuietView):
         return both
 
     def ended(self, task: Task, outcome: Outcome, seconds: float) -> None:
-        result = f"[red]failed[/]: {escape(outcome.error)}" if outcome.error else "[green]done[/]"
-        self._console.print(f"{escape(task_title(task))}: {result} ({_clock(seconds)})")
+        result = f"[red]failed[/]: {escape(visible(outcome.error))}" if outcome.error else "[green]done[/]"
+        self._console.print(f"{escape(visible(task_title(task)))}: {result} ({_clock(seconds)})")
 
     def say(self, message: str) -> None:
-        self._console.print(escape(message))
+        self._console.print(escape(visible(message)))
 
 
 class NotebookView(LiveView):

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from lesionbench.evidence.papers.beside_published import beside_published_table
 from lesionbench.pipeline.arm import ArmKey
 from lesionbench.pipeline.augmenter import BASELINE
+from lesionbench.plain_text import visible
 from lesionbench.report.console import open_console, print_table
 from lesionbench.report.words import shown
 
@@ -63,7 +64,7 @@ def print_doses(rows: list[Row]) -> None:
     """Print how much is enough, for every row of dose_choice.csv that is given."""
     console = open_console(160)
     for row in rows:
-        console.print(_enough(row) + _chosen(row), markup=False)
+        console.print(visible(_enough(row) + _chosen(row)), markup=False)
 
 
 def _enough(row: Row) -> str:
@@ -95,7 +96,7 @@ def print_leaderboard(rows: list[Row]) -> None:
     """Print the leaderboard: rates in percent, the mean over seeds; what is the same in every row stands above it."""
     console = open_console(160)
     for line in _heading(rows):
-        console.print(line, markup=False)
+        console.print(visible(line), markup=False)
     columns = [name for name in HEADINGS if not _left_out(name, rows)]
     cells = [[_with_interval(row, name) for name in columns] for row in rows]
     left = [index for index, name in enumerate(columns) if name in TEXTS]

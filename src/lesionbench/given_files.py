@@ -1,0 +1,54 @@
+"""Reading files that somebody else made: nothing but regular files, of a size that can be read, with names in UTF-8."""
+
+from __future__ import annotations
+
+import errno
+import stat
+from typing import TYPE_CHECKING, BinaryIO
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+KINDS = {
+    stat.S_IFDIR: "a folder",
+    stat.S_IFIFO: "a named pipe",
+    stat.S_IFSOCK: "a socket",
+    stat.S_IFCHR: "a device",
+    stat.S_IFBLK: "a device",
+}
+
+
+def open_regular(path: Path) -> BinaryIO:
+    """A file, opened for reading; raises OSError for anything else, which could block for ever or have no end."""
+    wrong = kind_of(path.stat().st_mode)
+    if wrong:
+        raise OSError(errno.EINVAL, f"it is {wrong}, not a file", str(path))
+    return path.open("rb")
+
+
+def kind_of(mode: int) -> str:
+    """What a path leads to when it is no regular file, in words; empty for a file."""
+    return "" if stat.S_ISREG(mode) else KINDS.get(stat.S_IFMT(mode), "something else")
+
+
+def read_whole(path: Path, most: int) -> bytes:
+    """The bytes of a file; raises OSError when it is no file or has more than `most` bytes."""
+    with open_regular(path) as file:
+        found = file.read(most + 1)
+    if len(found) > most:
+        raise OSError(errno.EFBIG, f"it is larger than {most // 2**20} MB", str(path))
+    return found
+
+
+def reason(error: Exception) -> str:
+    """Why a file cannot be used, without its path and the number of the error."""
+    return (isinstance(error, OSError) and error.strerror) or str(error)
+
+
+def path_problem(path: Path) -> str:
+    """What is wrong with a path as text; empty when nothing is. Settings are kept in UTF-8, with their paths."""
+    try:
+        str(path).encode("utf-8")
+    except UnicodeEncodeError:
+        return f"a path must be UTF-8, and {str(path)!a:.200} is not; rename it"
+    return f"a path must not hold a zero byte, and {str(path)!a:.200} does" if "\0" in str(path) else ""
