@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import errno
 import stat
-from typing import TYPE_CHECKING, BinaryIO
+from io import TextIOWrapper
+from typing import TYPE_CHECKING, TextIO
 
 if TYPE_CHECKING:
+    from io import BufferedReader
     from pathlib import Path
 
 KINDS = {
@@ -18,12 +20,17 @@ KINDS = {
 }
 
 
-def open_regular(path: Path) -> BinaryIO:
+def open_regular(path: Path) -> BufferedReader:
     """A file, opened for reading; raises OSError for anything else, which could block for ever or have no end."""
     wrong = kind_of(path.stat().st_mode)
     if wrong:
         raise OSError(errno.EINVAL, f"it is {wrong}, not a file", str(path))
     return path.open("rb")
+
+
+def open_text(path: Path) -> TextIO:
+    """A file in UTF-8, opened for reading with its ends of lines as they are; raises OSError like `open_regular`."""
+    return TextIOWrapper(open_regular(path), encoding="utf-8", newline="")
 
 
 def kind_of(mode: int) -> str:

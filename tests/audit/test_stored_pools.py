@@ -1,12 +1,15 @@
 """The pools of a finished run, read again from its store."""
 
+import re
 import shutil
+import tomllib
 
 import numpy as np
 import pytest
 
 from lesionbench.audit.stored_pools import stored_pools
 from lesionbench.errors import OutputError
+from lesionbench.experiment.output import settings_text
 from lesionbench.plugins import Plugins
 
 RUN = ("run", "--dataset", "skin-phantom[size=16,train=60,test=20]", "--classifier", "linear", "--seeds", 1)
@@ -91,8 +94,8 @@ def test_a_run_of_the_baseline_alone_has_no_pools(lesionbench, plugins):
 
 
 def test_a_run_that_finished_no_cell_with_synthetic_images_says_how_to_go_on(run, plugins):
-    for path in (run / "predictions").glob("*-[37]_*.csv"):
-        path.unlink()
+    cells = run / "cells.csv"
+    cells.write_text(re.sub(r"^([^,\n]*-[37]_[^,\n]*),done,", r"\1,waiting,", cells.read_text(), flags=re.MULTILINE))
 
     with pytest.raises(OutputError, match=r"no cell with synthetic images is finished in .* type: lesionbench run"):
         stored_pools(run, plugins)
@@ -117,7 +120,9 @@ def test_images_that_are_gone_are_reported(lesionbench, plugins):
 def test_the_pools_of_a_run_on_a_gpu_are_looked_for_as_such(run, plugins):
     """Nothing here needs a GPU: a pool of the CPU is none of the GPU, and the message says that it is missing."""
     path = run / "experiment.toml"
-    path.write_text(path.read_text().replace('device = "cpu"', 'device = "cuda"').replace("auto", "cuda", 1))
+    settings = tomllib.loads(path.read_text())
+    resolved = settings.pop("resolved") | {"device": "cuda"}
+    path.write_text(settings_text(settings | {"device": "cuda"}, resolved))
 
     with pytest.raises(OutputError, match="6 of 6 pools of synthetic images"):
         stored_pools(run, plugins)

@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 
 SHUFFLED = "shuffled:"
 REAL_AND_NOISE = ("oversample", "noise")  # the controls that `controls` adds to every experiment
-CONTROLS = (*REAL_AND_NOISE, HOLDOUT)
 MOST_HELD_BACK = 20  # by the `controls`, so that small classes have enough images; `real-holdout@N` sets another number
 
 

@@ -3,19 +3,31 @@
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
-import tomllib
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import tomli_w
+from pydantic import ValidationError
 
 from lesionbench import __version__
 from lesionbench.errors import ANOTHER_OUT, OutputError, Try
 from lesionbench.experiment.bench import LOGS
-from lesionbench.experiment.settings import JUDGING, OWN_PLUGINS, RESOLVED, Experiment, check_baseline, validated
+from lesionbench.experiment.settings import (
+    JUDGING,
+    OWN_PLUGINS,
+    RESOLVED,
+    Experiment,
+    check_baseline,
+    parse_toml,
+    validated,
+)
+from lesionbench.given_files import reason
 from lesionbench.plugins import OWN, Plugins
+from lesionbench.spelling import what_is_wrong
 from lesionbench.store.addresses import local_folder, whole_address
+from lesionbench.store.digests import key_of
 from lesionbench.store.whole_files import write_whole
 
 try:
@@ -24,7 +36,7 @@ except ImportError:  # Windows
     fcntl = None  # type: ignore[assignment]  # Windows: nothing is locked
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
     from pathlib import Path
 
     from lesionbench.experiment.bench import Bench
@@ -34,7 +46,26 @@ if TYPE_CHECKING:
 
 SETTINGS = "experiment.toml"
 LOCK = ".lock"
-RESOLVED_TYPES = {"split": str, "folds": int, "groups": str, "classes": list, "positive_class": str}
+# What a run notes of itself: the fields of RESOLVED and the types of their values.
+RESOLVED_TYPES = {
+    "lesionbench": str,
+    "sources": str,
+    "split": str,
+    "folds": int,
+    "groups": str,
+    "classes": list,
+    "positive_class": str,
+    "images": dict,
+    "shape": list,
+    "device": str,
+    "precision": str,
+    "notes": list,
+    "controls": list,
+    "digest": str,
+    "judging_digest": str,
+}
+DIGESTS = ("digest", "judging_digest")
+PLACES = ("data", "store")  # folders that may be moved
 RESTORE = Try("restore the file, or name another {out} folder")
 DATA = "data"  # the images of an experiment that was given arrays; see builtin/arrays.py
 
@@ -55,7 +86,7 @@ def check_output(out: Path, experiment: Experiment) -> dict[str, Any]:
             f"the output folder must be new or hold this experiment, but {out} holds other files",
             ANOTHER_OUT,
         )
-    earlier, resolved = read_settings(out)
+    earlier, resolved = read_edited(out)  # the settings that a run is judged by may change
     changed = [
         f"{key} is {_shown(getattr(earlier, key))} there and {_shown(getattr(experiment, key))} here"
         for key in Experiment.model_fields
@@ -82,6 +113,15 @@ def refuse_file(folder: Path, advice: Try = ANOTHER_OUT) -> Path:
 
 def _cause(error: OSError | ValueError) -> str:
     return (isinstance(error, OSError) and error.strerror) or str(error)
+
+
+def refuse_unwritable(out: Path, names: Iterable[str]) -> None:
+    """Raise OutputError where one of these files could not be written into the run's folder."""
+    for name in names:
+        path = out / name
+        folder = path.parent if os.path.lexists(path.parent) else out
+        if path.is_dir() or not folder.is_dir() or not os.access(folder, os.W_OK):
+            raise OutputError(f"{path} must be a file that can be written, and it cannot", RESTORE)
 
 
 def store_address(out: Path, resolved: Mapping[str, Any], given: str | None = None) -> str:
@@ -126,13 +166,28 @@ def _shown(value: object) -> str:
 
 def read_settings(out: Path) -> tuple[Experiment, dict[str, Any]]:
     """The settings of the experiment in `out` and what its run resolved; raises OutputError if there is none."""
+    experiment, resolved = read_edited(out)
+    judging = {name: getattr(experiment, name) for name in JUDGING}
+    if key_of(judging) != resolved["judging_digest"]:
+        names = " ".join(f"{{{name}}}" for name in JUDGING)
+        raise OutputError(
+            f"in {out / SETTINGS}, {', '.join(JUDGING)} are not those that the run was judged by",
+            Try(f"to judge by them, type: lesionbench leaderboard {shlex.quote(str(out))} {names}", **judging),
+        )
+    return experiment, resolved
+
+
+def read_edited(out: Path) -> tuple[Experiment, dict[str, Any]]:
+    """As `read_settings`, but the settings that a run is judged by may have been edited in the file."""
     path = out / SETTINGS
     try:
-        noted = tomllib.loads(path.read_text(encoding="utf-8"))
+        noted = parse_toml(path)
         resolved = noted.pop(RESOLVED)
         wrong = [name for name, kind in RESOLVED_TYPES.items() if not isinstance(dict(resolved).get(name), kind)]
-        if wrong:
-            raise ValueError(f"[{RESOLVED}] has no usable {', '.join(wrong)}")
+        if wrong or not isinstance(resolved.get("store", ""), str):
+            raise ValueError(f"[{RESOLVED}] has no usable {', '.join(wrong) or 'store'}")
+        if _digest(noted, resolved) != resolved["digest"]:
+            raise ValueError("it was edited or damaged since then")
         if "data" in noted:
             noted["data"] = out / noted["data"]
         return Experiment.model_validate(noted), resolved
@@ -141,7 +196,20 @@ def read_settings(out: Path) -> tuple[Experiment, dict[str, Any]]:
             f"{out} holds no experiment: there is no {SETTINGS} in it", Try("give the {out} folder of a run")
         ) from None
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise OutputError(f"{path} is not what a run writes ({error})", RESTORE) from None
+        raise OutputError(f"{path} is not what a run writes ({_first_line(error)})", RESTORE) from None
+
+
+def _first_line(error: Exception) -> str:
+    if isinstance(error, ValidationError):
+        return "; ".join(f"{'.'.join(map(str, one['loc']))}: {what_is_wrong(one)}" for one in error.errors()[:3])
+    return reason(error)
+
+
+def _digest(settings: Mapping[str, Any], resolved: Mapping[str, Any]) -> str:
+    """A digest of what experiment.toml says, without what may change: how it is judged, and where folders are."""
+    lasting = {name: value for name, value in settings.items() if name not in (*JUDGING, *PLACES)}
+    noted = {name: value for name, value in resolved.items() if name not in (*DIGESTS, *PLACES)}
+    return key_of([lasting, noted])
 
 
 def write_settings(out: Path, prepared: Prepared, plugins: Plugins) -> None:
@@ -171,18 +239,29 @@ def write_settings(out: Path, prepared: Prepared, plugins: Plugins) -> None:
     if prepared.store != whole_address(out / "store"):
         resolved["store"] = prepared.store
     out.mkdir(parents=True, exist_ok=True)
-    write_whole(out / SETTINGS, tomli_w.dumps({**settings, RESOLVED: resolved}))
+    write_whole(out / SETTINGS, settings_text(settings, resolved))
 
 
-def judge_otherwise(out: Path, changes: Mapping[str, Any]) -> None:
-    """Write changed judging settings into experiment.toml; raises SettingsError if one is wrong."""
-    path = out / SETTINGS
-    experiment, _ = read_settings(out)
+def settings_text(settings: Mapping[str, Any], resolved: Mapping[str, Any]) -> str:
+    """The text of experiment.toml, with digests by which an edit or a damage is noticed."""
+    judging = {name: settings[name] for name in JUDGING}
+    digests = {"digest": _digest(settings, resolved), "judging_digest": key_of(judging)}
+    return tomli_w.dumps({**settings, RESOLVED: {**resolved, **digests}})
+
+
+def judged_otherwise(out: Path, changes: Mapping[str, Any]) -> Experiment:
+    """The experiment in `out` with other settings to judge it by; raises SettingsError if one is wrong."""
+    experiment, _ = read_edited(out)
     judged = validated({**experiment.model_dump(exclude_none=True), **changes})
     check_baseline(judged)
-    noted = tomllib.loads(path.read_text(encoding="utf-8"))
-    noted |= {name: getattr(judged, name) for name in JUDGING}
-    write_whole(path, tomli_w.dumps({**{k: v for k, v in noted.items() if k != RESOLVED}, RESOLVED: noted[RESOLVED]}))
+    return judged
+
+
+def note_judging(out: Path, judged: Experiment) -> None:
+    """Write the settings that a run is judged by into its experiment.toml."""
+    noted = parse_toml(out / SETTINGS)
+    resolved = noted.pop(RESOLVED)
+    write_whole(out / SETTINGS, settings_text(noted | {name: getattr(judged, name) for name in JUDGING}, resolved))
 
 
 def predictions_path(out: Path, cell: Cell) -> Path:

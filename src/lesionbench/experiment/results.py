@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import csv
-import io
+import hashlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from lesionbench.errors import OutputError
-from lesionbench.experiment.chain import CONTROLS
 from lesionbench.experiment.grid import Cell, arms, cells
-from lesionbench.experiment.output import predictions_path, read_settings
+from lesionbench.experiment.output import SETTINGS, predictions_path, read_edited, read_settings
+from lesionbench.given_files import open_regular, open_text, reason
 from lesionbench.pipeline.arm import ArmKey
 from lesionbench.pipeline.leaderboard import ArmResult, Repeat
 from lesionbench.pipeline.predictions import PARTS, Predictions, read_predictions
-from lesionbench.store.digests import file_digest
+from lesionbench.plain_text import from_spreadsheet
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -22,6 +22,10 @@ if TYPE_CHECKING:
 
     from lesionbench.experiment.grid import GridArm
     from lesionbench.experiment.settings import Experiment
+
+
+STATUS = ("done", "failed", "waiting")
+AGAIN = "run the experiment again to restore it"
 
 
 @dataclass(frozen=True)
@@ -41,8 +45,8 @@ class Results:
 
     @property
     def controls(self) -> Sequence[str]:
-        """The augmenters that are controls, as the run noted them; older runs had only those of the core."""
-        noted: Sequence[str] = self.resolved.get("controls", CONTROLS)
+        """The augmenters that are controls, as the run noted them."""
+        noted: Sequence[str] = self.resolved["controls"]
         return noted
 
     def arms(self) -> list[ArmResult]:
@@ -69,29 +73,54 @@ class Results:
         )
 
 
-def read_results(out: Path) -> Results:
-    """The results of the experiment in `out` so far; raises OutputError if a file of predictions was changed."""
-    experiment, resolved = read_settings(out)
+def read_results(out: Path, judged: Experiment | None = None) -> Results:
+    """The results of the experiment in `out` so far; raises OutputError if a file in it was changed.
+
+    judged: the experiment with other settings to judge it by than those in `out`.
+    """
+    experiment, resolved = read_edited(out) if judged else read_settings(out)
+    results = Results(judged or experiment, resolved, cells(experiment, int(resolved["folds"])), {}, set())
     noted = noted_cells(out)
-    results = Results(experiment, resolved, cells(experiment, int(resolved["folds"])), {}, set())
+    if noted.keys() != {cell.name for cell in results.grid}:
+        raise OutputError(f"{out / 'cells.csv'} must have a row for each of the {len(results.grid)} cells; {AGAIN}")
     for cell in results.grid:
-        path = predictions_path(out, cell)
-        row = noted.get(cell.name, {})
-        if path.exists():
-            if file_digest(path) != row.get("predictions_sha256"):
-                raise OutputError(f"{path} was changed after it was written; run the experiment again to restore it")
-            results.found[cell.name] = read_predictions(path)
-        elif row.get("status") == "failed":
+        row = noted[cell.name]
+        if row["status"] == "done":
+            path, digest = predictions_path(out, cell), row.get("predictions_sha256") or ""
+            results.found[cell.name] = _predictions(path, cell, digest, resolved["classes"])
+        elif row["status"] == "failed":
             results.failed.add(cell.name)
     return results
 
 
-def noted_cells(out: Path) -> dict[str, dict[str, str]]:
-    """The rows of cells.csv by the names of their cells; raises OutputError when it cannot be read."""
+def _predictions(path: Path, cell: Cell, digest: str, classes: Sequence[str]) -> dict[str, Predictions]:
+    """A cell's predictions by part; raises OutputError unless they are those that the run wrote."""
     try:
-        text = (out / "cells.csv").read_text(encoding="utf-8")
-        return {row["cell"]: row for row in csv.DictReader(io.StringIO(text))}
-    except (OSError, KeyError, ValueError, csv.Error) as error:
-        raise OutputError(
-            f"{out / 'cells.csv'} cannot be read ({error}); run the experiment again to restore it"
-        ) from None
+        with open_regular(path) as file:
+            same = hashlib.file_digest(file, "sha256").hexdigest() == digest
+    except OSError as error:
+        raise OutputError(f"{path} cannot be read ({reason(error)}); {AGAIN}") from None
+    if not same:
+        raise OutputError(f"{path} was changed after it was written; {AGAIN}")
+    found = read_predictions(path)
+    if any(one.fold != cell.fold or list(one.classes) != list(classes) for one in found.values()):
+        raise OutputError(f"{path} holds another fold or other classes than {SETTINGS}; {AGAIN}")
+    return found
+
+
+def noted_cells(out: Path) -> dict[str, dict[str, str]]:
+    """The rows of cells.csv by the names of their cells; raises OutputError unless it is what a run writes."""
+    path = out / "cells.csv"
+    try:
+        with open_text(path) as file:
+            rows = list(csv.DictReader(file))
+        noted = {from_spreadsheet(row["cell"]): row for row in rows}
+        wrong = [row["status"] for row in rows if row["status"] not in STATUS]
+        if wrong:
+            raise ValueError(f"a status is one of {', '.join(STATUS)}, not {wrong[0]!r:.80}")
+        if len(noted) < len(rows):
+            raise ValueError("a cell has one row, and one of them has two")
+        return noted
+    except (OSError, KeyError, ValueError, TypeError, csv.Error) as error:
+        what = f"has no column {error}" if isinstance(error, KeyError) else f"cannot be read ({reason(error)})"
+        raise OutputError(f"{path} {what}; {AGAIN}") from None

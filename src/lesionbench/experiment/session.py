@@ -14,7 +14,7 @@ from lesionbench.errors import SettingsError, StoreError, Try
 from lesionbench.evidence.papers.published import published_beside, read_published
 from lesionbench.experiment.bench import LOGS, Bench
 from lesionbench.experiment.data_folder import find_data
-from lesionbench.experiment.output import check_output, judge_otherwise, locked, refuse_inside, store_address
+from lesionbench.experiment.output import check_output, judged_otherwise, locked, refuse_inside, store_address
 from lesionbench.experiment.prepare import prepare
 from lesionbench.experiment.runner import Run
 from lesionbench.experiment.settings import JUDGING
@@ -136,6 +136,4 @@ def judge_again(out: Path, changes: Mapping[str, Any]) -> Tables:
     changes: judging settings (baseline, margin, judged_by, operating_point) that differ; the folder keeps them.
     Raises OutputError when `out` holds no run, SettingsError when a change is wrong.
     """
-    if changes:
-        judge_otherwise(out, changes)
-    return write_tables(out)
+    return write_tables(out, judged_otherwise(out, changes) if changes else None)

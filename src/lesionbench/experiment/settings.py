@@ -12,6 +12,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 from lesionbench.errors import SettingsError, Try
 from lesionbench.experiment.chain import canonical, controls, parse_chain
 from lesionbench.experiment.grid import arms
+from lesionbench.given_files import path_problem, read_whole, reason
 from lesionbench.pipeline.augmenter import BASELINE
 from lesionbench.spelling import did_you_mean, spec_of, what_is_wrong
 
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 OWN_PLUGINS = "own_plugins"  # in RESOLVED: the plugins that were defined in a notebook or script
 RESOLVED = "resolved"  # the table of experiment.toml that a run adds; not a setting
 CONTROLS = "controls"  # a switch of experiment files: true adds the control arms
+MOST_BYTES = 2**20  # of an experiment file; the largest are a few kilobytes
+MOST_PARTS = 100  # of a dotted key
 JUDGING = ("baseline", "margin", "judged_by", "operating_point")  # settings that do not change any prediction
 
 
@@ -100,7 +103,7 @@ class Experiment(BaseModel):
         le=100,
         description="how many times, with each seed, the classifier is fitted on the same synthetic images",
     )
-    seed: WholeNumber = Field(0, ge=0, description="the base seed from which all others are derived")
+    seed: WholeNumber = Field(0, ge=0, lt=2**63, description="the base seed from which all others are derived")
     positive_class: Annotated[str | None, BeforeValidator(_class_name)] = Field(
         None, description="of two classes, the one whose recall is the sensitivity"
     )
@@ -171,7 +174,8 @@ def load_experiment(file: Path | None, given: Mapping[str, Any], plugins: Plugin
 
 def own_plugins(resolved: Mapping[str, Any]) -> tuple[str, ...]:
     """The names of the plugins of a run that were defined in a notebook or a script."""
-    return tuple(resolved.get(OWN_PLUGINS, ()))
+    names = resolved.get(OWN_PLUGINS)
+    return tuple(map(str, names)) if isinstance(names, list) else ()
 
 
 def check_baseline(experiment: Experiment) -> None:
@@ -240,14 +244,33 @@ def _examples(errors: list[Any]) -> list[Try]:
     return [Try(f"try {{{name}}}", **{name: value}) for name, value in firsts.items() if value is not None]
 
 
+def parse_toml(path: Path) -> dict[str, Any]:
+    """What a TOML file holds; raises OSError or ValueError when it is none, too large or nested too deeply."""
+    text = read_whole(path, MOST_BYTES).decode("utf-8")
+    # Reading a key of n dotted parts takes memory of n squared; outside of keys, such parts end with other signs.
+    if any(part.count(".") > MOST_PARTS for part in re.split(r"[^\w\"' \t.-]", text)):
+        raise ValueError(f"a key has more than {MOST_PARTS} parts")
+    try:
+        return tomllib.loads(text)
+    except RecursionError:
+        raise ValueError("its brackets are nested too deeply") from None
+    except tomllib.TOMLDecodeError:
+        raise
+    except ValueError:
+        raise ValueError("a number in it has too many digits") from None
+
+
 def read_toml(path: Path) -> dict[str, Any]:
     """The settings in an experiment.toml; a relative `data` is taken from the file's own folder."""
+    wrong = path_problem(path)
+    if wrong:
+        raise SettingsError(wrong)
     try:
-        given = tomllib.loads(path.read_text(encoding="utf-8"))
+        given = parse_toml(path)
     except FileNotFoundError:
         raise SettingsError(f"there is no experiment file {path}; name an existing one, or give the settings") from None
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise SettingsError(f"{path} must be a TOML file, but: {error}") from None
+    except (OSError, ValueError) as error:
+        raise SettingsError(f"{path} must be a TOML file, but: {reason(error)}") from None
     if isinstance(given.get("data"), str):
         given["data"] = path.parent / given["data"]
     return given

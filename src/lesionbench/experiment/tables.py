@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from lesionbench.evidence.papers.beside_published import BESIDE_PUBLISHED_COLUMNS, beside_published
-from lesionbench.evidence.papers.published import read_published
+from lesionbench.evidence.papers.published import published_text, read_published
 from lesionbench.experiment.bench import read_record
-from lesionbench.experiment.output import predictions_path
+from lesionbench.experiment.output import note_judging, predictions_path, refuse_unwritable
 from lesionbench.experiment.results import read_results
 from lesionbench.experiment.tasks import try_to_draw
 from lesionbench.pictures.dose_response import DosePlot, save_dose_plots
@@ -20,7 +21,7 @@ from lesionbench.store.digests import file_digest
 from lesionbench.store.whole_files import write_whole
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
     from pathlib import Path
 
     from lesionbench.evidence.tables.comparisons import Judging
@@ -28,10 +29,13 @@ if TYPE_CHECKING:
     from lesionbench.experiment.bench import Bench
     from lesionbench.experiment.grid import Cell
     from lesionbench.experiment.results import Results
+    from lesionbench.experiment.settings import Experiment
     from lesionbench.pipeline.predictions import Predictions
     from lesionbench.store.entry import Entry
 
 PUBLISHED = "published.csv"
+COMPARISON = "comparison.csv"
+CONFUSION = "confusion"
 SPLIT_COLUMNS = ("fold", "part", "id", "group", "label")
 CELL_COLUMNS = (
     "cell",
@@ -120,28 +124,42 @@ class Tables:
     comparison: list[Row]
 
 
-def write_tables(out: Path) -> Tables:
-    """Make all tables from the predictions in `out`, write and return them."""
-    results = read_results(out)
+def write_tables(out: Path, judged: Experiment | None = None) -> Tables:
+    """Make all tables from the predictions in `out`, write and return them; nothing is written before all is read.
+
+    judged: the experiment with other settings to judge it by, which `out` keeps; by default those in `out`.
+    """
+    results = read_results(out, judged)
+    published = read_published(out / PUBLISHED) if os.path.lexists(out / PUBLISHED) else []
     from lesionbench.evidence.evidence import TABLE_COLUMNS, gather_evidence  # statsmodels and scipy are slow to import
 
-    write_confusion(out, results.found)
     by_arm = results.arms()
     evidence = gather_evidence(by_arm, judging(results), results.experiment.operating_point)
-    for name, columns in TABLE_COLUMNS.items():
-        write_whole(out / f"{name}.csv", as_csv(evidence.rows[name], columns))
-    try_to_draw(lambda: save_dose_plots(out / "dose_response.png", [_plot(curve) for curve in evidence.curves]))
     rows, of_classes = evidence.rows["leaderboard"], per_class_rows(by_arm)
-    write_whole(out / "per_class.csv", as_csv(of_classes, PER_CLASS_COLUMNS))
-    published = out / PUBLISHED
-    compared = beside_published(read_published(published), rows, of_classes) if published.exists() else []
-    if compared:
-        write_whole(out / "comparison.csv", as_csv(compared, BESIDE_PUBLISHED_COLUMNS))
-    else:
-        (out / "comparison.csv").unlink(missing_ok=True)
+    compared = beside_published(published, rows, of_classes)
+    texts = {f"{name}.csv": as_csv(evidence.rows[name], columns) for name, columns in TABLE_COLUMNS.items()}
+    texts["per_class.csv"] = as_csv(of_classes, PER_CLASS_COLUMNS)
+    texts |= {COMPARISON: as_csv(compared, BESIDE_PUBLISHED_COLUMNS)} if compared else {}
+    texts |= confusion_tables(results.found)
+    refuse_unwritable(out, texts)
+
+    if judged is not None:
+        note_judging(out, judged)
+    _remove_stale(out, texts)
+    for name, text in texts.items():
+        (out / name).parent.mkdir(exist_ok=True)
+        write_whole(out / name, text)
+    try_to_draw(lambda: save_dose_plots(out / "dose_response.png", [_plot(curve) for curve in evidence.curves]))
     choices = zip(evidence.rows["dose_choice"], evidence.curves, strict=True)
     doses = [row for row, curve in choices if not curve.is_control]
     return Tables(rows, evidence.rows["comparisons"], doses, compared)
+
+
+def _remove_stale(out: Path, texts: Iterable[str]) -> None:
+    """Remove the tables of an earlier time that are not among those to be written."""
+    tables = [f"{CONFUSION}/{path.name}" for path in (out / CONFUSION).glob("*.csv")]
+    for name in {*tables, COMPARISON} - set(texts):
+        (out / name).unlink(missing_ok=True)
 
 
 def _plot(curve: Curve) -> DosePlot:
@@ -174,16 +192,12 @@ def judging(results: Results) -> Judging:
 def keep_published(out: Path, source: Path | None) -> None:
     """Copy a file of published values into the run's folder, so that its comparison can be made again."""
     if source is not None and source.resolve() != (out / PUBLISHED).resolve():
-        write_whole(out / PUBLISHED, source.read_text(encoding="utf-8"))
+        write_whole(out / PUBLISHED, published_text(source))
 
 
-def write_confusion(out: Path, found: Mapping[str, Mapping[str, Predictions]]) -> None:
-    """Write confusion/<cell>.csv for every finished cell: a row for each true class, a column for each prediction."""
-    folder = out / "confusion"
-    folder.mkdir(exist_ok=True)
-    for stale in folder.glob("*.csv"):
-        if stale.stem not in found:
-            stale.unlink()
+def confusion_tables(found: Mapping[str, Mapping[str, Predictions]]) -> dict[str, str]:
+    """confusion/<cell>.csv for every finished cell: a row for each true class, a column for each prediction."""
+    texts = {}
     for cell, parts in found.items():
         one = parts["test"]
         matrix = confusion_matrix(one.labels, predicted_labels(one.scores), len(one.classes)).tolist()
@@ -192,4 +206,5 @@ def write_confusion(out: Path, found: Mapping[str, Mapping[str, Predictions]]) -
             {"true_class": name, **dict(zip(columns, counts, strict=True))}
             for name, counts in zip(one.classes, matrix, strict=True)
         ]
-        write_whole(folder / f"{cell}.csv", as_csv(rows, ("true_class", *columns)))
+        texts[f"{CONFUSION}/{cell}.csv"] = as_csv(rows, ("true_class", *columns))
+    return texts

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from lesionbench.errors import ContractError, OutputError
-from lesionbench.given_files import open_regular, reason
+from lesionbench.given_files import open_text, reason
 from lesionbench.plain_text import for_spreadsheet, from_spreadsheet
 
 if TYPE_CHECKING:
@@ -67,8 +67,8 @@ def as_text(parts: list[Predictions]) -> str:
 def read_predictions(path: Path) -> dict[str, Predictions]:
     """One cell's predictions by part; raises OutputError if the file does not hold what `as_text` wrote."""
     try:
-        with open_regular(path) as file:
-            header, *rows = csv.reader(io.TextIOWrapper(file, encoding="utf-8", newline=""))
+        with open_text(path) as file:
+            header, *rows = csv.reader(file)
         if tuple(header[:5]) != COLUMNS:
             raise ValueError(f"the columns are {header}")
         classes = tuple(name.removeprefix("score_") for name in header[5:])

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from lesionbench.errors import SettingsError
 from lesionbench.evidence.papers.grim import Printed
+from lesionbench.given_files import read_whole, reason
 from lesionbench.pipeline.arm import Arm
 from lesionbench.pipeline.augmenter import BASELINE
 from lesionbench.pipeline.metrics import METRICS, ClassMetrics
@@ -33,6 +34,8 @@ PUBLISHED_COLUMNS = (
     "note",
 )
 CLASS_METRICS = tuple(field.name for field in fields(ClassMetrics) if field.name != "n")
+
+MOST_BYTES = 2**24  # of a file of published values
 
 Record = dict[str, str]
 
@@ -78,15 +81,19 @@ def read_published(path: Path) -> list[Published]:
     return found
 
 
-def _records(path: Path) -> list[tuple[int, Record]]:
-    """Each row as a dictionary of texts by column, with its line number."""
+def published_text(path: Path) -> str:
+    """The text of a published.csv; raises SettingsError when it cannot be read."""
     try:
-        text = path.read_text(encoding="utf-8-sig")  # spreadsheets write a byte order mark
+        return read_whole(path, MOST_BYTES).decode("utf-8-sig")  # spreadsheets write a byte order mark
     except FileNotFoundError:
         raise SettingsError(f"there is no file {path} of published values") from None
     except (OSError, UnicodeDecodeError) as error:
-        raise SettingsError(f"{path} must be a CSV file in UTF-8, but: {error}") from None
-    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
+        raise SettingsError(f"{path} must be a CSV file in UTF-8, but: {reason(error)}") from None
+
+
+def _records(path: Path) -> list[tuple[int, Record]]:
+    """Each row as a dictionary of texts by column, with its line number."""
+    reader = csv.reader(io.StringIO(published_text(path), newline=""), strict=True)
     try:
         rows = [(reader.line_num, [value.strip() for value in values]) for values in reader if values]
     except csv.Error as error:
