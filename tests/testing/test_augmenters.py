@@ -11,7 +11,9 @@ import pytest
 from pydantic import Field, PrivateAttr
 
 from lesionbench import Augmenter
-from lesionbench.testing import augmenter_checks
+from lesionbench.testing import Skipped, augmenter_checks
+
+GUIDE = (Path(__file__).parents[2] / "docs" / "writing-a-plugin.md").read_text(encoding="utf-8")
 
 
 class NoiseSampler:
@@ -139,6 +141,35 @@ class ReportsBeyondTheTotal(Noise):
         return self.sampler(train.shape, context.seed)
 
 
+class SavesItsState(Noise):
+    """Its sampler's seed is a sum over random numbers: a correct augmenter whose fit can go on."""
+
+    def fit(self, train, context):
+        random = np.random.default_rng(context.seed)
+        saved = context.checkpoint.load()
+        total = 0
+        if saved is not None:
+            total, random.bit_generator.state = int(saved.arrays["total"]), saved.values
+        for step in range(saved.step + 1 if saved else 1, self.steps + 1):
+            total += int(random.integers(1000))
+            if context.checkpoint.due():
+                self.save(context.checkpoint, step, total, random)
+        return self.sampler(train.shape, total)
+
+    def save(self, checkpoint, step, total, random):
+        checkpoint.save(step, {"total": np.array(total)}, random.bit_generator.state)
+
+
+class ForgetsItsTotal(SavesItsState):
+    def save(self, checkpoint, step, total, random):
+        checkpoint.save(step, {"total": np.array(0)}, random.bit_generator.state)
+
+
+class CannotGoOn(SavesItsState):
+    def save(self, checkpoint, step, total, random):
+        checkpoint.save(step, {"total": np.array(0)}, None)
+
+
 def with_sampler(name, **methods):
     """A Noise augmenter whose sampler has these methods instead."""
     return type(name, (Noise,), {"sampler": type(name, (NoiseSampler,), methods), "__module__": __name__})
@@ -198,6 +229,8 @@ BROKEN = {
     WritesBesideItsFolder: {"it_writes_into_its_folder_alone"},
     ReportsNoNumber: {"reports_are_sound"},
     ReportsBeyondTheTotal: {"reports_are_sound"},
+    ForgetsItsTotal: {"a_killed_fit_goes_on_to_the_same_samples"},
+    CannotGoOn: {"a_killed_fit_goes_on_to_the_same_samples"},
     with_sampler("DrawsFloats", sample=lambda *a: draw(*a) / 255): {"samples_look_like_training_images"},
     with_sampler("DrawsZeroToOne", sample=lambda *a: draw(*a) // 128): {"samples_look_like_training_images"},
     with_sampler("DrawsOneTooFew", sample=lambda *a: draw(*a)[:-1]): {"samples_look_like_training_images"},
@@ -250,8 +283,24 @@ def torch_as_it_was():
 
 
 @pytest.mark.parametrize("check", augmenter_checks(), ids=lambda check: check.__name__)
-def test_a_correct_augmenter_keeps_the_contract(check):
-    check(Noise)
+@pytest.mark.parametrize("correct", [Noise, SavesItsState])
+def test_a_correct_augmenter_keeps_the_contract(correct, check):
+    check(correct)
+
+
+def test_the_guides_example_of_a_long_fit_keeps_the_contract():
+    """Its checks run, the one of a killed fit too: none that concerns it is skipped."""
+    example = GUIDE.partition("## Long fits")[2].partition("```python\n")[2].partition("```")[0]
+    names = {"__name__": __name__}
+    exec(example, names)
+    skipped = set()
+    for check in augmenter_checks():
+        try:
+            check(names["Average"])
+        except Skipped:
+            skipped.add(check.__name__.removeprefix("check_"))
+    assert "a_killed_fit_goes_on_to_the_same_samples" not in skipped
+    assert all("transform" in name or "saved" in name for name in skipped)
 
 
 @pytest.mark.parametrize("broken", BROKEN, ids=lambda broken: broken.__name__)

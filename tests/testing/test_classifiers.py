@@ -44,6 +44,15 @@ class Means(Classifier):
         return self.predictor(means + generator.normal(0, 0.01, means.shape))
 
 
+class ForgetsWhatItSaved(Means):
+    def fit(self, train, context):
+        predictor = super().fit(train, context)
+        if context.checkpoint.load() is not None:
+            predictor.means = predictor.means + 1
+        context.checkpoint.save(1, {"means": predictor.means})
+        return predictor
+
+
 class SavingPredictor(MeansPredictor):
     def features(self, images):
         return features(images)
@@ -238,6 +247,7 @@ BROKEN = {
     IgnoresWhatChangesBatches: {"every_batch_is_changed_on_the_fly"},
     ChangesTwoBatchesAlike: {"every_batch_is_changed_on_the_fly"},
     NeedsSyntheticImages: {"fit_works_without_synthetic_images"},
+    ForgetsWhatItSaved: {"a_killed_fit_goes_on_to_the_same_scores"},
     FitsUnseeded: {"fit_with_the_same_seed_gives_the_same_scores"},
     ReseedsTorch: {"fit_leaves_global_state_alone"},
     DisablesGradients: {"fit_leaves_global_state_alone"},

@@ -63,12 +63,12 @@ class CountsItsFits(Oversample):
         return super().fit(train, context)
 
 
-def test_all_checks_of_an_augmenter_need_eight_fits():
+def test_all_checks_of_an_augmenter_need_nine_fits():
     for check in augmenter_checks():
         with suppress(Skipped):
             check(CountsItsFits)
-    # watched, drawn from, the same once more, saved before it draws (in two checks), read-only, of other images, grey
-    assert 8 == len(CountsItsFits.fits)
+    # watched, drawn from, the same once more, killed, saved before it draws (twice), read-only, of other images, grey
+    assert 9 == len(CountsItsFits.fits)
 
 
 def test_a_fit_is_kept_until_it_is_replaced_or_others_take_its_place(monkeypatch):

@@ -16,6 +16,7 @@ from lesionbench.testing.fixtures import KeptFolder, a_context, kept_for_other_c
 from lesionbench.testing.pickles import pickles_in
 from lesionbench.testing.reports import require_sound_reports
 from lesionbench.testing.require import Skipped, require
+from lesionbench.testing.resuming import killed_and_resumed
 from lesionbench.testing.watching import Traces, WatchedFit, global_state_left_alone, watch_fit
 
 if TYPE_CHECKING:
@@ -151,6 +152,18 @@ def check_fit_with_the_same_seed_gives_the_same_samples(plugin_class: type[Augme
         all(map(same, first, second)),
         "two fits with one context.seed must draw the same images, but did not; seed all from it",
     )
+
+
+def check_a_killed_fit_goes_on_to_the_same_samples(plugin_class: type[Augmenter]) -> None:
+    """A fit that is killed when it has saved its state goes on from there and draws the same images."""
+    fit = drawn_from(plugin_class)
+    with TemporaryDirectory() as folder:
+        context = a_context(Path(folder), 1)
+        sampler = killed_and_resumed(lambda given: fit.plugin.fit(writable(tiny_images()), given), context)
+        require(
+            all(map(same, fit.first_draws, first_draws(sampler))),
+            "a fit that goes on from context.checkpoint must draw the same images, but did not; save all of its state",
+        )
 
 
 def check_samples_look_like_training_images(plugin_class: type[Augmenter]) -> None:

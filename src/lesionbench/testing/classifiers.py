@@ -25,6 +25,7 @@ from lesionbench.testing.fixtures import (
 from lesionbench.testing.pickles import pickles_in
 from lesionbench.testing.reports import require_sound_reports
 from lesionbench.testing.require import Skipped, require
+from lesionbench.testing.resuming import killed_and_resumed
 from lesionbench.testing.watching import Traces, WatchedFit, global_state_left_alone, watch_fit
 
 if TYPE_CHECKING:
@@ -134,6 +135,19 @@ def check_fit_with_the_same_seed_gives_the_same_scores(plugin_class: type[Classi
         np.array_equal(first, second),
         f"two fits with one context.seed must score alike, but differ by {apart:.2g}; seed all",
     )
+
+
+def check_a_killed_fit_goes_on_to_the_same_scores(plugin_class: type[Classifier]) -> None:
+    """A fit that is killed when it has saved its state goes on from there and scores the same, to the last bit."""
+    fit = shared_fit(plugin_class)
+    first = fit.first_scores
+    with TemporaryDirectory() as folder:
+        context = a_context(Path(folder), 1)
+        predictor = killed_and_resumed(lambda given: fit.plugin.fit(writable_set(tiny_training_set()), given), context)
+        require(
+            np.array_equal(first, predictor.predict(unseen())),
+            "a fit that goes on from context.checkpoint must score the same, but does not; save all of its state",
+        )
 
 
 def check_a_saved_predictor_scores_as_before(plugin_class: type[Classifier]) -> None:
