@@ -10,6 +10,7 @@ LesionbenchError
 │   └── OutputError           an output folder that holds something else, or a damaged file in it
 ├── ContractError             a plugin broke a promise: its cell fails, the others go on
 ├── StoreError                a store on another machine that does not answer: what is finished is kept, exit status 1
+├── WorkersLost               no task will ever run again: what is finished is kept, exit status 1
 ├── NotKnown                  a number that the predictions do not determine: the table gives the reason
 └── TrainingDiverged          a loss that is not finite: its cell fails, the others go on
 
@@ -110,6 +111,10 @@ class TrainingDiverged(LesionbenchError):
 
 class StoreError(LesionbenchError):
     """A store on another machine does not answer or refuses; what is finished is kept on this one."""
+
+
+class WorkersLost(LesionbenchError):
+    """The place where tasks run is gone; what is finished is kept."""
 
 
 class NotKnown(LesionbenchError):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pickle
 import re
 from dataclasses import dataclass, field
+from functools import cache
 from importlib.metadata import entry_points
 from typing import TYPE_CHECKING, Literal, get_args
 
@@ -195,6 +196,9 @@ class Plugins:
     def _make(self, kind: Kind, spec: str) -> Plugin:
         name, settings = parse_spec(spec)
         return made_of(f"{kind} {name!r}", self.get(kind, name).cls, settings, f"lesionbench plugins {name}")
+
+
+installed = cache(Plugins.load)  # the plugins, loaded once in each process
 
 
 def _checked_name(plugin: type[Plugin], kind: Kind) -> str:

@@ -31,7 +31,7 @@ class Misbehaving(Executor):
     ("error", "told"),
     [
         (ValueError("the scheduler gave up"), "ValueError: the scheduler gave up"),
-        (BrokenExecutor("gone"), "the workers were gone each time it ran"),
+        (BrokenExecutor("gone"), "the executor broke (BrokenExecutor: gone)"),
     ],
 )
 def test_whatever_an_executor_raises_fails_the_cells_and_ends_the_run(tmp_path, error, told):

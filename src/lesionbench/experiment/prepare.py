@@ -101,7 +101,7 @@ def prepare(
     Raises DatasetError, SplitError, SettingsError or OutputError.
     """
     read_again()
-    device = _device(experiment)
+    device = chosen_device(experiment)
     for plugin in used_plugins(experiment, plugins):
         plugin.input_files()  # raises for an unusable file before anything runs
     dataset, store = plugins.dataset(experiment.dataset), open_store(address)
@@ -292,7 +292,7 @@ def _keep_parts(store: Store, prepared: Prepared, parts: NDArray[np.str_]) -> No
         draft.put_array("parts", parts)
 
 
-def _device(experiment: Experiment) -> Device:
+def chosen_device(experiment: Experiment) -> Device:
     """The device to train on; `auto` imports torch only if there is a GPU driver."""
     if experiment.device == "cpu":
         return "cpu"

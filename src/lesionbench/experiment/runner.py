@@ -5,22 +5,26 @@ The grid is a small graph: augmenter fits and their pools first, link by link, t
 
 from __future__ import annotations
 
+import asyncio
 import json
 import time
 from collections import Counter, deque
 from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Future, wait
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, Protocol
 
 from lesionbench.experiment.bench import LOGS, Bench
 from lesionbench.experiment.environment import write_environment
 from lesionbench.experiment.grid import Cell, PoolJob, cells
+from lesionbench.experiment.needs import needs_of_task
 from lesionbench.experiment.output import export, write_settings
 from lesionbench.experiment.pictures import draw_samples
 from lesionbench.experiment.progress_log import PROGRESS
 from lesionbench.experiment.tables import Tables, cell_row, write_cells, write_splits, write_tables
-from lesionbench.experiment.tasks import Outcome, Task, do_apart, learner, log_error, try_to_draw
+from lesionbench.experiment.tasks import Outcome, Task, do_apart, log_error, try_to_draw
+from lesionbench.experiment.worker_check import made_with
+from lesionbench.workers.executors import UnfitWorker
 from lesionbench.workers.raised import in_one_line
 
 if TYPE_CHECKING:
@@ -33,8 +37,12 @@ if TYPE_CHECKING:
     from lesionbench.workers.executors import Workers
 
 TICK = 0.25  # seconds between two looks at the workers' progress
-GONE = "the workers were gone each time it ran"
-CHANGED = "a plugin or a library changed while this ran, so the result was not used; run the same command again"
+MOST_TRIES = 3  # of a task whose result did not come back
+GONE = "the executor broke"
+CHANGED = (
+    "the store has no result of it: a plugin or a library changed while this ran, or the worker does not see the "
+    "store; run the same command again"
+)
 
 
 @dataclass(frozen=True)
@@ -70,7 +78,13 @@ class Run:
     waiting: dict[Task, set[PoolJob]] = field(default_factory=dict)  # every waiting task and the pools it waits for
     ready: deque[Task] = field(default_factory=deque)
     suspects: set[Task] = field(default_factory=set)  # tasks whose process was killed; each is run again, alone
+    tries: Counter[Task] = field(default_factory=Counter)  # of tasks whose result did not come back
     said: set[str] = field(default_factory=set)
+
+    @cached_property
+    def made_with(self) -> dict[str, str]:
+        """What the results of this run are made with; a worker that has anything else does not make them."""
+        return made_with(self.bench.prepared.experiment, self.bench.plugins)
 
     def __call__(self, open_workers: Callable[[], AbstractContextManager[Workers]]) -> Tables:
         """Run every unfinished cell, write all tables and return them."""
@@ -136,22 +150,36 @@ class Run:
                         task, start = running[future]
                         outcome = _outcome(future)
                         del running[future]
-                        end = self._killed if outcome.killed else self._ended
-                        end(task, outcome, time.monotonic() - start)
+                        self._ending(task, outcome)(task, outcome, time.monotonic() - start)
                     self._tick(list(running.values()))
-            except BrokenExecutor:
+            except BrokenExecutor as error:
                 for task, start in running.values():
-                    self._killed(task, Outcome(f"{learner(task)}: {GONE}", ()), time.monotonic() - start)
+                    self._lost(task, Outcome(f"{GONE} ({in_one_line(error)})", ()), time.monotonic() - start)
 
     def _submit(self, workers: Workers, running: dict[Future[Outcome], tuple[Task, float]]) -> None:
         """Start tasks until every worker has one; a suspect runs alone."""
         while self.ready and len(running) < workers.slots:
             if running and self.suspects.intersection([self.ready[0], *(task for task, _ in running.values())]):
                 return
-            future = workers.executor.submit(
-                do_apart, self.ready[0], self.bench.prepared, self.out.absolute(), self.bench.plugins.own
-            )
+            needs = needs_of_task(self.ready[0], self.bench.plugins, self.bench.prepared.device)
+            arguments = (self.bench.prepared, self.out.absolute(), self.bench.plugins.own, None, self.made_with)
+            future = workers.submit(needs, do_apart, self.ready[0], *arguments)
             running[future] = (self.ready.popleft(), time.monotonic())
+
+    def _ending(self, task: Task, outcome: Outcome) -> Callable[[Task, Outcome, float], None]:
+        """What to do with a task that ended so."""
+        return self._killed if outcome.killed else self._lost if outcome.lost else self._ended
+
+    def _lost(self, task: Task, outcome: Outcome, seconds: float) -> None:
+        """Queue a task whose result did not come back, up to three times in all; then it has failed."""
+        self.tries[task] += 1
+        if self.tries[task] == MOST_TRIES:
+            self._ended(task, outcome, seconds)
+            return
+        self.ready.appendleft(task)
+        if outcome.error and outcome.error not in self.said:
+            self.said.add(outcome.error)
+            self.view.say(f"{task.name} is run again: {outcome.error}")
 
     def _killed(self, task: Task, outcome: Outcome, seconds: float) -> None:
         """Queue a task whose process was killed, to run alone in the end; when that happened before, it has failed."""
@@ -213,10 +241,17 @@ class Run:
 
 def _outcome(future: Future[Outcome]) -> Outcome:
     """How a task ended; raises BrokenExecutor if the executor is of no use any more."""
-    error = future.exception()
-    if isinstance(error, BrokenExecutor):
-        raise error
-    return future.result() if error is None else Outcome(in_one_line(error), ())  # a cluster may raise anything
+    try:
+        found = future.result()
+    except BrokenExecutor:
+        raise
+    except UnfitWorker as error:
+        return Outcome(str(error), (), lost=True)
+    except (Exception, asyncio.CancelledError) as error:  # a cluster that drops a task may raise anything
+        return Outcome(f"the executor brought no result ({in_one_line(error)})", (), lost=True)
+    if not isinstance(found, Outcome):
+        return Outcome(f"the executor brought {found!r:.80} for a result", (), lost=True)
+    return found
 
 
 def last_progress(out: Path, task: Task) -> dict[str, Any]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -19,6 +18,7 @@ from lesionbench.experiment.prepare import prepare
 from lesionbench.experiment.runner import Run
 from lesionbench.experiment.settings import JUDGING
 from lesionbench.experiment.tables import keep_published, write_tables
+from lesionbench.experiment.worker_check import check_executor
 from lesionbench.store.addresses import local_folder, open_store
 from lesionbench.store.digests import key_of
 from lesionbench.workers.dask_cluster import Dask
@@ -95,7 +95,6 @@ def run_experiment(plugins: Plugins, experiment: Experiment, place: Place, view:
     Raises InputError before anything is written; KeyboardInterrupt passes through, and what is finished is kept.
     """
     executor = place.where_tasks_run()
-    executor.everywhere(os.getpid)  # raises SettingsError before anything is written
     noted = check_output(place.out, experiment)
     store = store_address(place.out, noted, place.store)
     open_store(store).check()  # raises OutputError for a place that holds anything else
@@ -104,6 +103,7 @@ def run_experiment(plugins: Plugins, experiment: Experiment, place: Place, view:
     published = published_beside(place.file) if place.file is not None else None
     if published is not None:
         read_published(published)  # raises SettingsError before anything is written
+    check_executor(executor, experiment, plugins, place.out, store)
     prepared = prepare(experiment, plugins, store, noted.get("sources"))
     view.prepared(prepared)
     with locked(place.out), view:

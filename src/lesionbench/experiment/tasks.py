@@ -5,21 +5,25 @@ from __future__ import annotations
 import logging
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from functools import cache
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from lesionbench.experiment.bench import LOGS, Bench
 from lesionbench.experiment.cell import run_cell
 from lesionbench.experiment.grid import Cell, PoolJob
+from lesionbench.experiment.output import SETTINGS
 from lesionbench.experiment.pictures import draw_progress, draw_samples
-from lesionbench.plugins import Plugins
+from lesionbench.experiment.worker_check import differences, made_with, where
+from lesionbench.plugins import installed
+from lesionbench.store.addresses import local_folder
 from lesionbench.store.whole_files import write_whole
 from lesionbench.workers.apart import Died, Limits, run_apart
+from lesionbench.workers.executors import UnfitWorker
 from lesionbench.workers.raised import full_traceback, in_one_line
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from pathlib import Path
 
     from lesionbench.experiment.prepare import Prepared
 
@@ -37,22 +41,42 @@ class Outcome:
     messages: tuple[str, ...]
     logged: bool = False
     killed: bool = False  # its process was killed, perhaps from outside; it may succeed when it is run again
+    lost: bool = False  # the executor did not bring a result; another worker may do so
 
 
-installed = cache(Plugins.load)  # the plugins, loaded once in each process
-
-
-def do_apart(task: Task, prepared: Prepared, out: Path, own: bytes = b"", seconds: float | None = None) -> Outcome:
+def do_apart(
+    task: Task,
+    prepared: Prepared,
+    out: Path,
+    own: bytes = b"",
+    seconds: float | None = None,
+    expected: dict[str, str] | None = None,
+) -> Outcome:
     """Run one task in a process of its own and return how it ended; what it printed goes to the task's log.
 
     out: the output folder, absolute.  own: the plugin classes that no package brings, see `Plugins.own`.
-    seconds: how long it may take.
+    seconds: how long it may take.  expected: what the run is made with, see `made_with`.
+    Raises UnfitWorker when that differs here, or when the folders are not here.
     """
-    with _its_files(task, out) as (log, cancel):
-        ended = run_apart(do, task, prepared, out, own, limits=Limits(seconds, cancel, log))
+    with _seen(out, prepared) as folder, _its_files(task, folder) as (log, cancel):
+        ended = run_apart(do, task, prepared, folder, own, expected, limits=Limits(seconds, cancel, log))
     if isinstance(ended, Outcome):
         return ended
+    if isinstance(ended, Unfit):
+        raise UnfitWorker(ended.why)
     return Outcome(f"{learner(task)}: {ended}", (), killed=isinstance(ended, Died) and ended.from_outside)
+
+
+@contextmanager
+def _seen(out: Path, prepared: Prepared) -> Iterator[Path]:
+    """The output folder; without a common disk, a folder for the logs of one task: a remote store keeps the results."""
+    if (out / SETTINGS).exists():
+        yield out
+    elif local_folder(prepared.store) is not None:
+        raise UnfitWorker(f"{out} cannot be seen from {where()}; every worker must see it under the same path")
+    else:
+        with TemporaryDirectory(prefix="lesionbench-") as folder:
+            yield Path(folder)
 
 
 @contextmanager
@@ -81,8 +105,24 @@ def learner(task: Task) -> str:
     return task.augmenter
 
 
-def do(task: Task, prepared: Prepared, out: Path, own: bytes = b"") -> Outcome:
+@dataclass(frozen=True)
+class Unfit:
+    """Why a process may not run a task."""
+
+    why: str
+
+
+def do(
+    task: Task, prepared: Prepared, out: Path, own: bytes = b"", expected: dict[str, str] | None = None
+) -> Outcome | Unfit:
     """Run one task in this process and return how it ended; an error and its traceback are also written to its log."""
+    if expected is not None:
+        differs = differences(made_with(prepared.experiment, installed(own)), expected)
+        if differs:
+            return Unfit(
+                f"{'; '.join(differs)} (there is {where()}); install there what is installed here or, if a plugin or a "
+                "library changed while this ran, run the same command again"
+            )
     return _guarded(task, out / LOGS / task.name, lambda: _run(task, prepared, out, own))
 
 

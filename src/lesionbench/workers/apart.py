@@ -142,6 +142,11 @@ class KeptProcess:
                 break
         return Cancelled() if self._stopped else result or Cancelled()
 
+    @property
+    def is_stopped(self) -> bool:
+        """Whether another thread stopped it for good."""
+        return self._stopped
+
     def stop(self) -> None:
         """End the process, and what runs in it, and start no other."""
         with self._lock:

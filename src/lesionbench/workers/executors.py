@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict
 
@@ -56,6 +56,18 @@ class Workers:
         return self.executor.submit(function, *args)
 
 
+class UnfitWorker(Exception):
+    """Raised in a worker that may not run a task, such as one with other versions; the task is run on another."""
+
+    def __init__(self, message: str, worker: str = "") -> None:
+        super().__init__(message, worker)
+        self.message = message
+        self.worker = worker  # as the executor calls it, if it knows
+
+    def __str__(self) -> str:
+        return f"{self.message} ({self.worker})" if self.worker else self.message
+
+
 class Executor(BaseModel, ABC):
     """Where tasks run: a class of settings, each with a default, and `open`, which gives workers.
 
@@ -64,10 +76,18 @@ class Executor(BaseModel, ABC):
 
     model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
 
-    def everywhere(self, function: Callable[..., Any], *args: Any) -> dict[str, Any]:
-        """What a function returns, or the exception it raises, on every worker that is there already, by its name.
+    is_standing: ClassVar[bool] = False  # whether its workers are there before a run opens it
 
-        Called before anything is written; raises SettingsError when this executor cannot be used.
+    def check(self, needs: Needs) -> None:
+        """Raise SettingsError when it cannot be used, or has no worker with what a task needs.
+
+        Called before anything is written.
+        """
+
+    def everywhere(self, function: Callable[..., Any], *args: Any) -> dict[str, Any]:
+        """What a function returns, or the exception it raises, on every worker, by its name.
+
+        Called before anything is written, of an executor that is standing.
         """
         return {}
 
