@@ -198,7 +198,10 @@ class Plugins:
         return made_of(f"{kind} {name!r}", self.get(kind, name).cls, settings, f"lesionbench plugins {name}")
 
 
-installed = cache(Plugins.load)  # the plugins, loaded once in each process
+@cache
+def installed(own: bytes = b"") -> Plugins:
+    """The plugins, loaded once in each process; own: see `Plugins.load`."""
+    return Plugins.load(own)
 
 
 def _checked_name(plugin: type[Plugin], kind: Kind) -> str:

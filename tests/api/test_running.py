@@ -206,7 +206,7 @@ def test_a_failed_cell_does_not_raise_and_the_run_says_so(tmp_path):
 
     assert not run.finished
     assert run.progress == "2 of 4 cells done, 2 failed: see .failed"
-    assert list(run.failed["error"]) == ["ValueError: no <b>luck</b>"] * 2
+    assert list(run.failed["error"]) == ["failing: ValueError: no <b>luck</b>"] * 2
     assert "2 failed" in run._repr_html_()
     assert "<b>luck" not in run._repr_html_()
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
@@ -59,7 +60,8 @@ def do_apart(
     Raises UnfitWorker when that differs here, or when the folders are not here.
     """
     with _seen(out, prepared) as folder, _its_files(task, folder) as (log, cancel):
-        ended = run_apart(do, task, prepared, folder, own, expected, limits=Limits(seconds, cancel, log))
+        limits = Limits(seconds, cancel, log)
+        ended = run_apart(do, task, prepared, folder, own, expected, limits=limits, prepare=partial(installed, own))
     if isinstance(ended, Outcome):
         return ended
     if isinstance(ended, Unfit):
@@ -154,9 +156,7 @@ def _guarded(task: Task, folder: Path, work: Callable[[], None]) -> Outcome:
     error = None
     try:
         work()
-    except (
-        BaseException
-    ) as raised:  # an error in a plugin, SystemExit and KeyboardInterrupt too, fails its own cell only
+    except BaseException as raised:  # an error in a plugin, SystemExit too, fails its own cell only
         error = f"{learner(task)}: {in_one_line(raised)}"
         _write_error(folder, error, full_traceback(raised))
     finally:

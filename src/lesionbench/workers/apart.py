@@ -1,8 +1,7 @@
 """Running a task in a process of its own, watched: whatever happens to it is a result.
 
-Every thread that calls `run_apart` keeps one process for its tasks. A process that died, that was stopped, or that was
-changed by its task is replaced. So tasks never share a process at one time, and none meets what
-another one did to the process: its environment, working folder, limits, threads, random state and the like.
+Every thread that calls `run_apart` keeps one worker process, which runs each task in a fresh copy of itself. So tasks
+never share a process, and none meets what another one did to its own: environment, limits, threads, random state.
 """
 
 from __future__ import annotations
@@ -23,7 +22,7 @@ from dataclasses import dataclass, field
 from typing import IO, TYPE_CHECKING, Any, BinaryIO
 
 from lesionbench.workers import keeper
-from lesionbench.workers.child import CANNOT_ANSWER, Ended, Raised, Taken, Task
+from lesionbench.workers.child import CANNOT_ANSWER, Ended, Gone, Raised, Taken, Task
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -93,19 +92,27 @@ class Cancelled:
 Result = bytes | Raised | Died | OutOfTime | Cancelled  # bytes: the pickle of what a task returned
 
 
-def run_apart(function: Callable[..., Any], *args: Any, limits: Limits | None = None) -> Any:
+def run_apart(
+    function: Callable[..., Any],
+    *args: Any,
+    limits: Limits | None = None,
+    prepare: Callable[[], object] | None = None,
+) -> Any:
     """What a function returns when it is run in another process, or Raised, Died, OutOfTime or Cancelled.
 
     function, args, and what it returns: anything that can be pickled; the function is imported there by its name.
+    prepare: what the worker calls once before it copies itself for tasks, to spare each of them the time it takes.
     Raises what pickling the function or its arguments raises.
     """
     limits = limits or Limits()
-    task = Task(pickle.dumps((function, args)), str(limits.log or os.devnull))
+    ready = None if prepare is None else pickle.dumps(prepare)
+    task = Task(pickle.dumps((function, args)), str(limits.log or os.devnull), ready, tuple(_libraries))
     result = _kept().run(task, limits)
     return pickle.loads(result) if isinstance(result, bytes) else result  # noqa: S301  # our own process wrote it
 
 
 _here = threading.local()
+_libraries: dict[str, None] = {}  # the library modules that tasks of this process imported, in their order
 
 
 def _kept() -> KeptProcess:
@@ -135,8 +142,8 @@ class KeptProcess:
             process = self._ready()
             if process is None:
                 return Cancelled()
-            result, is_as_before = process.run(task, limits)
-            if not is_as_before:
+            result, is_of_use = process.run(task, limits)
+            if not is_of_use:
                 self._drop()
             if result is not None:
                 break
@@ -182,13 +189,13 @@ class _Process:
             env={**os.environ, **ONE_THREAD},  # numpy and torch read these when a new process imports them
             start_new_session=True,  # Ctrl-C in the terminal is the business of the process that started this one
         )
-        self._replies: queue.SimpleQueue[Taken | Ended | None] = queue.SimpleQueue()
+        self._replies: queue.SimpleQueue[Taken | Ended | Gone | None] = queue.SimpleQueue()
         threading.Thread(target=_listen, args=(self._popen.stdout, self._replies), daemon=True).start()
         self._took_one = False
         self.end = weakref.finalize(self, _end, self._popen, self._errors, os.getpid())
 
     def run(self, task: Task, limits: Limits) -> tuple[Result | None, bool]:
-        """How a task ended, and whether the process is as before; None when it had ended before the task came."""
+        """How a task ended, and whether the worker is there for more; None when it had ended before the task came."""
         with suppress(OSError):  # it has ended, which is also what its reply says
             pickle.dump(task, self._popen.stdin)  # type: ignore[arg-type]  # it is a pipe
             self._popen.stdin.flush()  # type: ignore[union-attr]
@@ -199,9 +206,14 @@ class _Process:
             return taken, False
         self._took_one = True
         ended = self._reply(limits, limits.seconds)
-        if isinstance(ended, Ended):
-            return ended.value, not ended.changed
-        return self._died() if ended is None else ended, False
+        if limits.log is not None:
+            _shorten(limits.log)
+        if isinstance(ended, Gone):
+            return _how(ended.status), True
+        if not isinstance(ended, Ended):
+            return self._died() if ended is None else ended, False
+        _libraries.update(dict.fromkeys(ended.imported))
+        return ended.value, isinstance(self._reply(Limits(), SLOWEST_END), Gone)
 
     def _reply(self, limits: Limits, seconds: float | None) -> Any:
         """The next message of the process; None when it has ended without one."""
@@ -236,6 +248,11 @@ class _Process:
         return Raised(f"a new process could not start: {last}", "\n".join(said)) if last else self._died()
 
 
+def _how(status: int) -> Died:
+    """How a process died, from its status as os.waitpid gives it."""
+    return Died(signal=os.WTERMSIG(status)) if os.WIFSIGNALED(status) else Died(code=os.WEXITSTATUS(status))
+
+
 def _command() -> list[str]:
     """The command of a worker process, under its keeper where the system has what a keeper needs."""
     path = json.dumps([os.path.abspath(one) for one in sys.path])  # noqa: PTH100  # "" is the working folder
@@ -243,7 +260,7 @@ def _command() -> list[str]:
     return worker if os.name == "nt" else [sys.executable, "-I", "-S", keeper.__file__, *worker]
 
 
-def _listen(stream: BinaryIO, replies: queue.SimpleQueue[Taken | Ended | None]) -> None:
+def _listen(stream: BinaryIO, replies: queue.SimpleQueue[Taken | Ended | Gone | None]) -> None:
     """Pass on the messages of a process, and None when it has ended."""
     with stream:
         try:

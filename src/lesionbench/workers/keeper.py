@@ -24,12 +24,24 @@ PATIENCE = 4.0  # seconds until processes that cannot be killed are left alone
 def main(command: list[str]) -> None:
     """Run a command and end as it ended, leaving no process behind."""
     parent = os.getppid()
-    _prctl(PR_SET_CHILD_SUBREAPER, 1)  # processes whose own parent ended become children of this one
+    adopt_orphans()
     woken = _wake_on(signal.SIGCHLD, signal.SIGTERM)
     worker = _start(command)
     status = _wait(worker, parent, woken)
-    _kill_all(worker)
+    kill_all(worker)
     _end_like(status)
+
+
+def adopt_orphans() -> None:
+    """Become the parent of every descendant whose own parent ends, on Linux."""
+    _prctl(PR_SET_CHILD_SUBREAPER, 1)
+
+
+def die_with_parent(parent: int) -> None:
+    """Have this process killed when its parent, which has this number, ends; on Linux."""
+    _prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:
+        os._exit(1)
 
 
 def _prctl(option: int, value: int) -> None:
@@ -56,9 +68,7 @@ def _start(command: list[str]) -> int:
     keeper = os.getpid()
     worker = os.fork()
     if worker == 0:
-        _prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-        if os.getppid() != keeper:
-            os._exit(1)
+        die_with_parent(keeper)
         os.setsid()
         for one in (signal.SIGCHLD, signal.SIGTERM, signal.SIGHUP):
             signal.signal(one, signal.SIG_DFL)
@@ -91,7 +101,7 @@ def _reap(worker: int) -> None:
             os.waitpid(pid, os.WNOHANG)
 
 
-def _kill_all(worker: int) -> None:
+def kill_all(worker: int) -> None:
     """Kill the worker's process group and all that is left of its descendants, until there are none."""
     end = time.monotonic() + PATIENCE
     while time.monotonic() < end:
