@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from lesionbench.experiment.prepare import Prepared
+    from lesionbench.experiment.settings import Experiment
 
 Task = Cell | PoolJob
 ERROR = "error.txt"
@@ -60,13 +61,18 @@ def do_apart(
     Raises UnfitWorker when that differs here, or when the folders are not here.
     """
     with _seen(out, prepared) as folder, _its_files(task, folder) as (log, cancel):
-        limits = Limits(seconds, cancel, log)
-        ended = run_apart(do, task, prepared, folder, own, expected, limits=limits, prepare=partial(installed, own))
+        limits, ready = Limits(seconds, cancel, log), partial(make_ready, prepared.experiment, own)
+        ended = run_apart(do, task, prepared, folder, own, expected, limits=limits, prepare=ready)
     if isinstance(ended, Outcome):
         return ended
     if isinstance(ended, Unfit):
         raise UnfitWorker(ended.why)
     return Outcome(f"{learner(task)}: {ended}", (), killed=isinstance(ended, Died) and ended.from_outside)
+
+
+def make_ready(experiment: Experiment, own: bytes) -> None:
+    """Load the plugins and read their code, which takes seconds, once for all tasks of a worker process."""
+    made_with(experiment, installed(own))
 
 
 @contextmanager
