@@ -8,16 +8,13 @@ import math
 import os
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from lesionbench.store.digests import file_digest
 from lesionbench.store.layout import MANIFEST
 from lesionbench.store.whole_files import sync
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 LONGEST = 2**24  # bytes; no manifest is longer
 NOT_THE_FOLDER = {errno.EACCES, errno.EPERM, errno.EMFILE, errno.ENFILE, errno.ENOMEM}  # the fault is not in the folder
@@ -49,7 +46,7 @@ def find_flaw(folder: Path) -> str | None:
     Raises OSError if the folder must not or cannot be read now.
     """
     try:
-        return _flaw(folder)
+        return _flaw(str(folder))
     except OSError as error:
         if error.errno in NOT_THE_FOLDER:
             raise
@@ -58,38 +55,40 @@ def find_flaw(folder: Path) -> str | None:
         return f"{MANIFEST} cannot be read"
 
 
-def _flaw(folder: Path) -> str | None:
-    files = dict(_files(folder, ""))
+def _flaw(folder: str) -> str | None:
+    files: dict[str, bool] = {}
+    _list_files(folder, "", files)
     if not files.pop(MANIFEST, False):
         return f"{MANIFEST} is missing"
-    manifest = _read_manifest(folder / MANIFEST)
+    manifest = _read_manifest(Path(folder, MANIFEST))
     for name, is_file in files.items():
         if name not in manifest or not is_file:
             return f"{name} does not belong there"
     for name, digest in manifest.items():
         if name not in files:
             return f"{name} is missing"
-        if file_digest(folder / name) != digest:
+        path = f"{folder}/{name}"
+        if file_digest(path) != digest:
             return f"{name} differs from its checksum"
-        if name.endswith(".npy") and not _is_array(folder / name):
+        if name.endswith(".npy") and not _is_array(Path(path)):
             return f"{name} holds no array"
     return None
 
 
-def _files(folder: str | Path, prefix: str) -> Iterator[tuple[str, bool]]:
-    """The names in a folder and the folders in it, with `/` between, and whether each is a plain file."""
-    with os.scandir(folder) as found:
-        for one in found:
+def _list_files(folder: str, prefix: str, found: dict[str, bool]) -> None:
+    """Note the names in a folder and the folders in it, with `/` between, and whether each is a plain file."""
+    with os.scandir(folder) as entries:
+        for one in entries:
             if one.is_dir(follow_symlinks=False):
-                yield from _files(one.path, f"{prefix}{one.name}/")
+                _list_files(one.path, f"{prefix}{one.name}/", found)
             elif one.name not in DROPPED:
-                yield f"{prefix}{one.name}", one.is_file(follow_symlinks=False)
+                found[prefix + one.name] = one.is_file(follow_symlinks=False)
 
 
 def _read_manifest(path: Path) -> dict[str, Any]:
-    with path.open("rb") as file:
-        content = file.read(LONGEST)
-    manifest = json.loads(content)
+    if path.stat().st_size > LONGEST:
+        raise ValueError("no manifest is so long")
+    manifest = json.loads(path.read_bytes())
     if not isinstance(manifest, dict):
         raise ValueError("a manifest is a table of names and checksums")
     return manifest
