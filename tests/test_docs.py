@@ -58,6 +58,7 @@ def test_every_setting_of_an_experiment_is_documented(setting):
 
 COMMANDS = ["run", "plan", "plugins", "check", "leaderboard", "explain", "data list", "data check", "data cut-rois"]
 COMMANDS += ["audit split", "audit samples", "audit fidelity"]
+COMMANDS += ["store list", "store verify", "store prune", "store export", "store import"]
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -71,10 +72,14 @@ def test_no_command_is_missing_from_the_list_above():
     names = {command.callback.__name__ for command in app.registered_commands if command.callback}
 
     assert names == {"run", "plan", "plugins", "check", "leaderboard", "explain"}
-    assert {group.name for group in app.registered_groups} == {"data", "audit"}
+    assert {group.name for group in app.registered_groups} == {"data", "audit", "store"}
 
 
-@pytest.mark.parametrize("command", ["run", "plan", "leaderboard", "audit.split", "audit.samples", "audit.fidelity"])
+OPTIONS_OF = ["run", "plan", "leaderboard", "audit.split", "audit.samples", "audit.fidelity"]
+OPTIONS_OF += ["store.verify", "store.prune"]
+
+
+@pytest.mark.parametrize("command", OPTIONS_OF)
 def test_every_option_is_documented(command):
     import importlib
     import inspect

@@ -18,6 +18,7 @@ from lesionbench.cli.options import typed
 from lesionbench.cli.plan import plan
 from lesionbench.cli.plugins import plugins
 from lesionbench.cli.run import run
+from lesionbench.cli.store import app as store
 from lesionbench.errors import InputError, LesionbenchError
 from lesionbench.plain_text import visible
 
@@ -28,6 +29,7 @@ COMMANDS = (
     "explain",
     "audit",
     "data",
+    "store",
     "plugins",
     "check",
 )  # in the order people need them
@@ -54,6 +56,7 @@ for command in (run, plan, leaderboard, explain, plugins, check):
     app.command()(command)
 app.add_typer(audit, name="audit")
 app.add_typer(data, name="data")
+app.add_typer(store, name="store")
 
 
 def main() -> None:

@@ -12,7 +12,7 @@ import tomli_w
 from pydantic import ValidationError
 
 from lesionbench import __version__
-from lesionbench.errors import ANOTHER_OUT, OutputError, Try
+from lesionbench.errors import ANOTHER_OUT, OutputError, SettingsError, Try
 from lesionbench.experiment.bench import LOGS
 from lesionbench.experiment.settings import (
     JUDGING,
@@ -26,7 +26,7 @@ from lesionbench.experiment.settings import (
 from lesionbench.given_files import reason
 from lesionbench.plugins import OWN, Plugins
 from lesionbench.spelling import what_is_wrong
-from lesionbench.store.addresses import local_folder, whole_address
+from lesionbench.store.addresses import local_folder, open_store, whole_address
 from lesionbench.store.digests import key_of
 from lesionbench.store.whole_files import write_whole
 
@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from lesionbench.experiment.grid import Cell
     from lesionbench.experiment.prepare import Prepared
     from lesionbench.store.entry import Entry
+    from lesionbench.store.store import Store
 
 SETTINGS = "experiment.toml"
 LOCK = ".lock"
@@ -135,6 +136,22 @@ def store_address(out: Path, resolved: Mapping[str, Any], given: str | None = No
     if folder is not None:
         refuse_file(folder, Try("choose another {store}"))
     return given
+
+
+def named_store(run: Path | None, address: str | None, *, must_exist: bool = True) -> Store:
+    """The store in the folder that was given, else that of a run.
+
+    Raises SettingsError if neither was given or the store is not a folder, OutputError if there is no store.
+    """
+    if run is None and address is None:
+        raise SettingsError("the store must be named", Try("name the folder of a run, or {store}", store="DIR"))
+    given = store_address(run, read_settings(run)[1], address) if run is not None else address
+    folder = local_folder(str(given))
+    if folder is None:
+        raise SettingsError(f"this works on a store in a folder, not on {given}")
+    if must_exist and not folder.is_dir():
+        raise OutputError(f"there is no store in {folder}", Try("name the folder of a run, or another {store}"))
+    return open_store(folder)
 
 
 def refuse_inside(root: Path | None, *folders: Path) -> None:

@@ -11,14 +11,13 @@ from typing import TYPE_CHECKING
 
 from lesionbench.errors import OutputError, Try
 from lesionbench.store.drafts import write_whole_by_draft
-from lesionbench.store.layout import CLAIMS, DAMAGED, DRAFTS, KINDS, MANIFEST, MARK, UNFINISHED, USES
+from lesionbench.store.layout import CLAIMS, DAMAGED, DRAFTS, KEY, KINDS, MANIFEST, MARK, UNFINISHED, USES
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 NAME, FORMAT = "lesionbench store", 1
 OF_THE_SYSTEM = {"lost+found", ".DS_Store", "Thumbs.db", "desktop.ini", ".snapshot"}  # may be in any folder
-KEY = re.compile(r"[0-9a-f]{64}")
 OLD_DRAFT = re.compile(r"\.[0-9a-f]{16}-\w{8}")  # as stores without a mark wrote them
 ANOTHER_STORE = Try("choose another {store}")
 
@@ -42,10 +41,11 @@ def is_marked(folder: Path) -> bool:
 def mark(folder: Path) -> None:
     """Mark a folder as a store if it is not marked; raises OutputError if it holds anything else."""
     if not is_marked(folder):
-        write_whole_by_draft(folder / MARK, _text(), folder / DRAFTS)
+        write_whole_by_draft(folder / MARK, mark_text(), folder / DRAFTS)
 
 
-def _text() -> str:
+def mark_text() -> str:
+    """The mark that this version writes."""
     return json.dumps({"name": NAME, "format": FORMAT}) + "\n"
 
 
@@ -58,7 +58,8 @@ def check_mark(place: Path | str, text: str) -> None:
         whole = False
     if not whole:
         raise OutputError(
-            f"{place}/{MARK} is damaged: it should read {_text().strip()}", Try("restore it, or name another {store}")
+            f"{place}/{MARK} is damaged: it should read {mark_text().strip()}",
+            Try("restore it, or name another {store}"),
         )
     if found["format"] > FORMAT:
         raise OutputError(

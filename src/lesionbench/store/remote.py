@@ -142,7 +142,7 @@ class RemoteStore(Store):
             entry = self._download(kind, key, scratch)
             if entry is None:
                 return None
-            self._put(entry, kind, key)
+            self.put(entry, kind, key)
         return super().glance(kind, key)
 
     def _download(self, kind: str, key: str, scratch: Path) -> Path | None:

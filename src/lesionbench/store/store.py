@@ -11,7 +11,6 @@ Callers read and write whole entries: arrays, texts, JSON and the folders that p
 from __future__ import annotations
 
 import errno
-import json
 import os
 import shutil
 import uuid
@@ -21,11 +20,12 @@ from typing import TYPE_CHECKING
 from lesionbench.store.checkpoints import Checkpoints
 from lesionbench.store.claims import give_up, take
 from lesionbench.store.digests import key_of
-from lesionbench.store.drafts import new_draft, sweep_drafts, write_whole_by_draft
+from lesionbench.store.drafts import new_draft, sweep_drafts
 from lesionbench.store.entry import Draft, Entry
-from lesionbench.store.layout import CLAIMS, DAMAGED, DRAFTS, INPUTS, UNFINISHED, USES
+from lesionbench.store.layout import CLAIMS, DAMAGED, DRAFTS, INPUTS, UNFINISHED, claim_name
 from lesionbench.store.marks import is_marked, mark
 from lesionbench.store.owners import beating, this_process
+from lesionbench.store.uses import write_use
 from lesionbench.store.whole_files import sync
 from lesionbench.store.whole_folders import is_whole, seal
 
@@ -76,7 +76,7 @@ class Store:
             if inputs is not None:
                 draft.put_json(INPUTS, inputs)
             seal(place)
-            self._put(place, kind, key)
+            self.put(place, kind, key)
 
     def keys(self, kind: str) -> list[str]:
         """The keys of all entries of a kind that are on this machine."""
@@ -99,7 +99,7 @@ class Store:
         machine, was silent for a minute; ask again from time to time, because that minute is watched from here.
         """
         mark(self.folder)
-        path, owner = self.folder / CLAIMS / f"{kind}-{key}.json", this_process()
+        path, owner = self.folder / CLAIMS / claim_name(kind, key), this_process()
         if not take(path, owner, self.folder / DRAFTS):
             yield False
             return
@@ -114,16 +114,9 @@ class Store:
 
         A store that cannot be written to keeps all its entries anyway.
         """
-        folder, store = run_folder.absolute(), self.folder.absolute()
-        inside = store.is_relative_to(folder)  # then both can be moved together
-        noted = os.path.relpath(folder, store) if inside else str(folder)
-        uses: dict[str, list[str]] = {}
-        for kind, key in sorted(set(keys)):
-            uses.setdefault(kind, []).append(key)
-        path = self.folder / USES / f"{key_of(noted)[:16]}.json"
         with _unless_read_only():
             mark(self.folder)
-            write_whole_by_draft(path, json.dumps({"folder": noted, "uses": uses}), self.folder / DRAFTS)
+            write_use(self.folder, run_folder, keys)
 
     def sweep(self) -> None:
         """Remove the drafts and claims of processes that are dead, and checkpoints of finished fits; nothing else."""
@@ -142,11 +135,8 @@ class Store:
     def settle(self) -> None:
         """Bring what is kept elsewhere for the time being to its place; here, everything is in its place."""
 
-    def _place(self, kind: str, key: str) -> Path:
-        return self.folder / kind / key
-
-    def _put(self, draft: Path, kind: str, key: str) -> None:
-        """Rename a draft to its place, unless another process has made the same entry meanwhile."""
+    def put(self, draft: Path, kind: str, key: str) -> None:
+        """Rename a sealed draft to its place, unless another process has made the same entry meanwhile."""
         place = self._place(kind, key)
         place.parent.mkdir(parents=True, exist_ok=True)
         failure: OSError | None = None
@@ -174,6 +164,9 @@ class Store:
             if is_whole(aside):
                 with suppress(OSError):
                     aside.rename(place)
+
+    def _place(self, kind: str, key: str) -> Path:
+        return self.folder / kind / key
 
 
 @contextmanager

@@ -3,9 +3,17 @@
 from __future__ import annotations
 
 import os
+import secrets
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None  # type: ignore[assignment]  # Windows: nothing is locked
+
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
 
@@ -23,10 +31,52 @@ def sync(path: Path) -> None:
 
 def write_whole(path: Path, text: str) -> None:
     """Write a text file so that it is there whole or as it was before."""
-    draft = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
+    with whole_file(path) as draft:
         draft.write_text(text, encoding="utf-8", newline="")
-        sync(draft)
-        draft.replace(path)
+
+
+@contextmanager
+def whole_file(path: Path) -> Iterator[Path]:
+    """The path of a draft that becomes the file when the block ends well, and is removed when it does not.
+
+    The draft of a process that was killed is written over by the next one that writes the same file.
+    """
+    draft = path.with_name(f".{path.name}.part")
+    with _locked(draft) as mine:
+        if not mine:  # another process is writing the same file
+            draft = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
+        try:
+            yield draft
+            sync(draft)
+            draft.replace(path)
+        except BaseException:
+            draft.unlink(missing_ok=True)
+            raise
+
+
+@contextmanager
+def _locked(draft: Path) -> Iterator[bool]:
+    """Whether this process alone has the draft while the block runs."""
+    descriptor = os.open(draft, os.O_RDWR | os.O_CREAT, 0o666)
+    try:
+        yield _lock(descriptor) and _is_at(draft, descriptor)
     finally:
-        draft.unlink(missing_ok=True)
+        os.close(descriptor)
+
+
+def _lock(descriptor: int) -> bool:
+    if fcntl is None:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:  # another process has it, or this disk has no locks
+        return False
+    return True
+
+
+def _is_at(path: Path, descriptor: int) -> bool:
+    """Whether a file is still at its path; another process may have renamed it before this one locked it."""
+    try:
+        return os.path.samestat(path.stat(), os.fstat(descriptor))
+    except FileNotFoundError:
+        return False
