@@ -260,7 +260,7 @@ def test_a_gif_is_refused(tmp_path):
 
 
 def test_a_file_that_is_not_there_is_refused(tmp_path):
-    refused(tmp_path / "gone.png", "No such file")
+    refused(tmp_path / "gone.png", "it is not there")
 
 
 @pytest.mark.parametrize("channels", [1, 2, 3, 4], ids=["grey", "grey-alpha", "rgb", "rgba"])

@@ -52,6 +52,17 @@ def reason(error: Exception) -> str:
     return (isinstance(error, OSError) and error.strerror) or str(error)
 
 
+def file_problem(path: Path) -> str:
+    """Why a path does not lead to a file; empty when it does."""
+    try:
+        kind = kind_of(path.stat().st_mode)
+    except FileNotFoundError:
+        return "it is a link to a file that is not there" if path.is_symlink() else "it is not there"
+    except OSError as error:
+        return f"it cannot be followed ({reason(error)})"
+    return kind and f"it is {kind}"
+
+
 def path_problem(path: Path) -> str:
     """What is wrong with a path as text; empty when nothing is. Settings are kept in UTF-8, with their paths."""
     try:

@@ -6,9 +6,10 @@ An image file has one of the SUFFIXES, upper or lower case; its format is detect
 from __future__ import annotations
 
 import os
+import threading
 import warnings
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -16,6 +17,8 @@ import numpy as np
 from PIL import Image, ImageFile, ImageOps, UnidentifiedImageError
 
 from lesionbench.errors import DatasetError, Try, UnreadableImage
+from lesionbench.given_files import file_problem
+from lesionbench.plain_text import is_plain
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence, Set
@@ -27,14 +30,18 @@ Channels = Literal[1, 3]
 SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp"})
 FORMATS = ("PNG", "JPEG", "BMP", "TIFF", "WEBP")
 PLAIN_MODES = frozenset({"1", "L", "LA", "La", "P", "PA", "RGB", "RGBA", "RGBa", "RGBX", "CMYK", "YCbCr", "HSV"})
-MOST_PIXELS = 89_478_485  # Pillow's own limit against decompression bombs, 256 MiB of RGB
+MOST_PIXELS = 89_478_485  # of one image, Pillow's limit against decompression bombs; and of all in memory together
+BAND = 256  # rows that are blended at a time
 NAMED = 10  # how many bad files one message names
 TIFF_BITS_PER_SAMPLE = 258
 PNG_BIT_DEPTH = 24  # the position in the header of the byte that holds it
 
 
 def image_paths(folder: Path, suffixes: Set[str] = SUFFIXES) -> list[Path]:
-    """Every file below `folder` with one of the suffixes, sorted; skips hidden files, hidden folders and `__MACOSX`."""
+    """Every file below `folder` with one of the suffixes, sorted; skips hidden files, hidden folders and `__MACOSX`.
+
+    Raises UnreadableImage for one, or DatasetError for several, that are no files or have unusable names.
+    """
     found: list[Path] = []
     seen: set[str] = set()
     for parent, folders, files in os.walk(folder, followlinks=True):
@@ -42,17 +49,23 @@ def image_paths(folder: Path, suffixes: Set[str] = SUFFIXES) -> list[Path]:
         # A link to a parent folder would be followed forever.
         folders[:] = [] if real in seen else [name for name in folders if _is_content(name)]
         if real not in seen:
-            found += [_named(parent, name) for name in files if _is_content(name) and _ends_in(name, suffixes)]
+            found += [Path(parent, name) for name in files if _is_content(name) and _ends_in(name, suffixes)]
         seen.add(real)
+    wrong = [problem for path in found if (problem := _no_image_file(path, folder))]
+    if len(wrong) == 1:
+        raise UnreadableImage(wrong[0])
+    if wrong:
+        raise DatasetError(first_of(wrong, f"{len(wrong)} files in {folder} cannot be images"))
     return sorted(found)
 
 
-def _named(parent: str, name: str) -> Path:
-    try:
-        name.encode("utf-8")
-    except UnicodeEncodeError:
-        raise UnreadableImage(f"{parent}: a file name must be UTF-8, but {name!a} is not; rename it") from None
-    return Path(parent, name)
+def _no_image_file(path: Path, folder: Path) -> str:
+    """Why a path below `folder` cannot be an image; empty when it can."""
+    strange = next((name for name in path.relative_to(folder).parts if not is_plain(name)), None)
+    if strange is not None:
+        return f"{folder}: the name of a file or folder must be plain text in UTF-8, but {strange!a} is not; rename it"
+    wrong = file_problem(path)
+    return wrong and f"{path}: an image must be a file, but {wrong}; remove it"
 
 
 def _ends_in(name: str, suffixes: Set[str]) -> bool:
@@ -79,8 +92,8 @@ def read_image(path: Path, size: int, channels: Channels) -> Images:
 
 def viewed_image(path: Path) -> Image.Image:
     """The whole image as a viewer shows it, in RGB at its own size; raises UnreadableImage like `read_image`."""
-    with _strict_pillow():
-        return _as_viewed(path)
+    with _strict_pillow(), _viewed(path) as image:
+        return image
 
 
 CHECK = Try("list all of them: lesionbench data check NAME {data}", data="DIR")
@@ -105,7 +118,12 @@ def read_images(paths: Sequence[Path], size: int, channels: Channels, check: Try
 
 def unreadable(paths: Sequence[Path]) -> list[str]:
     """A line for each file that `read_image` refuses, saying what is wrong; reads every file in full."""
-    return _complaints(lambda position: _as_viewed(paths[position]), len(paths))
+
+    def view(position: int) -> None:
+        with _viewed(paths[position]):
+            pass
+
+    return _complaints(view, len(paths))
 
 
 def first_of(problems: Sequence[str], heading: str) -> str:
@@ -144,10 +162,11 @@ def _strict_pillow() -> Iterator[None]:
 
 
 def _read(path: Path, size: int, channels: Channels) -> Images:
-    square = _central_square(_as_viewed(path))
-    if channels == 1:
-        square = square.convert("L")
-    resized = square.resize((size, size), Image.Resampling.LANCZOS)
+    with _viewed(path) as image:
+        square = _central_square(image)
+        if channels == 1:
+            square = square.convert("L")
+        resized = square.resize((size, size), Image.Resampling.LANCZOS)
     return np.asarray(resized, np.uint8).reshape(size, size, channels)
 
 
@@ -159,8 +178,20 @@ def _central_square(image: Image.Image) -> Image.Image:
     return image if width == height else image.crop((left, top, left + side, top + side))
 
 
-def _as_viewed(path: Path) -> Image.Image:
-    """The whole image in RGB, upright and blended with white; raises UnreadableImage."""
+@contextmanager
+def _viewed(path: Path) -> Iterator[Image.Image]:
+    """The whole image in RGB, upright and blended with white; raises UnreadableImage.
+
+    In the block, its pixels count among those that are in memory at the same time.
+    """
+    with ExitStack() as held:
+        yield _as_viewed(path, held)
+
+
+def _as_viewed(path: Path, held: ExitStack) -> Image.Image:
+    wrong = file_problem(path)
+    if wrong:
+        raise UnreadableImage(f"{path}: an image must be a file, but {wrong}")
     try:
         with path.open("rb") as file:
             header = file.read(PNG_BIT_DEPTH + 1)
@@ -168,7 +199,9 @@ def _as_viewed(path: Path) -> Image.Image:
             file.seek(0)
             with Image.open(file, formats=FORMATS) as image:
                 _refuse_unusable(path, image, header)
-                return _over_white(ImageOps.exif_transpose(image))
+                held.enter_context(_IN_MEMORY.of(image.width * image.height))
+                ImageOps.exif_transpose(image, in_place=True)
+                return _over_white(image)
     except UnreadableImage:
         raise
     except Image.DecompressionBombError:
@@ -188,8 +221,36 @@ def _as_viewed(path: Path) -> Image.Image:
 def _over_white(image: Image.Image) -> Image.Image:
     if not image.has_transparency_data:
         return image.convert("RGB")
-    image = image.convert("RGBA")
-    return Image.alpha_composite(Image.new("RGBA", image.size, "white"), image).convert("RGB")
+    blended = Image.new("RGB", image.size)
+    for top in range(0, image.height, BAND):  # all rows at once would take several times the memory
+        rows = image.crop((0, top, image.width, min(top + BAND, image.height))).convert("RGBA")
+        blended.paste(Image.alpha_composite(Image.new("RGBA", rows.size, "white"), rows).convert("RGB"), (0, top))
+    return blended
+
+
+class _Room:
+    """Lets threads keep images in memory at the same time while these have at most so many pixels together."""
+
+    def __init__(self, pixels: int) -> None:
+        self._free = self._all = pixels
+        self._changed = threading.Condition()
+
+    @contextmanager
+    def of(self, pixels: int) -> Iterator[None]:
+        """Wait until there is room for this many pixels, and keep it; an image larger than all room waits for all."""
+        wanted = min(pixels, self._all)
+        with self._changed:
+            self._changed.wait_for(lambda: self._free >= wanted)
+            self._free -= wanted
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._free += wanted
+                self._changed.notify_all()
+
+
+_IN_MEMORY = _Room(MOST_PIXELS)
 
 
 def _refuse_no_image(path: Path, header: bytes) -> None:

@@ -62,7 +62,15 @@ RULES = {
 def what_is_wrong(problem: Any) -> str:
     """One problem of a pydantic ValidationError: the rule, and the value that breaks it."""
     rule = next((rule for name, rule in RULES.items() if problem["type"].startswith(name)), problem["msg"])
-    return f"{rule.removeprefix('Value error, ')}, not {problem['input']!r:.80}"
+    return f"{rule.removeprefix('Value error, ')}, not {shown(problem['input'])}"
+
+
+def shown(value: object) -> str:
+    """The beginning of a value as Python writes it, for a message."""
+    try:
+        return f"{value!r:.80}"
+    except (ValueError, RecursionError):
+        return f"{type(value).__name__} that is too long to be shown"
 
 
 def made_of(what: str, cls: type[Settings], settings: Mapping[str, str], see: str) -> Settings:

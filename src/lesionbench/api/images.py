@@ -12,6 +12,7 @@ import pandas as pd
 from lesionbench.errors import DatasetError
 from lesionbench.pipeline.dataset import LoadedDataset
 from lesionbench.pipeline.images import LabelledImages
+from lesionbench.plain_text import LONGEST_ID, first_problem
 from lesionbench.spelling import did_you_mean
 
 if TYPE_CHECKING:
@@ -65,6 +66,9 @@ def images(
     pixels = _pixels(array)
     count = len(pixels)
     names, numbers = _labels(labels, count, classes)
+    wrong = first_problem(names)
+    if wrong:
+        raise DatasetError(f"a class needs a usable name: {wrong}")
     test = None if is_test is None else _is_test(is_test, count)
     positive = None if positive_class is None else str(positive_class)
     if positive is not None and positive not in names:
@@ -187,6 +191,9 @@ def _ids(given: ArrayLike | None, count: int) -> NDArray[np.str_]:
     twice = found[found.duplicated()]
     if len(twice):
         raise DatasetError(f"ids must be unique, but {twice.iloc[0]!r} stands twice")
+    wrong = first_problem(found, LONGEST_ID)
+    if wrong:
+        raise DatasetError(f"an image needs a usable id: {wrong}")
     return np.array(found.tolist(), dtype=np.str_)
 
 

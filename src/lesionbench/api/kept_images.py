@@ -13,7 +13,7 @@ import numpy as np
 
 from lesionbench.builtin.arrays import ARRAYS, read_arrays, write_arrays
 from lesionbench.errors import ANOTHER_OUT, InputError, OutputError
-from lesionbench.experiment.output import DATA, SETTINGS, check_output
+from lesionbench.experiment.output import DATA, SETTINGS, check_output, try_to_make
 from lesionbench.store.digests import key_of
 
 if TYPE_CHECKING:
@@ -32,6 +32,7 @@ def kept_images(out: Path, data: LoadedDataset, experiment: Experiment) -> Itera
     folder = out / DATA
     experiment = experiment.model_copy(update={"data": folder})
     check_output(out, experiment)
+    try_to_make(out)
     same = folder.is_dir() and content_key(read_arrays(folder)) == content_key(data)
     if folder.is_dir() and not same and (out / SETTINGS).exists():
         raise OutputError(f"{out} holds this experiment with other images", ANOTHER_OUT)

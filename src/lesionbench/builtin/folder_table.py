@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from lesionbench.builtin.folder_listing import VALIDATION_NOTE, ListedImage, Listing
 from lesionbench.errors import DatasetError
+from lesionbench.plain_text import name_problem
 from lesionbench.spelling import did_you_mean
 from lesionbench.tables import PARTS, VALIDATION, read_rows
 
@@ -28,7 +29,7 @@ def list_table(settings: Folder, root: Path) -> Listing:
     for line, row in rows:
         path, problem = _image_path(row[settings.path_column], root)
         problems = [problem, _twice(path, line, first_line), _no_part(row, split)]
-        problems += [_empty(row, column) for column in (settings.label_column, group) if column]
+        problems += [_unusable(row, column) for column in (settings.label_column, group) if column]
         listing.problems += [f"{table.name} line {line}: {text}" for text in problems if text]
         if path is not None and not any(problems):
             label, is_test = row[settings.label_column], _is_test(row, split)
@@ -105,5 +106,9 @@ def _twice(path: PurePosixPath | None, line: int, first_line: dict[str, int]) ->
     return "" if first == line else f"an image may stand once, but {path} is on line {first} too"
 
 
-def _empty(row: Row, column: str) -> str:
-    return "" if row[column] else f"{column} is empty; every image needs one"
+def _unusable(row: Row, column: str) -> str:
+    """Why a class or a group cannot be called so; empty when it can."""
+    if not row[column]:
+        return f"{column} is empty; every image needs one"
+    wrong = name_problem(row[column])
+    return wrong and f"{column} names a class or group: {wrong}"

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lesionbench.errors import DatasetError, Try
+from lesionbench.given_files import path_problem
 from lesionbench.pipeline.dataset import Dataset
 
 if TYPE_CHECKING:
@@ -26,9 +27,7 @@ def find_data(dataset: Dataset, given: Path | None) -> Path | None:
             raise DatasetError(f"{dataset.name!r} is made, not read", Try("leave out {data}", data=given))
         return None
     if given is not None:
-        if not given.is_dir():
-            raise DatasetError(f"the data must be in an existing folder, not {given}", NAME_FOLDER)
-        return given
+        return _existing(given)
     if dataset.reads_any_images:
         raise DatasetError(f"the dataset {dataset.name!r} reads your own images", NAME_FOLDER)
     places = usual_places(dataset.name)
@@ -52,6 +51,16 @@ def data_for_checks(found: Found, given: Path | None) -> Path | None:
     """The folder to check a plugin with: `given`, else the first usual place that exists; None when it reads none."""
     if not issubclass(found.cls, Dataset) or not found.cls.needs_data:
         return None
-    if given is not None and not given.is_dir():
+    if given is not None:
+        return _existing(given)
+    return next(filter(Path.is_dir, usual_places(found.name)), None)
+
+
+def _existing(given: Path) -> Path:
+    """The folder that was given; raises DatasetError unless it is one."""
+    wrong = path_problem(given)
+    if wrong:
+        raise DatasetError(wrong, NAME_FOLDER)
+    if not os.path.isdir(given):  # noqa: PTH112  # a Path raises an error for a name that is too long
         raise DatasetError(f"the data must be in an existing folder, not {given}", NAME_FOLDER)
-    return given or next(filter(Path.is_dir, usual_places(found.name)), None)
+    return given

@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 import shlex
 import shutil
+import tempfile
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import tomli_w
@@ -23,7 +25,7 @@ from lesionbench.experiment.settings import (
     parse_toml,
     validated,
 )
-from lesionbench.given_files import reason
+from lesionbench.given_files import path_problem, reason
 from lesionbench.plugins import OWN, Plugins
 from lesionbench.spelling import what_is_wrong
 from lesionbench.store.addresses import local_folder, open_store, whole_address
@@ -37,7 +39,6 @@ except ImportError:  # Windows
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
-    from pathlib import Path
 
     from lesionbench.experiment.bench import Bench
     from lesionbench.experiment.grid import Cell
@@ -103,17 +104,27 @@ def check_output(out: Path, experiment: Experiment) -> dict[str, Any]:
 
 def refuse_file(folder: Path, advice: Try = ANOTHER_OUT) -> Path:
     """The folder, or the nearest one above it that exists; raises OutputError when no folder can be made there."""
+    wrong = path_problem(folder)
+    if wrong:
+        raise OutputError(wrong, advice)
     try:
         nearest = next(one for one in (folder, *folder.absolute().parents) if one.exists())
     except (OSError, ValueError) as error:  # a name that is too long, or that holds a zero byte
-        raise OutputError(f"the output folder cannot be called {str(folder)!r:.80} ({_cause(error)})", advice) from None
+        raise OutputError(f"the output folder cannot be called {str(folder)!r:.80} ({reason(error)})", advice) from None
     if not nearest.is_dir():
         raise OutputError(f"the output must be a folder, but {nearest} is a file", advice)
     return nearest
 
 
-def _cause(error: OSError | ValueError) -> str:
-    return (isinstance(error, OSError) and error.strerror) or str(error)
+def try_to_make(folder: Path, advice: Try = ANOTHER_OUT) -> None:
+    """Raise OutputError unless a folder is there or can be made; to be sure, one is made and removed again."""
+    nearest = refuse_file(folder, advice)
+    if nearest == folder:  # a store that is only read may be one that cannot be written
+        return
+    try:
+        Path(tempfile.mkdtemp(prefix=".lesionbench-", dir=nearest)).rmdir()
+    except OSError as error:
+        raise OutputError(f"nothing can be written in {nearest} ({reason(error)})", advice) from None
 
 
 def refuse_unwritable(out: Path, names: Iterable[str]) -> None:

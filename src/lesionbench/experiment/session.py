@@ -13,12 +13,20 @@ from lesionbench.errors import SettingsError, StoreError, Try
 from lesionbench.evidence.papers.published import published_beside, read_published
 from lesionbench.experiment.bench import LOGS, Bench
 from lesionbench.experiment.data_folder import find_data
-from lesionbench.experiment.output import check_output, judged_otherwise, locked, refuse_inside, store_address
+from lesionbench.experiment.output import (
+    check_output,
+    judged_otherwise,
+    locked,
+    refuse_inside,
+    store_address,
+    try_to_make,
+)
 from lesionbench.experiment.prepare import prepare
 from lesionbench.experiment.runner import Run
 from lesionbench.experiment.settings import JUDGING
 from lesionbench.experiment.tables import keep_published, write_tables
 from lesionbench.experiment.worker_check import check_executor
+from lesionbench.spelling import shown
 from lesionbench.store.addresses import local_folder, open_store
 from lesionbench.store.digests import key_of
 from lesionbench.workers.dask_cluster import Dask
@@ -36,6 +44,9 @@ if TYPE_CHECKING:
     from lesionbench.workers.executors import Executor
 
 
+MOST_JOBS = 4096
+
+
 @dataclass(frozen=True)
 class Place:
     """Where an experiment is written and what runs it; nothing here changes a result."""
@@ -50,9 +61,10 @@ class Place:
     def __post_init__(self) -> None:
         """Raise SettingsError unless there can be this number of processes."""
         whole = isinstance(self.jobs, Integral) and not isinstance(self.jobs, bool)
-        if self.jobs is not None and not (whole and self.jobs > 0):
+        if self.jobs is not None and not (whole and 0 < self.jobs <= MOST_JOBS):
             raise SettingsError(
-                f"the number of processes is a whole number, 1 or more, not {self.jobs!r}", Try("try {jobs}", jobs=2)
+                f"the number of processes is a whole number from 1 to {MOST_JOBS}, not {shown(self.jobs)}",
+                Try("try {jobs}", jobs=2),
             )
 
     def where_tasks_run(self) -> Executor:
@@ -98,8 +110,12 @@ def run_experiment(plugins: Plugins, experiment: Experiment, place: Place, view:
     noted = check_output(place.out, experiment)
     store = store_address(place.out, noted, place.store)
     open_store(store).check()  # raises OutputError for a place that holds anything else
+    try_to_make(place.out)
+    kept = local_folder(store)
+    if kept is not None:
+        try_to_make(kept, Try("choose another {store}"))
     data = find_data(plugins.dataset(experiment.dataset), experiment.data)
-    refuse_inside(data, place.out, *filter(None, [local_folder(store)]))
+    refuse_inside(data, place.out, *filter(None, [kept]))
     published = published_beside(place.file) if place.file is not None else None
     if published is not None:
         read_published(published)  # raises SettingsError before anything is written
