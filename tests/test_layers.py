@@ -19,7 +19,7 @@ MAY_KNOW = {
     "given_files": set(),
     "plain_text": set(),
     "hookspecs": {"pipeline"},
-    "image_files": {"given_files", "errors", "pipeline"},
+    "image_files": {*OUTSIDE, "errors", "pipeline"},
     "spelling": {"plain_text", "errors", "pipeline"},
     "tables": {"given_files", "errors"},
     "plugins": {"errors", "spelling", "hookspecs", "pipeline", "builtin"},
