@@ -145,9 +145,11 @@ def test_a_damaged_entry_is_named_after_it_was_made_again(run, tmp_path):
     for file in run.glob("store/predictions/*/predictions.csv"):
         file.write_text("x")
 
+    before = " ".join(words(run))
     CommandLineHere(tmp_path)("run", run)
 
-    assert "Earlier predictions with the same key were damaged and set aside; they were made" in words(run)[-2:][0]
+    assert "What the store had of its predictions was damaged, and will be made again." in before
+    assert "What the store had of its predictions was damaged, set aside and made again." in " ".join(words(run))
 
 
 def test_a_name_that_is_none_suggests_the_nearest(run):

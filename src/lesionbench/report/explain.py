@@ -29,11 +29,8 @@ def _said(found: Explanation, out: Path) -> Iterator[tuple[str, int]]:
         yield found.error, 1
         yield f"more in {out / 'logs' / found.name}", 1
     if found.damaged:
-        yield (
-            f"Earlier {found.what} with the same key were damaged and set aside; "
-            + ("they were made again." if found.made else "they would be made again."),
-            0,
-        )
+        then = "set aside and made again." if found.made else "and will be made again."
+        yield f"What the store had of its {found.what} was damaged, {then}", 0
     if found.missing:
         yield f"Not made yet, and needed by it: {', '.join(found.missing)}", 0
     if found.earlier is not None:
