@@ -56,7 +56,7 @@ def test_every_setting_of_an_experiment_is_documented(setting):
     assert f"| `{setting}` |" in REFERENCE
 
 
-COMMANDS = ["run", "plan", "plugins", "check", "leaderboard", "explain", "data list", "data check", "data cut-rois"]
+COMMANDS = ["run", "plan", "plugins", "check", "leaderboard", "explain", "merge", "data list", "data check", "data cut-rois"]
 COMMANDS += ["audit split", "audit samples", "audit fidelity"]
 COMMANDS += ["store list", "store verify", "store prune", "store export", "store import"]
 
@@ -71,7 +71,7 @@ def test_no_command_is_missing_from_the_list_above():
 
     names = {command.callback.__name__ for command in app.registered_commands if command.callback}
 
-    assert names == {"run", "plan", "plugins", "check", "leaderboard", "explain"}
+    assert names == {"run", "plan", "plugins", "check", "leaderboard", "explain", "merge"}
     assert {group.name for group in app.registered_groups} == {"data", "audit", "store"}
 
 

@@ -14,6 +14,7 @@ from lesionbench.cli.check import check
 from lesionbench.cli.data import app as data
 from lesionbench.cli.explain import explain
 from lesionbench.cli.leaderboard import leaderboard
+from lesionbench.cli.merge import merge
 from lesionbench.cli.options import typed
 from lesionbench.cli.plan import plan
 from lesionbench.cli.plugins import plugins
@@ -27,6 +28,7 @@ COMMANDS = (
     "plan",
     "leaderboard",
     "explain",
+    "merge",
     "audit",
     "data",
     "store",
@@ -52,7 +54,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-for command in (run, plan, leaderboard, explain, plugins, check):
+for command in (run, plan, leaderboard, explain, merge, plugins, check):
     app.command()(command)
 app.add_typer(audit, name="audit")
 app.add_typer(data, name="data")

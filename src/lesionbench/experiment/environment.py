@@ -13,6 +13,7 @@ import shlex
 import shutil
 import subprocess
 import sys
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
@@ -114,12 +115,7 @@ def environment_here(prepared: Prepared, plugins: Plugins) -> Environment:
     packages = sorted({plugin.package for plugin, _ in used})
     libraries = _joined(versions_behind(package, frozenset(NO_EFFECT)) for package in packages)
     every = _joined(versions_behind(package) for package in packages)
-    session = Session(
-        started=datetime.now(UTC).isoformat(timespec="seconds"),
-        command=_command(sys.argv),
-        lesionbench=__version__,
-        commit=_commit(CORE),
-    )
+    session = session_here()
     return Environment(
         lesionbench=session.lesionbench,
         commit=session.commit,
@@ -136,6 +132,16 @@ def environment_here(prepared: Prepared, plugins: Plugins) -> Environment:
         other_libraries={name: version for name, version in every.items() if name not in libraries},
         modules=_joined(modules for _, modules in used),
         sessions=(session,),
+    )
+
+
+def session_here() -> Session:
+    """The start of a run here and now."""
+    return Session(
+        started=datetime.now(UTC).isoformat(timespec="seconds"),
+        command=_command(sys.argv),
+        lesionbench=__version__,
+        commit=_commit(CORE),
     )
 
 
@@ -168,6 +174,57 @@ def read_environment(out: Path) -> Environment:
         raise OutputError(
             f"{path} is not what a run writes; run the experiment again to restore it: lesionbench run {out}"
         ) from None
+
+
+@dataclass(frozen=True)
+class Differences:
+    """What differs between two environments, in words."""
+
+    deciding: tuple[str, ...]  # part of what results are known by in the store: other results are likely
+    other: tuple[str, ...]  # may round differently, or only shows results
+
+
+def differences(first: Environment, second: Environment, names: tuple[str, str]) -> Differences:
+    """What differs between two environments; names: what to call each, such as `then` and `here`.
+
+    Plugins, libraries and modules are compared where both have them.
+    """
+
+    def told(what: str, one: object, other: object) -> str:
+        return f"{what}: {one or 'none'} {names[0]}, {other or 'none'} {names[1]}"
+
+    def fields(*wanted: str) -> list[str]:
+        pairs = [(name, getattr(first, name), getattr(second, name)) for name in wanted]
+        return [told(name, one, other) for name, one, other in pairs if one != other]
+
+    def tables(what: str, one: dict[str, str], other: dict[str, str]) -> list[str]:
+        both = sorted(one.keys() & other.keys())
+        return [told(f"{what} {name}", one[name], other[name]) for name in both if one[name] != other[name]]
+
+    modules = [name for name, digest in first.modules.items() if second.modules.get(name, digest) != digest]
+    versions = [{plugin.package: plugin.version for plugin in one.plugins} for one in (first, second)]
+    return Differences(
+        deciding=(
+            *(["the files of the data"] if first.data.files != second.data.files else []),
+            *(["the training images"] if first.data.training_images != second.data.training_images else []),
+            *fields("device", "precision"),
+            *tables("version of", first.libraries, second.libraries),
+            *(f"the code of the {name}" for name in _changed_plugins(first, second)),
+            *(f"the module {name}" for name in modules),
+        ),
+        other=(
+            *fields("lesionbench", "commit", "python", "platform", "processor", "gpu", "threads"),
+            *tables("version of", *versions),
+            *tables("version of", first.other_libraries, second.other_libraries),
+        ),
+    )
+
+
+def _changed_plugins(first: Environment, second: Environment) -> list[str]:
+    """The plugins whose code differs; settings do not count."""
+    known = {(plugin.kind, plugin.name): plugin.code for plugin in first.plugins}
+    both = {(plugin.kind, plugin.name): plugin.code for plugin in second.plugins}
+    return [f"{kind} {name}" for (kind, name), code in known.items() if both.get((kind, name), code) != code]
 
 
 def _used(prepared: Prepared, plugins: Plugins) -> list[tuple[UsedPlugin, dict[str, str]]]:

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from lesionbench.store.layout import MANIFEST
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -66,6 +68,14 @@ class Draft:
     def put_folder(self, name: str, source: Path) -> None:
         """Copy a folder."""
         shutil.copytree(source, self._place / name)
+
+    def put_all(self, entry: Entry) -> None:
+        """Copy every file of another entry; its manifest is written anew."""
+        for path in entry._place.iterdir():
+            if path.is_dir():
+                shutil.copytree(path, self._place / path.name)
+            elif path.name != MANIFEST:
+                shutil.copyfile(path, self._place / path.name)
 
     def folder(self, name: str) -> Path:
         """A new, empty folder of the entry, for a plugin that saves itself."""

@@ -78,6 +78,17 @@ class Store:
             seal(place)
             self.put(place, kind, key)
 
+    def copy_to(self, other: Store, kind: str, key: str) -> bool:
+        """Copy an entry into another store unless it is there; False if it is not here or damaged."""
+        if other.has(kind, key):
+            return True
+        entry = self.read(kind, key)
+        if entry is None:
+            return False
+        with other.write(kind, key) as draft:
+            draft.put_all(entry)
+        return True
+
     def keys(self, kind: str) -> list[str]:
         """The keys of all entries of a kind that are on this machine."""
         return sorted(place.name for place in (self.folder / kind).glob("[0-9a-f]*"))

@@ -1,0 +1,29 @@
+"""`lesionbench merge`: join runs of the same protocol into one run."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def merge(
+    folders: Annotated[list[Path], typer.Argument(metavar="RUN...", help="The output folders of two or more runs.")],
+    out: Annotated[Path, typer.Option(metavar="DIR", help="The folder of the new run.")],
+) -> None:
+    """Join runs of the same protocol into one, with all tables made from their predictions.
+
+    Arms, doses and classifiers are joined. Runs with other images, divisions, settings, plugin code or versions of
+    libraries are refused, and so is a cell with different predictions in two of them.
+    """
+    from lesionbench.experiment.merge import merge as join
+    from lesionbench.report.merge import merge_lines
+    from lesionbench.report.terminal import print_tables
+
+    merged = join(folders, out)
+    print_tables(merged.tables)
+    sys.stdout.writelines(f"{line}\n" for line in merge_lines(merged))
+    sys.stdout.write(f"{out}/leaderboard.csv\n")
+    raise typer.Exit(1 if merged.failed or merged.waiting else 0)
