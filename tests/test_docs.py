@@ -56,8 +56,8 @@ def test_every_setting_of_an_experiment_is_documented(setting):
     assert f"| `{setting}` |" in REFERENCE
 
 
-COMMANDS = ["run", "plan", "plugins", "check", "leaderboard", "explain", "merge", "data list", "data check", "data cut-rois"]
-COMMANDS += ["audit split", "audit samples", "audit fidelity"]
+COMMANDS = ["run", "plan", "plugins", "check", "leaderboard", "explain", "merge"]
+COMMANDS += ["data list", "data check", "data cut-rois", "audit split", "audit samples", "audit fidelity"]
 COMMANDS += ["store list", "store verify", "store prune", "store export", "store import"]
 
 

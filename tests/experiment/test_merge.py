@@ -5,6 +5,7 @@ import io
 import json
 import re
 import shutil
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from conftest import CommandLine, CommandLineHere
 from lesionbench.errors import OutputError
 from lesionbench.experiment.environment import ENVIRONMENT
 from lesionbench.experiment.merge import merge
+from lesionbench.experiment.output import settings_text
 from lesionbench.report.merge import merge_lines
 from lesionbench.store.digests import file_digest
 
@@ -73,7 +75,7 @@ def test_a_merged_run_is_a_run_with_nothing_left_to_do(three_runs, runs):
 
 
 def test_other_doses_are_joined_without_new_cells(runs):
-    edit(Path("b") / "experiment.toml", "    12,\n", "")
+    settings(without="oversample-12", synthetic=[5])(Path("b"))
 
     merged = merge(runs, Path("m"))
 
@@ -114,6 +116,28 @@ def edit(path, old, new):
     path.write_text(text.replace(old, new, 1))
 
 
+def settings(without="", **changes):
+    """A change of settings in experiment.toml, as if the run had had them; `without` marks cells that it had not."""
+
+    def edited(run):
+        noted = tomllib.loads((run / "experiment.toml").read_text())
+        found = noted.pop("resolved")
+        (run / "experiment.toml").write_text(settings_text({**noted, **changes}, found))
+        lines = (run / "cells.csv").read_text().splitlines(keepends=True)
+        (run / "cells.csv").write_text("".join(line for line in lines if not without or without not in line))
+
+    return edited
+
+
+def resolved(**changes):
+    def edited(run):
+        noted = tomllib.loads((run / "experiment.toml").read_text())
+        found = noted.pop("resolved")
+        (run / "experiment.toml").write_text(settings_text(noted, {**found, **changes}))
+
+    return edited
+
+
 def environment(change):
     def edited(run):
         found = json.loads((run / ENVIRONMENT).read_text())
@@ -143,18 +167,12 @@ REFUSED = {
     "the training images": environment(lambda found: found["data"].update({"training_images": ["x"]})),
     "device: cpu in a, cuda in b": environment(lambda found: found.update({"device": "cuda"})),
     "precision: fp32 in a, bf16 in b": environment(lambda found: found.update({"precision": "bf16"})),
-    "validation: 0.2 in a, 0.3 in b": lambda run: edit(run / "experiment.toml", "validation = 0.2", "validation = 0.3"),
-    "positive_class: b in a, a in b": lambda run: edit(
-        run / "experiment.toml", 'positive_class = "b"', 'positive_class = "a"'
-    ),
+    "validation: 0.2 in a, 0.3 in b": settings(validation=0.3),
+    "positive_class: b in a, a in b": settings(positive_class="a"),
     r"the division of the images \(splits.csv\)": lambda run: edit(run / "splits.csv", "dot1,0", "dot1,9"),
-    "the files of the data": lambda run: edit(run / "experiment.toml", 'sources = ""', 'sources = "x"'),
-    r"seed: 0 in a, 7 in b.*counted from 1 in every run, so repeats of another base seed": lambda run: edit(
-        run / "experiment.toml", "\nseed = 0", "\nseed = 7"
-    ),
-    r"seeds: 2 in a, 1 in b.*lesionbench run b/experiment.toml seeds=2 store=": lambda run: edit(
-        run / "experiment.toml", "\nseeds = 2", "\nseeds = 1"
-    ),
+    "the files of the data": resolved(sources="x"),
+    r"seed: 0 in a, 7 in b.*counted from 1 in every run, so repeats of another base seed": settings(seed=7),
+    r"seeds: 2 in a, 1 in b.*lesionbench run b/experiment.toml seeds=2 store=": settings(without="_seed2", seeds=1),
     "different predictions for the same cell none_spy-centroids_fold0_seed1": other_scores,
     "there is no environment.json in b": lambda run: (run / ENVIRONMENT).unlink(),
 }
@@ -175,7 +193,7 @@ def test_what_makes_arms_incomparable_is_named_and_nothing_is_written(runs, mess
     [
         (environment(lambda found: found.update({"processor": "Another"})), "processor: .* in a, Another in b"),
         (environment(lambda found: found.update({"python": "CPython 3.99"})), "python: .* in a, CPython 3.99 in b"),
-        (lambda run: edit(run / "experiment.toml", "margin = 0.02", "margin = 0.05"), "margin: 0.02 in a, which is us"),
+        (settings(margin=0.05), "margin: 0.02 in a, which is us"),
     ],
 )
 def test_what_only_rounds_or_judges_differently_is_told(runs, change, told):

@@ -7,13 +7,11 @@ versions. A cell that several runs have must have the same predictions in all of
 from __future__ import annotations
 
 import shutil
-import tomllib
 from dataclasses import dataclass
 from functools import reduce
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import tomli_w
 
 from lesionbench.errors import ANOTHER_OUT, OutputError, Try
 from lesionbench.experiment.bench import LOGS
@@ -25,10 +23,11 @@ from lesionbench.experiment.output import (
     SETTINGS,
     predictions_path,
     refuse_file,
+    settings_text,
     store_address,
 )
 from lesionbench.experiment.results import noted_cells, read_results
-from lesionbench.experiment.settings import JUDGING, OWN_PLUGINS, RESOLVED, Experiment
+from lesionbench.experiment.settings import JUDGING, OWN_PLUGINS, RESOLVED, Experiment, parse_toml
 from lesionbench.experiment.tables import CELL_COLUMNS, PUBLISHED, write_cells, write_tables
 from lesionbench.store.addresses import open_store, whole_address
 from lesionbench.store.digests import file_digest
@@ -361,7 +360,7 @@ def _inputs(store: Store, kind: str, key: str) -> dict[str, Any]:
 def _write_settings(parts: Sequence[_Part], experiment: Experiment, out: Path) -> None:
     """Write experiment.toml: that of the first run with the arms of all."""
     first = parts[0]
-    noted = tomllib.loads((first.folder / SETTINGS).read_text(encoding="utf-8"))
+    noted = parse_toml(first.folder / SETTINGS)
     resolved = noted.pop(RESOLVED)
     noted |= {name: list(getattr(experiment, name)) for name in JOINED}
     data = first.results.experiment.data
@@ -377,7 +376,7 @@ def _write_settings(parts: Sequence[_Part], experiment: Experiment, out: Path) -
     shared = _shared_store(parts)
     if shared is not None:
         resolved["store"] = shared
-    write_whole(out / SETTINGS, tomli_w.dumps({**noted, RESOLVED: resolved}))
+    write_whole(out / SETTINGS, settings_text(noted, resolved))
 
 
 def _joined_environment(environments: Sequence[Environment]) -> Environment:
