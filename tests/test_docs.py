@@ -19,6 +19,7 @@ from lesionbench.evidence.images.without_copies import WITHOUT_COPIES_COLUMNS
 from lesionbench.evidence.images.without_twins import WITHOUT_TWINS_COLUMNS
 from lesionbench.evidence.papers.beside_published import BESIDE_PUBLISHED_COLUMNS
 from lesionbench.evidence.papers.published import PUBLISHED_COLUMNS
+from lesionbench.experiment.jobs import JOB_COLUMNS
 from lesionbench.experiment.settings import Experiment, make_experiment
 from lesionbench.experiment.tables import CELL_COLUMNS, SPLIT_COLUMNS
 from lesionbench.pipeline.leaderboard import COLUMNS, PER_CLASS_COLUMNS
@@ -39,7 +40,7 @@ CODE_BLOCK = re.compile(r"^```[^\n]*\n(.*?)^```", re.DOTALL | re.MULTILINE)
 
 TABLES = (COLUMNS, PER_CLASS_COLUMNS, CELL_COLUMNS, BESIDE_PUBLISHED_COLUMNS, PUBLISHED_COLUMNS, *EVIDENCE.values())
 TABLES += (PAIRS_COLUMNS, TWINS_COLUMNS, WITHOUT_TWINS_COLUMNS)
-TABLES += (MEMORISATION_COLUMNS, WITHOUT_COPIES_COLUMNS, FIDELITY_COLUMNS)
+TABLES += (JOB_COLUMNS, MEMORISATION_COLUMNS, WITHOUT_COPIES_COLUMNS, FIDELITY_COLUMNS)
 
 
 @pytest.mark.parametrize("column", sorted({column for columns in TABLES for column in columns}))
@@ -56,7 +57,7 @@ def test_every_setting_of_an_experiment_is_documented(setting):
     assert f"| `{setting}` |" in REFERENCE
 
 
-COMMANDS = ["run", "plan", "plugins", "check", "leaderboard", "explain", "merge"]
+COMMANDS = ["run", "plan", "plugins", "check", "leaderboard", "explain", "merge", "jobs", "work"]
 COMMANDS += ["data list", "data check", "data cut-rois", "audit split", "audit samples", "audit fidelity"]
 COMMANDS += ["store list", "store verify", "store prune", "store export", "store import"]
 
@@ -71,11 +72,11 @@ def test_no_command_is_missing_from_the_list_above():
 
     names = {command.callback.__name__ for command in app.registered_commands if command.callback}
 
-    assert names == {"run", "plan", "plugins", "check", "leaderboard", "explain", "merge"}
+    assert names == {"run", "plan", "plugins", "check", "leaderboard", "explain", "merge", "jobs", "work"}
     assert {group.name for group in app.registered_groups} == {"data", "audit", "store"}
 
 
-OPTIONS_OF = ["run", "plan", "leaderboard", "audit.split", "audit.samples", "audit.fidelity"]
+OPTIONS_OF = ["run", "plan", "leaderboard", "jobs", "work", "audit.split", "audit.samples", "audit.fidelity"]
 OPTIONS_OF += ["store.verify", "store.prune"]
 
 

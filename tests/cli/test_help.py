@@ -36,7 +36,7 @@ def test_a_page_fits_80_columns(page):
     assert max(map(len, shown(*page))) <= 80
 
 
-@pytest.mark.parametrize("command", ["run", "plan"])
+@pytest.mark.parametrize("command", ["run", "plan", "jobs"])
 def test_what_everybody_needs_comes_first(command):
     options = [line.split()[0] for line in shown(command) if line.startswith("  --")]
 

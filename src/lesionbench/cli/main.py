@@ -13,6 +13,7 @@ from lesionbench.cli.audit import app as audit
 from lesionbench.cli.check import check
 from lesionbench.cli.data import app as data
 from lesionbench.cli.explain import explain
+from lesionbench.cli.jobs import jobs
 from lesionbench.cli.leaderboard import leaderboard
 from lesionbench.cli.merge import merge
 from lesionbench.cli.options import typed
@@ -20,6 +21,7 @@ from lesionbench.cli.plan import plan
 from lesionbench.cli.plugins import plugins
 from lesionbench.cli.run import run
 from lesionbench.cli.store import app as store
+from lesionbench.cli.work import work
 from lesionbench.errors import InputError, LesionbenchError
 from lesionbench.plain_text import visible
 
@@ -29,6 +31,8 @@ COMMANDS = (
     "leaderboard",
     "explain",
     "merge",
+    "jobs",
+    "work",
     "audit",
     "data",
     "store",
@@ -54,7 +58,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-for command in (run, plan, leaderboard, explain, merge, plugins, check):
+for command in (run, plan, leaderboard, explain, merge, jobs, work, plugins, check):
     app.command()(command)
 app.add_typer(audit, name="audit")
 app.add_typer(data, name="data")

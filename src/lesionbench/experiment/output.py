@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shlex
 import shutil
 import tempfile
 from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import tomli_w
 from pydantic import ValidationError
@@ -29,7 +32,7 @@ from lesionbench.given_files import path_problem, reason
 from lesionbench.plugins import OWN, Plugins
 from lesionbench.spelling import what_is_wrong
 from lesionbench.store.addresses import local_folder, open_store, whole_address
-from lesionbench.store.digests import key_of
+from lesionbench.store.digests import file_digest, key_of
 from lesionbench.store.whole_files import write_whole
 
 try:
@@ -40,14 +43,15 @@ except ImportError:  # Windows
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-    from lesionbench.experiment.bench import Bench
-    from lesionbench.experiment.grid import Cell
+    from lesionbench.experiment.grid import Cell, PoolJob
+    from lesionbench.experiment.keys import Seeds
     from lesionbench.experiment.prepare import Prepared
     from lesionbench.store.entry import Entry
     from lesionbench.store.store import Store
 
 SETTINGS = "experiment.toml"
 LOCK = ".lock"
+NO_LOCKS = (errno.ENOLCK, errno.ENOTSUP, errno.ENOSYS)  # of disks that lock nothing
 # What a run notes of itself: the fields of RESOLVED and the types of their values.
 RESOLVED_TYPES = {
     "lesionbench": str,
@@ -69,6 +73,7 @@ RESOLVED_TYPES = {
 DIGESTS = ("digest", "judging_digest")
 PLACES = ("data", "store")  # folders that may be moved
 RESTORE = Try("restore the file, or name another {out} folder")
+PREDICTIONS_FILE = "predictions.csv"  # in an entry of the store
 DATA = "data"  # the images of an experiment that was given arrays; see builtin/arrays.py
 
 
@@ -176,15 +181,21 @@ def refuse_inside(root: Path | None, *folders: Path) -> None:
 
 
 @contextmanager
-def locked(out: Path) -> Iterator[None]:
-    """Lock `out` against a second run; raises OutputError if another run has locked it."""
+def locked(out: Path, *, shared: bool = False) -> Iterator[None]:
+    """Lock `out` for a run, or `shared` with others that share it; raises OutputError where the lock cannot be had.
+
+    `run` and `jobs` have a folder to themselves; any number of `work` and `leaderboard` share it.
+    """
     out.mkdir(parents=True, exist_ok=True)
-    with (out / LOCK).open("w") as lock:
+    with (out / LOCK).open("a") as lock:
         if fcntl is not None:
             try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                fcntl.flock(lock, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
             except BlockingIOError:
                 raise OutputError(f"another run is writing into {out}; wait for it", ANOTHER_OUT) from None
+            except OSError as error:
+                if error.errno not in NO_LOCKS:
+                    raise
         yield
 
 
@@ -297,21 +308,59 @@ def predictions_path(out: Path, cell: Cell) -> Path:
     return out / "predictions" / f"{cell.name}.csv"
 
 
-def export(out: Path, cell: Cell, bench: Bench) -> bool:
-    """Copy a cell's predictions from the store to `out`; if the store has none, remove the file and return False."""
-    entry = bench.predictions(cell)
-    path = predictions_path(out, cell)
-    if entry is None:
-        path.unlink(missing_ok=True)
+class Made(Protocol):
+    """Who knows where the results of an experiment are in the store: a bench, or a list of jobs."""
+
+    @property
+    def seeds(self) -> Seeds: ...
+    def predictions(self, cell: Cell) -> Entry | None: ...  # verified
+    def classification(self, cell: Cell) -> Entry | None: ...  # not verified
+    def fit(self, job: PoolJob) -> Entry | None: ...  # not verified
+
+
+@dataclass
+class Exports:
+    """Copies finished predictions, and the notes of their fits, from the store into the output folder."""
+
+    out: Path
+    made: Made
+
+    @cached_property
+    def _logs(self) -> set[str]:
+        """The names of the tasks whose notes are in the output folder."""
+        folder = self.out / LOGS
+        return {path.name for path in folder.iterdir()} if folder.is_dir() else set()
+
+    def digest(self, cell: Cell) -> str | None:
+        """The SHA-256 of a cell's predictions, which are in the output folder then; None while the cell is not done.
+
+        A file that is as the store noted it need not be read from the store again.
+        """
+        entry, path = self.made.classification(cell), predictions_path(self.out, cell)
+        digest = None if entry is None else entry.digest(PREDICTIONS_FILE)
+        if entry is None or digest is None or not _has_digest(path, digest):
+            entry = self.made.predictions(cell)
+            if entry is None:
+                return None
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write_whole(path, entry.text(PREDICTIONS_FILE))
+            digest = file_digest(path)
+        if cell.name not in self._logs:
+            self._restore_log(cell.name, entry)
+        for job in cell.needs:
+            if job.name not in self._logs:
+                self._restore_log(job.name, self.made.fit(job))
+        return digest
+
+    def _restore_log(self, task: str, entry: Entry | None) -> None:
+        self._logs.add(task)
+        folder = self.out / LOGS / task
+        if entry is not None and not folder.exists() and entry.has(LOGS):
+            shutil.copytree(entry.folder(LOGS), folder)
+
+
+def _has_digest(path: Path, digest: str) -> bool:
+    try:
+        return file_digest(path) == digest
+    except OSError:
         return False
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_whole(path, entry.text("predictions.csv"))
-    _restore_log(out / LOGS / cell.name, entry)
-    for job in cell.needs:
-        _restore_log(out / LOGS / job.name, bench.fit(job))
-    return True
-
-
-def _restore_log(folder: Path, entry: Entry | None) -> None:
-    if entry is not None and not folder.exists() and entry.has(LOGS):
-        shutil.copytree(entry.folder(LOGS), folder)

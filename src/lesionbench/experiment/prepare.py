@@ -91,17 +91,24 @@ class Prepared:
 
 
 def prepare(
-    experiment: Experiment, plugins: Plugins, address: str, sources: str | None = None, *, keep: bool = True
+    experiment: Experiment,
+    plugins: Plugins,
+    address: str,
+    sources: str | None = None,
+    *,
+    keep: bool = True,
+    elsewhere: bool = False,
 ) -> Prepared:
     """Load and divide the images, or find them in the store. Nothing is written until every check has passed.
 
     address: of the store.
     sources: the digest of the data that an earlier run in the same folder noted; other data is then an OutputError.
     keep: False leaves the store as it is.
+    elsewhere: the fits run on other machines, so a GPU that is asked for need not be here.
     Raises DatasetError, SplitError, SettingsError or OutputError.
     """
     read_again()
-    device = chosen_device(experiment)
+    device = "cuda" if elsewhere and experiment.device == "cuda" else chosen_device(experiment)
     for plugin in used_plugins(experiment, plugins):
         plugin.input_files()  # raises for an unusable file before anything runs
     dataset, store = plugins.dataset(experiment.dataset), open_store(address)
@@ -292,12 +299,16 @@ def _keep_parts(store: Store, prepared: Prepared, parts: NDArray[np.str_]) -> No
         draft.put_array("parts", parts)
 
 
+def has_gpu_driver() -> bool:
+    """Whether this machine has the driver of a GPU; whether torch can use one is not asked, which takes seconds."""
+    return shutil.which("nvidia-smi") is not None or Path("/proc/driver/nvidia").exists()
+
+
 def chosen_device(experiment: Experiment) -> Device:
     """The device to train on; `auto` imports torch only if there is a GPU driver."""
     if experiment.device == "cpu":
         return "cpu"
-    driver = shutil.which("nvidia-smi") is not None or Path("/proc/driver/nvidia").exists()
-    if driver:
+    if has_gpu_driver():
         import torch
 
         if torch.cuda.is_available():

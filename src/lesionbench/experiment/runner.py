@@ -18,10 +18,10 @@ from lesionbench.experiment.bench import LOGS, Bench
 from lesionbench.experiment.environment import write_environment
 from lesionbench.experiment.grid import Cell, PoolJob, cells
 from lesionbench.experiment.needs import needs_of_task
-from lesionbench.experiment.output import export, write_settings
+from lesionbench.experiment.output import Exports, write_settings
 from lesionbench.experiment.pictures import draw_samples
 from lesionbench.experiment.progress_log import PROGRESS
-from lesionbench.experiment.tables import Tables, cell_row, write_cells, write_splits, write_tables
+from lesionbench.experiment.tables import CellRows, Tables, write_cells, write_splits, write_tables
 from lesionbench.experiment.tasks import Outcome, Task, do_apart, log_error, try_to_draw
 from lesionbench.experiment.worker_check import made_with
 from lesionbench.workers.executors import UnfitWorker
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from lesionbench.pipeline.leaderboard import Row
     from lesionbench.workers.executors import Workers
 
+OFTEN = 1.0  # seconds between two versions of cells.csv
 TICK = 0.25  # seconds between two looks at the workers' progress
 MOST_TRIES = 3  # of a task whose result did not come back
 GONE = "the executor broke"
@@ -76,10 +77,23 @@ class Run:
     rows: dict[str, Row] = field(default_factory=dict)
     started: float = field(default_factory=time.time)
     waiting: dict[Task, set[PoolJob]] = field(default_factory=dict)  # every waiting task and the pools it waits for
+    waiters: dict[PoolJob, list[Task]] = field(default_factory=dict)  # the same, by pool
     ready: deque[Task] = field(default_factory=deque)
     suspects: set[Task] = field(default_factory=set)  # tasks whose process was killed; each is run again, alone
     tries: Counter[Task] = field(default_factory=Counter)  # of tasks whose result did not come back
     said: set[str] = field(default_factory=set)
+    digests: dict[str, str] = field(default_factory=dict)  # of the predictions of finished cells
+    written: float = 0.0  # when cells.csv was written, by the monotonic clock
+
+    @cached_property
+    def exports(self) -> Exports:
+        """What copies predictions from the store."""
+        return Exports(self.out, self.bench)
+
+    @cached_property
+    def cell_rows(self) -> CellRows:
+        """What makes the rows of cells.csv."""
+        return CellRows(self.bench, self.started)
 
     @cached_property
     def made_with(self) -> dict[str, str]:
@@ -93,11 +107,11 @@ class Run:
         write_environment(self.out, self.bench.prepared, self.bench.plugins)
         write_splits(self.out, self.bench)
         with self.bench.store.listed():
-            todo = [cell for cell in grid if not self._finished(cell)]
+            todo = [cell for cell in grid if not self._is_finished(cell)]
             self.view.begin(len(grid), len(grid) - len(todo), self.out)
             for cell in grid:
                 self._note(cell, None)
-            write_cells(self.out, list(self.rows.values()))
+            self._write_cells()
             self._plan(todo)
         try:
             while self.ready:
@@ -109,8 +123,10 @@ class Run:
 
     def _draw_missing_samples(self, grid: list[Cell]) -> None:
         """Draw the sample pictures of pools that came from the store."""
+        pictures = [path.name for path in (self.out / "samples").glob("*.png")]
+        drawn = {name[:at] for name in pictures for at, letter in enumerate(name) if letter == "_"}
         for job in dict.fromkeys(job for cell in grid for job in cell.pools):
-            if not any((self.out / "samples").glob(f"{job.name}_*.png")):
+            if job.name not in drawn:
                 pool = self.bench.kept_pool(job)
                 if pool is not None:
                     real = self.bench.fold(job.fold).train
@@ -119,24 +135,37 @@ class Run:
     def _write_tables(self, todo: list[Cell]) -> Tables:
         """Write all tables; a cell that was stopped after its predictions and before its row gets the row now."""
         for cell in todo:
-            if self.rows[cell.name]["status"] == "waiting":
+            if self.rows[cell.name]["status"] == "waiting" and self._is_finished(cell):
                 self._note(cell, None)
-        write_cells(self.out, list(self.rows.values()))
+        self._write_cells()
         return write_tables(self.out)
 
-    def _finished(self, cell: Cell) -> bool:
-        return export(self.out, cell, self.bench)
+    def _write_cells(self) -> None:
+        """Write cells.csv. What it lacks when this process is killed, the next run finds in the store."""
+        write_cells(self.out, list(self.rows.values()))
+        self.written = time.monotonic()
+
+    def _is_finished(self, cell: Cell) -> bool:
+        """Whether a cell's predictions are in the store; they are in the output folder then."""
+        digest = self.exports.digest(cell)
+        if digest is not None:
+            self.digests[cell.name] = digest
+        return digest is not None
 
     def _plan(self, todo: list[Cell]) -> None:
         """Queue the missing pools first, because cells wait for them, then the cells that wait for nothing."""
         jobs = dict.fromkeys(job for cell in todo for job in cell.needs)  # the links of a chain in their order
         missing = [job for job in jobs if not self.bench.has_pool(job)]
+        must_wait_for = set(missing)
         tasks: list[Task] = [*missing, *todo]
         for task in tasks:
-            self.waiting[task] = set(missing).intersection(task.needs)
-        for task in [task for task in tasks if not self.waiting[task]]:
-            del self.waiting[task]
-            self.ready.append(task)
+            needed = must_wait_for.intersection(task.needs)
+            if not needed:
+                self.ready.append(task)
+                continue
+            self.waiting[task] = needed
+            for job in needed:
+                self.waiters.setdefault(job, []).append(task)
 
     def _work(self, open_workers: Callable[[], AbstractContextManager[Workers]]) -> None:
         """Give tasks to workers until all are done or the workers are gone; the caller then opens new ones."""
@@ -194,7 +223,7 @@ class Run:
             if message not in self.said:
                 self.said.add(message)
                 self.view.say(message)
-        if isinstance(task, Cell) and not outcome.error and not self._finished(task):
+        if isinstance(task, Cell) and not outcome.error and not self._is_finished(task):
             outcome = Outcome(CHANGED, ())
         if outcome.error and not outcome.logged:
             log_error(self.out, task, outcome.error)
@@ -203,11 +232,12 @@ class Run:
             self._note(task, outcome.error)
         else:
             self._release(task, outcome.error)
-        write_cells(self.out, list(self.rows.values()))
+        if time.monotonic() > self.written + OFTEN:
+            self._write_cells()
 
     def _release(self, job: PoolJob, error: str | None) -> None:
         """Start the tasks that waited for this pool, or fail them if it could not be made."""
-        concerned = [task for task, missing in self.waiting.items() if job in missing]
+        concerned = [task for task in self.waiters.get(job, ()) if task in self.waiting]
         if error is not None:
             for task in concerned:
                 if self.waiting.pop(task, None) is not None:  # otherwise it already failed because of another pool
@@ -222,7 +252,7 @@ class Run:
 
     def _fail(self, task: Task, job: PoolJob, error: str) -> None:
         """Record a task as failed because a pool that it needs could not be made."""
-        log_error(self.out, task, error, f"its augmenter failed, see {LOGS}/{job.name}")
+        log_error(self.out, task, error, job)
         if isinstance(task, Cell):
             self._note(task, error)
         else:
@@ -230,7 +260,7 @@ class Run:
 
     def _note(self, cell: Cell, error: str | None) -> None:
         """Update one row of cells.csv."""
-        self.rows[cell.name] = cell_row(self.out, cell, self.bench, self.started, error)
+        self.rows[cell.name] = self.cell_rows.row(cell, self.digests.get(cell.name), error)
 
     def _tick(self, running: list[tuple[Task, float]]) -> None:
         now = time.monotonic()

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from numbers import Integral
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from lesionbench.errors import SettingsError, StoreError, Try
+from lesionbench.errors import OutputError, SettingsError, StoreError, Try
 from lesionbench.evidence.papers.published import published_beside, read_published
 from lesionbench.experiment.bench import LOGS, Bench
+from lesionbench.experiment.collect import collect, jobs_of
 from lesionbench.experiment.data_folder import find_data
+from lesionbench.experiment.job_list import JobList, has_list, write_list
 from lesionbench.experiment.output import (
     check_output,
     judged_otherwise,
@@ -36,6 +38,7 @@ from lesionbench.workers.executors import Opening
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    from lesionbench.experiment.prepare import Prepared
     from lesionbench.experiment.runner import View
     from lesionbench.experiment.settings import Experiment
     from lesionbench.experiment.tables import Tables
@@ -107,6 +110,26 @@ def run_experiment(plugins: Plugins, experiment: Experiment, place: Place, view:
     Raises InputError before anything is written; KeyboardInterrupt passes through, and what is finished is kept.
     """
     executor = place.where_tasks_run()
+    prepared, published = make_ready(plugins, experiment, place, executor)
+    view.prepared(prepared)
+    with locked(place.out), view:
+        bench = begin(plugins, prepared, place.out, published)
+        if has_list(place.out):  # so that `work` can go on with what this run leaves
+            write_list(place.out, JobList.of(bench))
+        opening = Opening(place.jobs, prepared.device, place.out.absolute() / LOGS)
+        with settled(bench.store):
+            tables = Run(bench, place.out, view)(partial(executor.open, opening))
+    return Finished(place.out, tables)
+
+
+def make_ready(
+    plugins: Plugins, experiment: Experiment, place: Place, executor: Executor | None
+) -> tuple[Prepared, Path | None]:
+    """The experiment with its images and splits in the store, and the file of published values beside its file.
+
+    executor: where tasks run; None when that is not known yet, and then a GPU that is asked for need not be here.
+    Raises InputError before anything is written.
+    """
     noted = check_output(place.out, experiment)
     store = store_address(place.out, noted, place.store)
     open_store(store).check()  # raises OutputError for a place that holds anything else
@@ -119,21 +142,21 @@ def run_experiment(plugins: Plugins, experiment: Experiment, place: Place, view:
     published = published_beside(place.file) if place.file is not None else None
     if published is not None:
         read_published(published)  # raises SettingsError before anything is written
-    check_executor(executor, experiment, plugins, place.out, store)
-    prepared = prepare(experiment, plugins, store, noted.get("sources"))
-    view.prepared(prepared)
-    with locked(place.out), view:
-        bench = Bench(prepared, plugins, place.out / LOGS)
-        bench.store.note_use(place.out, bench.uses())
-        keep_published(place.out, published)
-        opening = Opening(place.jobs, prepared.device, place.out.absolute() / LOGS)
-        with _settled(bench.store):
-            tables = Run(bench, place.out, view)(partial(executor.open, opening))
-    return Finished(place.out, tables)
+    if executor is not None:
+        check_executor(executor, experiment, plugins, place.out, store)
+    return prepare(experiment, plugins, store, noted.get("sources"), elsewhere=executor is None), published
+
+
+def begin(plugins: Plugins, prepared: Prepared, out: Path, published: Path | None) -> Bench:
+    """The bench of an experiment whose folder is locked, with what the folder and the store must know beforehand."""
+    bench = Bench(prepared, plugins, out / LOGS)
+    bench.store.note_use(out, bench.uses())
+    keep_published(out, published)
+    return bench
 
 
 @contextmanager
-def _settled(store: Store) -> Iterator[None]:
+def settled(store: Store) -> Iterator[None]:
     """A block that fills a store; what an earlier one could not send is sent first, and all of its own at last."""
     try:
         store.sweep()
@@ -152,4 +175,18 @@ def judge_again(out: Path, changes: Mapping[str, Any]) -> Tables:
     changes: judging settings (baseline, margin, judged_by, operating_point) that differ; the folder keeps them.
     Raises OutputError when `out` holds no run, SettingsError when a change is wrong.
     """
-    return write_tables(out, judged_otherwise(out, changes) if changes else None)
+    judged = judged_otherwise(out, changes) if changes else None
+    if has_list(out):
+        _collect(out)
+    return write_tables(out, judged)
+
+
+def _collect(out: Path) -> None:
+    """Fetch what was made since the last time, unless a run does that now."""
+    jobs = jobs_of(out)
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(locked(out, shared=True))
+        except OutputError:  # a run is writing, and cells.csv is as new as can be
+            return
+        collect(out, jobs)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -11,13 +11,12 @@ import numpy as np
 from lesionbench.evidence.papers.beside_published import BESIDE_PUBLISHED_COLUMNS, beside_published
 from lesionbench.evidence.papers.published import published_text, read_published
 from lesionbench.experiment.bench import read_record
-from lesionbench.experiment.output import note_judging, predictions_path, refuse_unwritable
+from lesionbench.experiment.output import note_judging, refuse_unwritable
 from lesionbench.experiment.results import read_results
 from lesionbench.experiment.tasks import try_to_draw
 from lesionbench.pictures.dose_response import DosePlot, save_dose_plots
 from lesionbench.pipeline.leaderboard import PER_CLASS_COLUMNS, Row, as_csv, per_class_rows
 from lesionbench.pipeline.metrics import confusion_matrix, predicted_labels
-from lesionbench.store.digests import file_digest
 from lesionbench.store.whole_files import write_whole
 
 if TYPE_CHECKING:
@@ -27,7 +26,8 @@ if TYPE_CHECKING:
     from lesionbench.evidence.tables.comparisons import Judging
     from lesionbench.evidence.tables.dose_response import Curve
     from lesionbench.experiment.bench import Bench
-    from lesionbench.experiment.grid import Cell
+    from lesionbench.experiment.grid import Cell, PoolJob
+    from lesionbench.experiment.output import Made
     from lesionbench.experiment.results import Results
     from lesionbench.experiment.settings import Experiment
     from lesionbench.pipeline.predictions import Predictions
@@ -76,37 +76,49 @@ def write_splits(out: Path, bench: Bench) -> None:
     write_whole(out / "splits.csv", as_csv(rows, SPLIT_COLUMNS))
 
 
-def cell_row(out: Path, cell: Cell, bench: Bench, since: float, error: str | None) -> Row:
-    """One row of cells.csv; a fit made before `since` (seconds since the epoch) counts as taken from the store."""
-    path = predictions_path(out, cell)
-    row: Row = dict.fromkeys(CELL_COLUMNS)
-    row |= {
-        "cell": cell.name,
-        "status": "done" if path.exists() else "failed" if error else "waiting",
-        "error": error,
-        "augmenter": cell.arm.augmenter,
-        "synthetic_per_class": cell.arm.synthetic_per_class,
-        "classifier": cell.arm.classifier,
-        "fold": cell.fold,
-        "seed": cell.seed,
-        "classifier_seed": bench.seeds.classify(cell),
-        "predictions_sha256": file_digest(path) if path.exists() else None,
-        "on_the_fly": cell.arm.on_the_fly,
-        "classifier_repeat": cell.classifier_seed,
-    }
-    if cell.pools:
-        row["augmenter_seed"] = bench.seeds.augment(cell.pools[-1])
-        row |= _cost("augmenter", bench.fit(cell.pools[-1]), since)
-    return row | _cost("classifier", bench.classification(cell), since)
+@dataclass
+class CellRows:
+    """The rows of cells.csv."""
 
+    made: Made
+    since: float  # seconds since the epoch; a fit that is older counts as taken from the store
+    _costs: dict[PoolJob, Row] = field(default_factory=dict)  # of fits in the store; many cells share one
 
-def _cost(whose: str, entry: Entry | None, since: float) -> Row:
-    """What a fit cost and whether it was made before `since`; empty if the store has no record of it."""
-    record = read_record(entry)
-    if entry is None or record is None:
-        return {}
-    cost_of = {f"{whose}_{name}": value for name, value in asdict(record).items()}
-    return {**cost_of, f"{whose}_from_store": "yes" if entry.made < since else "no"}
+    def row(self, cell: Cell, digest: str | None, error: str | None) -> Row:
+        """One row; `digest` is of the predictions of a cell that is done."""
+        row: Row = dict.fromkeys(CELL_COLUMNS)
+        row |= {
+            "cell": cell.name,
+            "status": "done" if digest else "failed" if error else "waiting",
+            "error": error,
+            "augmenter": cell.arm.augmenter,
+            "synthetic_per_class": cell.arm.synthetic_per_class,
+            "classifier": cell.arm.classifier,
+            "fold": cell.fold,
+            "seed": cell.seed,
+            "classifier_seed": self.made.seeds.classify(cell),
+            "predictions_sha256": digest,
+            "on_the_fly": cell.arm.on_the_fly,
+            "classifier_repeat": cell.classifier_seed,
+        }
+        if cell.pools:
+            row["augmenter_seed"] = self.made.seeds.augment(cell.pools[-1])
+            row |= self._cost_of_fit(cell.pools[-1])
+        return row | self._cost("classifier", self.made.classification(cell))
+
+    def _cost_of_fit(self, job: PoolJob) -> Row:
+        cost = self._costs.get(job) or self._cost("augmenter", self.made.fit(job))
+        if cost:
+            self._costs[job] = cost
+        return cost
+
+    def _cost(self, whose: str, entry: Entry | None) -> Row:
+        """What a fit cost and whether it came from the store; empty if the store has no record of it."""
+        record = read_record(entry)
+        if entry is None or record is None:
+            return {}
+        cost_of = {f"{whose}_{name}": value for name, value in asdict(record).items()}
+        return {**cost_of, f"{whose}_from_store": "yes" if entry.made < self.since else "no"}
 
 
 def write_cells(out: Path, rows: list[Row]) -> None:

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 Task = Cell | PoolJob
 ERROR = "error.txt"
 OUTPUT = "output.txt"
+OF_A_POOL = f"its augmenter failed, see {LOGS}/"
 RUNNING = ".running"  # the folder for what running tasks print, and for what asks them to stop
 
 
@@ -170,18 +171,27 @@ def _guarded(task: Task, folder: Path, work: Callable[[], None]) -> Outcome:
     return Outcome(error, tuple(said.lines), logged=error is not None)
 
 
-def log_error(out: Path, task: Task, error: str, more: str = "") -> None:
-    """Write the error of a task into its log: the cause in one line, and what else there is to say."""
-    _write_error(out / LOGS / task.name, error, more)
+@dataclass(frozen=True)
+class Logged:
+    """Why a task failed when it was last tried: the cause in one line, and whether it is that of a pool it needs."""
+
+    cause: str
+    is_of_a_pool: bool
 
 
-def logged_error(out: Path, task: Task) -> str | None:
-    """The cause, in one line, for which a task failed when it was last tried; None when it was not, or did not fail."""
+def log_error(out: Path, task: Task, error: str, pool: PoolJob | None = None) -> None:
+    """Write why a task failed, in one line, into its log; pool: the one that it needs and that failed."""
+    _write_error(out / LOGS / task.name, error, f"{OF_A_POOL}{pool.name}" if pool else "")
+
+
+def logged_error(out: Path, task: Task) -> Logged | None:
+    """What a task's log says of its failure; None when it was never tried, or did not fail when it was last tried."""
     try:
         text = (out / LOGS / task.name / ERROR).read_text(encoding="utf-8", errors="replace")
     except OSError:
         return None
-    return text.partition("\n")[0]
+    cause, _, more = text.partition("\n")
+    return Logged(cause, more.strip().startswith(OF_A_POOL))
 
 
 def _write_error(folder: Path, error: str, more: str) -> None:

@@ -26,6 +26,14 @@ class Entry:
         """When it was made, in seconds since the epoch."""
         return self._place.stat().st_mtime
 
+    def digest(self, name: str) -> str | None:
+        """The SHA-256 of a file as it was noted when the entry was written; None where that cannot be read."""
+        try:
+            found = json.loads((self._place / MANIFEST).read_bytes())[name]
+        except (OSError, ValueError, KeyError, TypeError):
+            return None
+        return found if isinstance(found, str) else None
+
     def has(self, name: str) -> bool:
         """Whether it holds this file or folder."""
         return (self._place / name).exists()

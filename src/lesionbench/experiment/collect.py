@@ -1,0 +1,49 @@
+"""What a list of jobs has come to: finished cells from the store, failed ones from their logs, the others waiting."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from lesionbench.errors import OutputError, Try
+from lesionbench.experiment.grid import Cell
+from lesionbench.experiment.job_list import read_list, same_experiment
+from lesionbench.experiment.output import SETTINGS, Exports, read_edited
+from lesionbench.experiment.tables import CellRows, write_cells
+from lesionbench.experiment.tasks import logged_error
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from lesionbench.experiment.job_list import JobList
+
+
+def jobs_of(out: Path) -> JobList:
+    """The list of jobs in a folder; raises OutputError if there is none, or if its experiment is another one."""
+    jobs = read_list(out)
+    if not same_experiment(read_edited(out)[0], jobs.prepared.experiment):
+        raise OutputError(
+            f"{out / SETTINGS} is not the experiment that its list of jobs was made from",
+            Try("write the list again: lesionbench jobs {out}, or restore the file", out=out),
+        )
+    return jobs
+
+
+def collect(out: Path, jobs: JobList) -> None:
+    """Copy the predictions of finished cells into `out`, and write cells.csv."""
+    exports, rows = Exports(out, jobs), CellRows(jobs, jobs.made)
+    found = []
+    for cell in jobs.tasks:
+        if isinstance(cell, Cell):
+            digest = exports.digest(cell)
+            found.append(rows.row(cell, digest, None if digest else _cause(out, jobs, cell)))
+    write_cells(out, found)
+
+
+def _cause(out: Path, jobs: JobList, cell: Cell) -> str | None:
+    """Why a cell failed: a pool that it needs did, or its own fit; None if nothing was tried, or to be tried again."""
+    for job in cell.needs:
+        logged = None if jobs.is_done(job) else logged_error(out, job)
+        if logged is not None:
+            return logged.cause
+    logged = logged_error(out, cell)
+    return None if logged is None or logged.is_of_a_pool else logged.cause

@@ -1,0 +1,219 @@
+"""Working on a list of jobs: any number of processes, on any machine that sees the folder and the store.
+
+A process claims the entry that it makes, so two never make the same one. Who needs what another one is making does
+other work of the list meanwhile, or waits.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from dataclasses import dataclass, field
+from enum import Enum
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from lesionbench.errors import OutputError
+from lesionbench.experiment.bench import LOGS
+from lesionbench.experiment.collect import jobs_of
+from lesionbench.experiment.output import LOCK, locked
+from lesionbench.experiment.prepare import has_gpu_driver
+from lesionbench.experiment.runner import CHANGED
+from lesionbench.experiment.tasks import ERROR, Outcome, do_apart, log_error, logged_error
+from lesionbench.workers.executors import UnfitWorker
+from lesionbench.workers.local import local_workers
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from lesionbench.experiment.job_list import JobList
+    from lesionbench.experiment.tasks import Task
+
+ARRAY = "SLURM_ARRAY_JOB_ID"  # SLURM's number of a whole array, the same for all of its jobs
+FAILED_IN = Path(LOGS, "slurm", "failed")  # what failed in which array
+SHORTEST_WAIT, LONGEST_WAIT = 0.5, 5.0  # seconds between two looks at what others make
+
+
+def work_on(
+    out: Path, index: int | None, say: Callable[[str], None], processes: int = 1, seconds: float | None = None
+) -> dict[str, str]:
+    """Do one task of the list in `out`, or without an index whatever is ready; return why tasks failed, by name.
+
+    processes: tasks at the same time, without an index.  seconds: how long one task may take.
+    Raises OutputError when there is no list, when a run has the folder, or when the code here is not that of the list.
+    """
+    jobs = jobs_of(out)
+    if jobs.prepared.device == "cuda" and not has_gpu_driver():
+        raise OutputError("this experiment runs on a GPU, and this machine has none; ask the cluster for one")
+    with locked(out, shared=True), local_workers(processes if index is None else 1) as workers:
+        (out / LOCK).touch()
+        work = Work(out, jobs, say, seconds, started=(out / LOCK).stat().st_mtime_ns)
+        ends = [workers.executor.submit(work, index) for _ in range(processes if index is None else 1)]
+        for end in ends:
+            end.result()
+        jobs.store.settle()
+    wanted = jobs.tasks if index is None else jobs.tasks[index : index + 1]
+    return {task.name: work.failed[task] for task in wanted if task in work.failed}
+
+
+class Ended(Enum):
+    """How it went with one task."""
+
+    DONE = "done"  # it is in the store
+    FAILED = "failed"
+    BUSY = "busy"  # another living process makes it
+
+
+@dataclass
+class Work:
+    """One process that works on a list of jobs."""
+
+    out: Path
+    jobs: JobList
+    say: Callable[[str], None]
+    seconds: float | None = None  # how long a task may take
+    done: set[Task] = field(default_factory=set)
+    failed: dict[Task, str] = field(default_factory=dict)  # with the cause
+    started: int = 0  # nanoseconds, by the clock of the disk
+
+    def __call__(self, index: int | None) -> None:
+        """Do the task of this index, or without one whatever is ready until every task is done or failed."""
+        if index is None:
+            self._all()
+        else:
+            self._one(index)
+
+    def _one(self, index: int) -> None:
+        """Do one task, and first what it needs; nothing when the list has no such index."""
+        if index >= len(self.jobs.tasks):
+            self.say(f"nothing to do: the list ends with index {len(self.jobs.tasks) - 1}")
+            return
+        task = self.jobs.tasks[index]
+        if self.jobs.store.read(*self.jobs.place(task)) is not None:
+            self.say(f"{task.name} is done already")
+            return
+        others = [*self.jobs.tasks[index + 1 :], *self.jobs.tasks[:index]]
+        pause = SHORTEST_WAIT
+        while True:
+            step = next(one for one in (*task.needs, task) if one is task or not self._is_done(one))
+            ended = self._failed_already(step, task) or self._attempt(step)
+            if step is task:
+                if ended is Ended.BUSY:
+                    self.say(f"{task.name} is being made by another process")
+                return
+            if ended is Ended.FAILED:
+                self._give_up(task)
+                return
+            if ended is Ended.BUSY and self._next(others) is None:
+                self._wait(f"waiting for {step.name}", pause)
+                pause = min(2 * pause, LONGEST_WAIT)
+
+    def _all(self) -> None:
+        pause = SHORTEST_WAIT
+        left: Sequence[Task] = self.jobs.tasks
+        while left := [task for task in left if not self._is_done(task) and task not in self.failed]:
+            if self._next(left) is not None:
+                pause = SHORTEST_WAIT
+            elif not any(task in self.failed for task in left):
+                self._wait("waiting for what other processes make", pause)
+                pause = min(2 * pause, LONGEST_WAIT)
+
+    def _next(self, tasks: Sequence[Task]) -> Task | None:
+        """Do the first of these tasks that nobody makes and that has all it needs; None when there is none."""
+        for task in tasks:
+            if task in self.failed or self._is_done(task):
+                continue
+            if any(self._has_failed(job) for job in task.needs):
+                self._give_up(task)
+            elif self._has_failed(task):
+                self.failed[task] = self._cause(task)
+            elif all(map(self._is_done, task.needs)) and self._attempt(task) is not Ended.BUSY:
+                return task
+        return None
+
+    def _is_done(self, task: Task) -> bool:
+        if task not in self.done and self.jobs.is_done(task):
+            self.done.add(task)
+        return task in self.done
+
+    def _has_failed(self, task: Task) -> bool:
+        """Whether a task failed here, or elsewhere since this process started, or in the same array."""
+        if task in self.failed:
+            return True
+        try:
+            since = (self.out / LOGS / task.name / ERROR).stat().st_mtime_ns
+        except OSError:
+            return False
+        return since > self.started or (self._mark is not None and (self._mark / task.name).exists())
+
+    def _failed_already(self, step: Task, task: Task) -> Ended | None:
+        """Failed, for what a task needs and nobody has to try again; the task itself is always tried again."""
+        return Ended.FAILED if step is not task and not self._is_done(step) and self._has_failed(step) else None
+
+    def _attempt(self, task: Task) -> Ended:
+        """Make one entry, if nobody else makes it now."""
+        with self.jobs.store.claim(*self.jobs.place(task)) as mine:
+            if not mine:
+                return Ended.BUSY
+            if self.jobs.store.read(*self.jobs.place(task)) is not None:  # another one made it meanwhile
+                self.done.add(task)
+                return Ended.DONE
+            self.say(f"making {task.name}")
+            begin = time.monotonic()
+            outcome = self._made(task)
+            for message in outcome.messages:
+                self.say(message)
+            if outcome.error is None:
+                self.say(f"made {task.name} in {time.monotonic() - begin:.0f} s")
+                return Ended.DONE
+            return self._record(task, outcome)
+
+    def _made(self, task: Task) -> Outcome:
+        """How making an entry ended; a task whose process was killed, perhaps from outside, is tried once more."""
+        outcome = Outcome("", (), killed=True)
+        for _ in range(2):
+            if outcome.killed:
+                outcome = self._tried(task)
+        self.done.discard(task)
+        return Outcome(CHANGED, ()) if outcome.error is None and not self._is_done(task) else outcome
+
+    def _tried(self, task: Task) -> Outcome:
+        expected, out = self.jobs.made_with, self.out.absolute()
+        try:
+            return do_apart(task, self.jobs.prepared, out, seconds=self.seconds, expected=expected)
+        except UnfitWorker as error:
+            raise OutputError(
+                f"the list of jobs was made with other code (here means where it was made): {error.message}; or write "
+                f"it again: lesionbench jobs {self.out}"
+            ) from None
+
+    def _record(self, task: Task, outcome: Outcome) -> Ended:
+        assert outcome.error is not None
+        if not outcome.logged:
+            log_error(self.out, task, outcome.error)
+        self.failed[task] = outcome.error
+        if self._mark is not None:
+            self._mark.mkdir(parents=True, exist_ok=True)
+            (self._mark / task.name).touch()
+        return Ended.FAILED
+
+    def _give_up(self, task: Task) -> None:
+        """Record that a task failed because something that it needs did."""
+        job = next(job for job in task.needs if self._has_failed(job))
+        self.failed[task] = self._cause(job)
+        log_error(self.out, task, self.failed[task], job)
+
+    def _cause(self, task: Task) -> str:
+        logged = logged_error(self.out, task)
+        return self.failed.get(task) or (logged.cause if logged else "it failed in another process")
+
+    @property
+    def _mark(self) -> Path | None:
+        """The folder that says what failed in the array that this process belongs to; None outside of an array."""
+        array = os.environ.get(ARRAY, "")
+        return self.out / FAILED_IN / array if array.isdigit() else None
+
+    def _wait(self, why: str, seconds: float) -> None:
+        if seconds == SHORTEST_WAIT:
+            self.say(why)
+        time.sleep(seconds)

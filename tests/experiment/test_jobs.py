@@ -1,0 +1,248 @@
+"""A grid as a list of jobs, done by processes that know nothing of each other."""
+
+import csv
+import json
+import random
+import shutil
+import subprocess
+import sys
+import threading
+import time
+
+import pytest
+from conftest import CommandLineHere
+
+from lesionbench.errors import OutputError
+from lesionbench.experiment.job_list import read_list
+from lesionbench.experiment.output import locked
+from lesionbench.experiment.tables import CELL_COLUMNS
+from lesionbench.experiment.work import work_on
+from lesionbench.store.layout import POOLS
+
+GRID = ("--dataset", "spy-dots", "--classifier", "spy-centroids", "--positive-class", "b", "--synthetic", "5,12")
+GRID = (*GRID, "--augmenter", "spy-copies", "--augmenter", "oversample+spy-negatives", "--seeds", "1")
+FAILING = (*GRID, "--augmenter", "spy-copies[fails=true]")
+COSTS = {name for name in CELL_COLUMNS if name.endswith(("_seconds", "_peak_mb", "_from_store", "_machine"))}
+WORKER = """
+import json, sys
+from pathlib import Path
+from lesionbench.experiment.work import work_on
+for index in json.loads(sys.argv[1]):
+    assert not work_on(Path("o"), index, print)
+"""
+
+
+def table(path):
+    with path.open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def statuses(folder):
+    return {row["cell"]: row["status"] for row in table(folder / "cells.csv")}
+
+
+def index_of(folder, name):
+    return next(int(row["index"]) for row in table(folder / "jobs.csv") if row["task"].startswith(name))
+
+
+@pytest.fixture(scope="module")
+def one_list(tmp_path_factory, spy_package):
+    """A folder with the list of jobs of the grid; tests work on copies of it."""
+    command_line = CommandLineHere(tmp_path_factory.mktemp("jobs"), (spy_package,))
+    command_line("jobs", "--array", "--at-once", 3, *GRID, "--out", "o")
+    return command_line.cwd
+
+
+@pytest.fixture
+def listed(one_list, with_spies):
+    """The command line in a copy of the folder with the list of jobs."""
+    shutil.copytree(one_list, with_spies.cwd, dirs_exist_ok=True)
+    return with_spies
+
+
+def test_jobs_are_listed_and_nothing_is_run(listed):
+    out = listed.cwd / "o"
+
+    jobs, script = table(out / "jobs.csv"), (out / "array.sbatch").read_text()
+
+    assert [row["index"] for row in jobs] == [str(number) for number in range(len(jobs))]
+    assert jobs[-1]["needs"].split() == ["oversample_fold0_seed1", "oversample@12+spy-negatives_fold0_seed1"]
+    assert {row["cores"] for row in jobs} == {"1"}
+    assert set(statuses(out).values()) == {"waiting"}
+    assert f"--array=0-{len(jobs) - 1}%3" in script
+    assert not (out / "predictions").exists()
+    assert (out / "logs" / "slurm").is_dir()  # SLURM makes no folder for its logs
+
+
+def test_the_script_does_the_job_of_its_index_and_others_end_at_once(listed, one_list):
+    root = listed.cwd / "o"
+    script = (root / "array.sbatch").read_text().replace(str(one_list), str(listed.cwd))
+    index = index_of(root, "none")
+
+    def submit(number):
+        environment = {**listed.env(), "SLURM_ARRAY_TASK_ID": str(number), "SLURM_ARRAY_JOB_ID": "7"}
+        return subprocess.run(["bash", "-c", script], env=environment, capture_output=True, text=True, timeout=120)
+
+    ends = [submit(index), submit(index), submit(999)]
+
+    assert [end.returncode for end in ends] == [0, 0, 0]
+    assert "made none" in ends[0].stdout
+    assert "done already" in ends[1].stdout
+    assert "the list ends with index" in ends[2].stdout
+    listed("leaderboard", "o")
+    assert [cell for cell, status in statuses(root).items() if status == "done"] == ["none_spy-centroids_fold0_seed1"]
+
+
+@pytest.mark.slow
+def test_four_processes_at_once_give_the_bytes_of_a_run_and_do_nothing_twice(listed):
+    listed("run", *GRID, "--jobs", 2, "--out", "run")
+    total = len(table(listed.cwd / "o" / "jobs.csv"))
+    chance = random.Random(0)
+    orders = [chance.choices(range(total), k=total) for _ in range(3)]
+    orders.append(chance.sample(range(total), k=total))
+
+    processes = [
+        subprocess.Popen(
+            [sys.executable, "-c", WORKER, json.dumps(order)],
+            cwd=listed.cwd,
+            env=listed.env(),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for order in orders
+    ]
+    said = [process.communicate(timeout=200) for process in processes]
+    listed("leaderboard", "o")
+
+    assert [process.returncode for process in processes] == [0] * 4, said
+    made = [line for out, _ in said for line in out.splitlines() if line.startswith("making")]
+    assert sorted(made) == sorted(set(made))
+    assert len(made) == total
+    for path in sorted((listed.cwd / "run").rglob("*.csv")):
+        name = path.relative_to(listed.cwd / "run")
+        if "store" not in name.parts and name.name != "cells.csv":
+            assert (listed.cwd / "o" / name).read_bytes() == path.read_bytes(), name
+    rows, wanted = table(listed.cwd / "o" / "cells.csv"), table(listed.cwd / "run" / "cells.csv")
+    assert [[row[name] for name in CELL_COLUMNS if name not in COSTS] for row in rows] == [
+        [row[name] for name in CELL_COLUMNS if name not in COSTS] for row in wanted
+    ]
+    hidden = [path.name for path in (listed.cwd / "o").rglob(".*")]
+    assert sorted(set(hidden) - {".array.sha256"}) == [".lock"]
+    assert not any((listed.cwd / "o" / "store" / "claims").iterdir())
+
+
+def test_a_failed_pool_fails_what_needs_it_with_its_cause_and_the_rest_goes_on(with_spies):
+    with_spies("jobs", *FAILING, "--out", "o")
+    out = with_spies.cwd / "o"
+    cell = index_of(out, "spy-copies-5_spy")
+    failing = next(int(row["index"]) for row in table(out / "jobs.csv") if "spy-copies-" in row["needs"])
+
+    failed = with_spies("work", "o", "--index", failing, status=1)
+    with_spies("work", "o", "--index", cell)
+    with_spies("leaderboard", "o")
+
+    assert "the loss must stay finite" in failed.stderr
+    assert failed.stderr.count("\n") == 1
+    name = table(out / "jobs.csv")[failing]["task"]
+    assert "see logs/spy-copies-" in (out / "logs" / name / "error.txt").read_text()
+    rows = {row["cell"]: row for row in table(out / "cells.csv")}
+    assert rows[name]["status"] == "failed"
+    assert "the loss must stay finite" in rows[name]["error"]
+    assert sorted({row["status"] for row in rows.values()}) == ["done", "failed", "waiting"]
+
+
+def test_whatever_is_ready_is_done_until_nothing_is_left(with_spies):
+    with_spies("jobs", *FAILING, "--out", "o")
+
+    worked = with_spies("work", "o", "--jobs", 2, status=1)
+    with_spies("leaderboard", "o")
+
+    assert "the loss must stay finite" in worked.stderr
+    found = list(statuses(with_spies.cwd / "o").values())
+    assert (found.count("done"), found.count("failed")) == (5, 2)
+
+
+def test_who_needs_what_another_makes_does_other_work_and_then_its_own(listed, monkeypatch):
+    monkeypatch.setenv("PYTHONPATH", str(listed.packages[0]))
+    monkeypatch.syspath_prepend(listed.packages[0])
+    out = listed.cwd / "o"
+    jobs, said = read_list(out), []
+    index = index_of(out, "spy-copies-5_")
+    job = jobs.tasks[index].needs[0]
+    thread = threading.Thread(target=work_on, args=(out, index, said.append))
+
+    with jobs.store.claim(POOLS, jobs.keys[job.name]) as mine:
+        thread.start()
+        while not any("waiting for" in line for line in said) and thread.is_alive():
+            time.sleep(0.05)
+        meanwhile = list(said)
+    thread.join()
+
+    assert mine
+    assert any("made oversample+spy-negatives" in line for line in meanwhile)
+    assert not any(job.name in line for line in meanwhile if line.startswith("making"))
+    assert said[-1].startswith(f"made {jobs.tasks[index].name}")
+
+
+def test_a_job_that_another_process_does_is_left_to_it(listed):
+    jobs = read_list(listed.cwd / "o")
+    index = index_of(listed.cwd / "o", "none")
+
+    with jobs.store.claim(*jobs.place(jobs.tasks[index])):
+        left = listed("work", "o", "--index", index)
+
+    assert "is being made by another process" in left.stdout
+
+
+def test_other_code_than_that_of_the_list_is_refused_by_name(listed):
+    file = listed.cwd / "o" / "jobs.json"
+    noted = json.loads(file.read_text())
+    noted["made_with"] |= {"numpy": "1.0", "the code of lesionbench_spy": "0"}
+    file.write_text(json.dumps(noted))
+
+    refused = listed("work", "o", "--index", index_of(listed.cwd / "o", "none"), status=2)
+
+    assert "and 1.0 here; the code of lesionbench_spy differs" in refused.stderr
+    assert not (listed.cwd / "o" / "store" / "predictions").exists()
+
+
+def test_an_edited_script_is_kept_and_the_new_one_lies_beside_it(listed):
+    script = listed.cwd / "o" / "array.sbatch"
+    edited = script.read_text().replace("#SBATCH --requeue", "#SBATCH --partition=gpu")
+    script.write_text(edited)
+
+    said = listed("jobs", "--array", *GRID, "--out", "o").stdout
+
+    assert script.read_text() == edited
+    assert "left as it is" in said
+    assert "--array=0-" in (listed.cwd / "o" / "array.sbatch.new").read_text()
+
+
+def test_a_run_and_work_keep_each_other_out_and_work_does_not(tmp_path):
+    with locked(tmp_path), pytest.raises(OutputError, match="wait for it"), locked(tmp_path, shared=True):
+        pass
+    with (
+        locked(tmp_path, shared=True),
+        locked(tmp_path, shared=True),
+        pytest.raises(OutputError, match="wait for it"),
+        locked(tmp_path),
+    ):
+        pass
+
+
+def test_a_folder_without_a_list_and_a_damaged_list_are_named(listed):
+    (listed.cwd / "o" / "jobs.json").write_text('{"made": 1}')
+    assert "jobs.json is not what" in listed("work", "o", status=2).stderr
+
+    (listed.cwd / "o" / "jobs.json").unlink()
+    assert "no list of jobs" in listed("work", "o", status=2).stderr
+
+
+def test_the_folder_of_a_list_can_be_moved(listed):
+    (listed.cwd / "o").rename(listed.cwd / "elsewhere")
+
+    listed("work", "elsewhere", "--index", index_of(listed.cwd / "elsewhere", "none"))
+    listed("leaderboard", "elsewhere")
+
+    assert "done" in statuses(listed.cwd / "elsewhere").values()
