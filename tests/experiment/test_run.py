@@ -157,6 +157,7 @@ def test_a_damaged_store_entry_is_set_aside_and_made_again(finished):
         victim.write_bytes(victim.read_bytes()[:-3])
     for entry in sorted((finished.cwd / "o" / "store" / "predictions").iterdir())[1:]:
         shutil.rmtree(entry)  # so that every pool is wanted again
+    shutil.rmtree(finished.cwd / "o" / "predictions")  # and every entry of predictions is read
 
     finished(*FINISHED)
 
