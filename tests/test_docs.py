@@ -57,7 +57,7 @@ def test_every_setting_of_an_experiment_is_documented(setting):
     assert f"| `{setting}` |" in REFERENCE
 
 
-COMMANDS = ["run", "plan", "plugins", "check", "leaderboard", "explain", "merge", "jobs", "work"]
+COMMANDS = ["run", "plan", "plugins", "check", "leaderboard", "explain", "reproduce", "merge", "jobs", "work"]
 COMMANDS += ["data list", "data check", "data cut-rois", "audit split", "audit samples", "audit fidelity"]
 COMMANDS += ["store list", "store verify", "store prune", "store export", "store import"]
 
@@ -72,12 +72,12 @@ def test_no_command_is_missing_from_the_list_above():
 
     names = {command.callback.__name__ for command in app.registered_commands if command.callback}
 
-    assert names == {"run", "plan", "plugins", "check", "leaderboard", "explain", "merge", "jobs", "work"}
+    assert names == {"run", "plan", "plugins", "check", "leaderboard", "explain", "reproduce", "merge", "jobs", "work"}
     assert {group.name for group in app.registered_groups} == {"data", "audit", "store"}
 
 
 OPTIONS_OF = ["run", "plan", "leaderboard", "jobs", "work", "audit.split", "audit.samples", "audit.fidelity"]
-OPTIONS_OF += ["store.verify", "store.prune"]
+OPTIONS_OF += ["reproduce", "store.verify", "store.prune"]
 
 
 @pytest.mark.parametrize("command", OPTIONS_OF)

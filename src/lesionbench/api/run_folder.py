@@ -19,6 +19,7 @@ from lesionbench.audit.stored_pools import bench_of_run
 from lesionbench.errors import OutputError, SettingsError
 from lesionbench.evidence.images.memorisation import FALSE_ALARMS
 from lesionbench.evidence.papers.beside_published import BESIDE_PUBLISHED_COLUMNS
+from lesionbench.experiment.environment import read_environment
 from lesionbench.experiment.output import read_settings
 from lesionbench.experiment.results import read_results
 from lesionbench.pipeline.arm import Arm
@@ -74,6 +75,14 @@ class Run:
     def settings(self) -> Experiment:
         """The settings of the experiment."""
         return read_settings(self.folder)[0]
+
+    @property
+    def environment(self) -> dict[str, Any]:
+        """What the run was made with when it was last started: versions, plugins, machine, data, commands.
+
+        Raises OutputError when an earlier version of lesionbench ran it, which did not keep this.
+        """
+        return read_environment(self.folder).model_dump(mode="json")
 
     @property
     def progress(self) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -20,7 +19,8 @@ def explain(
     """
     from lesionbench.experiment.explain import explain as explanation
     from lesionbench.plugins import Plugins
+    from lesionbench.report.console import say
     from lesionbench.report.explain import explanation_lines
 
     found = explanation(folder, name, Plugins.load())
-    sys.stdout.writelines(f"{line}\n" for line in explanation_lines(found, folder))
+    say(explanation_lines(found, folder))

@@ -19,6 +19,7 @@ from lesionbench.cli.merge import merge
 from lesionbench.cli.options import typed
 from lesionbench.cli.plan import plan
 from lesionbench.cli.plugins import plugins
+from lesionbench.cli.reproduce import reproduce
 from lesionbench.cli.run import run
 from lesionbench.cli.store import app as store
 from lesionbench.cli.work import work
@@ -30,6 +31,7 @@ COMMANDS = (
     "plan",
     "leaderboard",
     "explain",
+    "reproduce",
     "merge",
     "jobs",
     "work",
@@ -58,7 +60,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-for command in (run, plan, leaderboard, explain, merge, jobs, work, plugins, check):
+for command in (run, plan, leaderboard, explain, reproduce, merge, jobs, work, plugins, check):
     app.command()(command)
 app.add_typer(audit, name="audit")
 app.add_typer(data, name="data")

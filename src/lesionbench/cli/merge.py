@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -19,11 +18,11 @@ def merge(
     libraries are refused, and so is a cell with different predictions in two of them.
     """
     from lesionbench.experiment.merge import merge as join
+    from lesionbench.report.console import say
     from lesionbench.report.merge import merge_lines
     from lesionbench.report.terminal import print_tables
 
     merged = join(folders, out)
     print_tables(merged.tables)
-    sys.stdout.writelines(f"{line}\n" for line in merge_lines(merged))
-    sys.stdout.write(f"{out}/leaderboard.csv\n")
+    say([*merge_lines(merged), f"{out}/leaderboard.csv"])
     raise typer.Exit(1 if merged.failed or merged.waiting else 0)

@@ -29,7 +29,7 @@ from lesionbench.experiment.output import (
 from lesionbench.experiment.results import noted_cells, read_results
 from lesionbench.experiment.settings import JUDGING, OWN_PLUGINS, RESOLVED, Experiment, parse_toml
 from lesionbench.experiment.tables import CELL_COLUMNS, PUBLISHED, write_cells, write_tables
-from lesionbench.store.addresses import open_store, whole_address
+from lesionbench.store.addresses import local_folder, open_store, whole_address
 from lesionbench.store.digests import file_digest
 from lesionbench.store.layout import CODE, DATASETS, FITS, INPUTS, MANIFEST, POOLS, PREDICTIONS, SPLITS
 from lesionbench.store.whole_files import write_whole
@@ -107,7 +107,8 @@ def merge(folders: Sequence[Path], out: Path) -> Merged:
         draft.replace(out)  # an empty folder may be there
     finally:
         shutil.rmtree(draft, ignore_errors=True)
-    open_store(_shared_store(parts) or out / "store").note_use(out, kept)
+    if kept:
+        open_store(_shared_store(parts) or out / "store").note_use(out, kept)
     status = [row["status"] for row in rows]
     return Merged(
         out=out,
@@ -305,12 +306,16 @@ def _join_stores(parts: Sequence[_Part], out: Path) -> tuple[set[tuple[str, str]
 
     Returns the entries, each a kind and a key, and how many cells have none.
     """
-    kept, lacking = set(), 0
+    kept: set[tuple[str, str]] = set()
+    lacking = 0
+    shared = _shared_store(parts)
+    if shared is not None and local_folder(shared) is None:  # elsewhere: the next `run` notes what it uses
+        return kept, lacking
     for part in parts:
         store = open_store(part.store)
         digests = [part.rows[name]["predictions_sha256"] for name in part.results.found]
         entries, stored = _entries(store, set(digests))
-        if _shared_store(parts) is None:
+        if shared is None:
             entries = {entry for entry in entries if store.copy_to(open_store(out / "store"), *entry)}
         kept |= entries
         lacking += sum(digest not in stored for digest in digests)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import shlex
-import textwrap
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
+
+from lesionbench.report.words import wrapped
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -13,12 +14,10 @@ if TYPE_CHECKING:
 
     from lesionbench.experiment.explain import Difference, Explanation
 
-WIDTH = 80
-
 
 def explanation_lines(found: Explanation, out: Path) -> list[str]:
     """The lines to print, 80 columns wide; a command to type is one line."""
-    lines = [line for text, depth in _said(found, out) for line in _wrapped(text, depth)]
+    lines = [line for text, depth in _said(found, out) for line in wrapped(text, depth)]
     return lines if found.made else [*lines, f"To make it: lesionbench run {shlex.quote(str(out))}"]
 
 
@@ -57,15 +56,3 @@ def _differences(differences: Iterable[Difference], depth: int) -> Iterator[tupl
 
 def _date(seconds: float) -> str:
     return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M UTC")
-
-
-def _wrapped(text: str, depth: int) -> list[str]:
-    indent = "  " * depth
-    return textwrap.wrap(
-        text,
-        WIDTH,
-        initial_indent=indent,
-        subsequent_indent=indent + "  ",
-        break_long_words=False,
-        break_on_hyphens=False,
-    )

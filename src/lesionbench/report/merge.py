@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 import shlex
-import textwrap
 from typing import TYPE_CHECKING
 
-from lesionbench.report.words import count
+from lesionbench.report.words import count, wrapped
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from lesionbench.experiment.merge import Merged
 
-WIDTH = 80
-
 
 def merge_lines(merged: Merged) -> list[str]:
     """The lines to print, 80 columns wide; a command to type is one line."""
-    lines = [line for text in _said(merged) for line in textwrap.wrap(text, WIDTH, subsequent_indent="  ")]
+    lines = [line for text in _said(merged) for line in wrapped(text)]
     unfinished = merged.failed + merged.waiting + merged.not_stored
     return [*lines, f"To make them: lesionbench run {shlex.quote(str(merged.out))}"] if unfinished else lines
 

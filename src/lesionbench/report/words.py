@@ -2,10 +2,27 @@
 
 from __future__ import annotations
 
+import textwrap
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
+
+
+WIDTH = 80
+
+
+def wrapped(text: str, depth: int = 0) -> list[str]:
+    """A sentence as lines of 80 columns, indented by `depth`; those after the first are indented once more."""
+    indent = "  " * depth
+    return textwrap.wrap(
+        text,
+        WIDTH,
+        initial_indent=indent,
+        subsequent_indent=indent + "  ",
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
 
 
 def count(number: int, noun: str) -> str:
