@@ -20,12 +20,13 @@ def claim_file(store):
     return found
 
 
-def left_by(store, **changes):
-    """A claim that another process left, with these facts about its owner changed."""
+def left_by(store, machine=None, started=None):
+    """A claim that another process left, on another machine or with the number of this process."""
     with store.claim("fits", "k"):
         record = json.loads(claim_file(store).read_text())
+    here, pid, now, rest = record["token"].split("-")
     path = store.folder / "claims" / "fits-k.json"
-    path.write_text(json.dumps(record | changes))
+    path.write_text(json.dumps(record | {"token": "-".join([machine or here, pid, started or now, rest])}))
     return path
 
 
@@ -82,7 +83,7 @@ def test_the_claim_of_a_killed_process_is_taken_over_at_once(store):
 
 
 def test_a_number_that_another_process_has_now_does_not_keep_a_claim(store):
-    left_by(store, pid=os.getpid(), started="1")
+    left_by(store, started="1")
 
     with store.claim("fits", "k") as mine:
         assert mine

@@ -48,9 +48,12 @@ def make_old(paths):
 
 def of_another_machine(store):
     """Let the drafts and claims belong to a process of another machine."""
-    for path in left(store):
-        if path.suffix == ".json":
-            path.write_text(json.dumps(json.loads(path.read_text()) | {"machine": "another"}))
+    (claim,) = (store.folder / "claims").iterdir()
+    record = json.loads(claim.read_text())
+    here = record["token"].partition("-")[0]
+    claim.write_text(json.dumps(record | {"token": record["token"].replace(here, "another")}))
+    for path in list((store.folder / "drafts").iterdir()):
+        path.rename(path.with_name(path.name.replace(here, "another")))
 
 
 def test_what_a_killed_process_left_is_removed_by_the_next_sweep(store, writer):

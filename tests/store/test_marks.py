@@ -82,11 +82,11 @@ def test_what_the_user_puts_into_a_store_is_left_there(tmp_path):
 
 def test_a_sweep_touches_nothing_in_a_folder_without_a_mark(tmp_path):
     (tmp_path / "drafts").mkdir()
-    (tmp_path / "drafts" / f"{'a' * 32}.json").write_text("mine")
+    (tmp_path / "drafts" / f"a-1-1-{'a' * 16}.json").write_text("mine")
 
     Store(tmp_path).sweep()
 
-    assert (tmp_path / "drafts" / f"{'a' * 32}.json").read_text() == "mine"
+    assert (tmp_path / "drafts" / f"a-1-1-{'a' * 16}.json").read_text() == "mine"
 
 
 def test_a_store_from_before_stores_were_marked_is_accepted_and_marked(tmp_path):

@@ -113,3 +113,42 @@ def test_an_entry_keeps_what_its_key_was_made_from(tmp_path):
         draft.put_text("file.txt", "content")
 
     assert store.read("kind", key_of(inputs)).json("inputs") == inputs
+
+
+def test_the_draft_of_a_killed_process_is_written_over_and_gone(tmp_path):
+    (tmp_path / ".table.csv.part").write_text("half of a longer text")
+    write_whole(tmp_path / "table.csv", "a\n")
+
+    assert (tmp_path / "table.csv").read_text() == "a\n"
+    assert [entry.name for entry in tmp_path.iterdir()] == ["table.csv"]
+
+
+def test_many_writers_of_one_text_leave_one_whole_text(tmp_path):
+    texts = [str(number) * 10_000 for number in range(8)]
+
+    def write_often(text):
+        for _ in range(20):
+            write_whole(tmp_path / "table.csv", text)
+
+    threads = [threading.Thread(target=write_often, args=(text,)) for text in texts]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert (tmp_path / "table.csv").read_text() in texts
+    assert [entry.name for entry in tmp_path.iterdir()] == ["table.csv"]
+
+
+def test_a_text_whose_writing_fails_is_as_it_was_before(tmp_path, monkeypatch):
+    write_whole(tmp_path / "table.csv", "a\n")
+
+    def fail(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("os.fsync", fail)
+    with pytest.raises(OSError, match="No space left"):
+        write_whole(tmp_path / "table.csv", "b\n")
+
+    assert (tmp_path / "table.csv").read_text() == "a\n"
+    assert [entry.name for entry in tmp_path.iterdir()] == ["table.csv"]

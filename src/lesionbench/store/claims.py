@@ -6,6 +6,7 @@ the content is the same and the second is dropped.
 
 from __future__ import annotations
 
+import errno
 import os
 import time
 from contextlib import suppress
@@ -16,6 +17,8 @@ from lesionbench.store.owners import SILENT, Owner, read_owner, this_process
 if TYPE_CHECKING:
     from pathlib import Path
 
+NO_LINKS = {errno.EPERM, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK, errno.EACCES}  # says a disk that has none
+
 _last_touch: dict[
     Path, tuple[int, float]
 ] = {}  # claims of others: the last touch, and when it was first seen (monotonic)
@@ -24,19 +27,41 @@ _last_touch: dict[
 def take(path: Path, owner: Owner, drafts: Path) -> bool:
     """Make the claim `path` for `owner`; False while another living process has it.
 
-    drafts: a folder on the same disk, for what is taken out of the way.
+    drafts: a folder on the same disk, for what is written and what is taken out of the way.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    for _ in range(2):
-        try:
-            descriptor = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666)
-        except FileExistsError:
-            if not _remove_abandoned(path, drafts):
-                return False
-            continue
-        _write(path, descriptor, owner)
-        return True
-    return False
+    drafts.mkdir(parents=True, exist_ok=True)
+    return _place(path, owner, drafts) or (_remove_abandoned(path, drafts) and _place(path, owner, drafts))
+
+
+def _place(path: Path, owner: Owner, drafts: Path) -> bool:
+    """Put the claim in its place with all that it says; False if there is one."""
+    draft = drafts / f"{owner.token}.json"
+    try:
+        draft.write_text(owner.as_text(), encoding="utf-8")
+        os.link(draft, path)
+    except FileExistsError:
+        return False
+    except OSError as error:
+        if error.errno not in NO_LINKS:
+            raise
+        return _write_new(path, owner)
+    finally:
+        draft.unlink(missing_ok=True)
+    return True
+
+
+def _write_new(path: Path, owner: Owner) -> bool:
+    """Write the claim on a disk without links; False if there is one."""
+    try:
+        with path.open("x", encoding="utf-8") as file:
+            file.write(owner.as_text())
+    except FileExistsError:
+        return False
+    except OSError:  # a full disk
+        path.unlink(missing_ok=True)
+        raise
+    return True
 
 
 def give_up(path: Path, owner: Owner) -> None:
@@ -48,7 +73,6 @@ def give_up(path: Path, owner: Owner) -> None:
 
 def remove_claim(path: Path, owner: Owner | None, drafts: Path) -> None:
     """Remove the claim of an owner that is dead, but not the claim that another process has made meanwhile."""
-    drafts.mkdir(parents=True, exist_ok=True)
     aside = drafts / f"{this_process().token}.json"
     with suppress(FileNotFoundError):  # another process was quicker
         path.rename(aside)
@@ -65,15 +89,6 @@ def is_living(path: Path) -> bool:
     except OSError:
         return False
     return owner is None or not owner.is_dead
-
-
-def _write(path: Path, descriptor: int, owner: Owner) -> None:
-    try:
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            file.write(owner.as_text())
-    except OSError:  # a full disk
-        path.unlink(missing_ok=True)
-        raise
 
 
 def _read(path: Path) -> tuple[Owner | None, int]:

@@ -13,18 +13,15 @@ from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from lesionbench.store.claims import remove_claim
-from lesionbench.store.owners import beating, read_owner, this_process
+from lesionbench.store.owners import TOKEN, Owner, beating, read_owner, this_process
 from lesionbench.store.whole_files import sync
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from lesionbench.store.owners import Owner
-
 A_DAY = 86_400  # seconds
 SEEN = "seen.json"  # in the folder of drafts: owners of other machines, and their touch that a sweep saw first
-RECORD = re.compile(r"[0-9a-f]{32}\.json")
 CLAIM = re.compile(r"[a-z]+-[0-9a-f]{64}\.json")
 
 Seen = dict[str, tuple[int, float]]  # by file: the touch (nanoseconds), and when a sweep first saw it (seconds)
@@ -64,7 +61,7 @@ def sweep_drafts(drafts: Path, claims: Path) -> None:
     seen, now = _read_seen(drafts / SEEN), Seen()
     for record in _records(drafts, claims):
         with suppress(FileNotFoundError):  # its owner has ended in this moment
-            owner = read_owner(record.read_text(encoding="utf-8", errors="replace"))
+            owner = _owner_of(record)
             if not _is_left(record, owner, seen, now):
                 continue
             if record.parent == claims:
@@ -77,8 +74,14 @@ def sweep_drafts(drafts: Path, claims: Path) -> None:
 
 def _records(drafts: Path, claims: Path) -> list[Path]:
     """The owner records of all drafts and claims; whatever else lies there is not ours."""
-    pairs = ((drafts, RECORD), (claims, CLAIM))
-    return [path for folder, ours in pairs for path in sorted(folder.glob("*.json")) if ours.fullmatch(path.name)]
+    of_drafts = [path for path in sorted(drafts.glob("*.json")) if TOKEN.fullmatch(path.stem)]
+    return [*of_drafts, *(path for path in sorted(claims.glob("*.json")) if CLAIM.fullmatch(path.name))]
+
+
+def _owner_of(record: Path) -> Owner | None:
+    """The owner of a draft, which is in its name, or of a claim."""
+    in_name = Owner(record.stem) if TOKEN.fullmatch(record.stem) else None
+    return in_name or read_owner(record.read_text(encoding="utf-8", errors="replace"))
 
 
 def _is_left(record: Path, owner: Owner | None, seen: Seen, now: Seen) -> bool:

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import secrets
 import socket
 import sys
 import threading
@@ -20,34 +22,41 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from lesionbench.store.digests import key_of
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 BEAT = 10.0  # seconds between two touches
 SILENT = 60.0  # seconds without a touch after which a process of another machine counts as dead
 PROC = Path("/proc")
+UNKNOWN = "unknown"  # a machine whose processes cannot be looked up
+SOME_TIME = "0"  # when a process started, where the system does not say
+TOKEN = re.compile(r"\w+-\d+-\d+-[0-9a-f]{16}")
 
 
 @dataclass(frozen=True)
 class Owner:
-    """A process that holds something; `token` tells two things of one process apart."""
+    """A process that holds something.
 
-    machine: str  # empty where processes cannot be looked up
-    host: str
-    pid: int
-    started: str
+    token: `MACHINE-PID-STARTED-RANDOM`; the last part tells two things of one process apart.
+    host, since: for people to read; nothing is decided from them. since: seconds since the epoch.
+    """
+
     token: str
-    since: float  # seconds since the epoch, for people to read; nothing is decided from it
-
-    @property
-    def is_dead(self) -> bool:
-        """Whether it is certain that the process has ended; of a process on another machine it never is."""
-        return bool(self.machine) and self.machine == this_machine() and _started(self.pid) != self.started
+    host: str = ""
+    since: float = 0.0
 
     @property
     def is_here(self) -> bool:
         """Whether the process is on this machine, where it can be looked up."""
-        return bool(self.machine) and self.machine == this_machine()
+        return self.token.partition("-")[0] == this_machine() != UNKNOWN
+
+    @property
+    def is_dead(self) -> bool:
+        """Whether it is certain that the process has ended; of a process on another machine it never is."""
+        _, pid, started, _ = self.token.split("-")
+        return self.is_here and _started(int(pid)) != started
 
     def as_text(self) -> str:
         """The JSON that `read_owner` reads."""
@@ -56,36 +65,39 @@ class Owner:
 
 def this_process() -> Owner:
     """An owner record of this process, with a token of its own."""
-    started = _started(os.getpid()) or ""
-    return Owner(this_machine(), socket.gethostname(), os.getpid(), started, uuid.uuid4().hex, time.time())
+    pid = os.getpid()
+    token = f"{this_machine()}-{pid}-{_started(pid)}-{secrets.token_hex(8)}"
+    return Owner(token, socket.gethostname(), time.time())
 
 
 def read_owner(text: str) -> Owner | None:
     """The owner in a text; None if it is not a whole record."""
     try:
         found = Owner(**json.loads(text))
+        return found if TOKEN.fullmatch(found.token) else None
     except (ValueError, TypeError, RecursionError):
         return None
-    return found if isinstance(found.pid, int) and isinstance(found.machine, str) else None
 
 
 @cache
 def this_machine() -> str:
-    """What tells this machine, since it was started, from every other; empty where processes cannot be looked up.
+    """What tells this machine, since it was started, from every other; UNKNOWN where processes cannot be looked up.
 
     Containers may share a name and still not see each other's processes, so their process namespace counts.
     """
     if sys.platform == "win32":
-        return ""
+        return UNKNOWN
     try:
         boot = (PROC / "sys" / "kernel" / "random" / "boot_id").read_text().strip()
-        return f"{socket.gethostname()} {boot} {(PROC / 'self' / 'ns' / 'pid').readlink()}"
+        return key_of([socket.gethostname(), boot, str((PROC / "self" / "ns" / "pid").readlink())])[:12]
     except OSError:  # macOS
-        return f"{socket.gethostname()} {uuid.getnode()}"
+        return key_of([socket.gethostname(), uuid.getnode()])[:12]
 
 
 def _started(pid: int) -> str | None:
     """When a process of this machine started, as the system counts it; None if there is no such process."""
+    if sys.platform == "win32":
+        return SOME_TIME
     if not PROC.is_dir():
         return _started_unknown(pid)
     try:
@@ -102,8 +114,8 @@ def _started_unknown(pid: int) -> str | None:
     except ProcessLookupError:
         return None
     except OSError:  # another user's process
-        return ""
-    return ""
+        return SOME_TIME
+    return SOME_TIME
 
 
 @contextmanager

@@ -13,8 +13,9 @@ from __future__ import annotations
 import errno
 import os
 import shutil
+import time
 import uuid
-from contextlib import contextmanager, nullcontext, suppress
+from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING
 
 from lesionbench.store.checkpoints import Checkpoints
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 TRIES = 3  # network disks report failures of what they did, or fail once
+WAIT = 0.05  # seconds between two looks whether another process has set an entry aside
 READ_ONLY = {errno.EROFS, errno.EACCES, errno.EPERM}
 
 
@@ -167,14 +169,18 @@ class Store:
             raise failure
 
     def set_aside(self, kind: str, key: str) -> None:
-        """Move a damaged entry out of the way, unless it was made again in this moment."""
+        """Move a damaged entry out of the way; an entry that is whole stays."""
+        while not self._set_aside_alone(kind, key):
+            time.sleep(WAIT)
+
+    def _set_aside_alone(self, kind: str, key: str) -> bool:
+        """Move an entry if it is damaged; False while another process does, which may have it made again meanwhile."""
         place, aside = self._place(kind, key), self.folder / DAMAGED / f"{kind}-{key[:16]}-{uuid.uuid4().hex[:8]}"
-        aside.parent.mkdir(parents=True, exist_ok=True)
-        with suppress(FileNotFoundError):  # another process has done it
-            place.rename(aside)
-            if is_whole(aside):
-                with suppress(OSError):
-                    aside.rename(place)
+        with self.claim(DAMAGED, key) as mine:
+            if mine and os.path.lexists(place) and not is_whole(place):
+                aside.parent.mkdir(parents=True, exist_ok=True)
+                place.rename(aside)
+            return mine
 
     def _place(self, kind: str, key: str) -> Path:
         return self.folder / kind / key
