@@ -298,19 +298,6 @@ def test_a_run_keeps_others_out_and_ctrl_c_stops_it_cleanly_and_says_how_to_go_o
     assert (with_spies.cwd / "o" / "leaderboard.csv").exists()
 
 
-@pytest.mark.filterwarnings("ignore")  # dask opens and closes sockets in its own time
-def test_a_dask_cluster_gives_the_same_bytes_as_local_processes(finished, monkeypatch):
-    distributed = pytest.importorskip("distributed")
-    monkeypatch.syspath_prepend(finished.packages[0])  # the workers are started with this process's path
-    with distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster:
-        options = ("--executor", "dask", "--scheduler", cluster.scheduler_address)
-        finished(*GRID, "--positive-class", "b", *options, "--out", "dask")
-
-    local, dask = ((finished.cwd / name / "leaderboard.csv").read_bytes() for name in ("o", "dask"))
-
-    assert local == dask
-
-
 def test_images_that_changed_since_the_first_run_are_another_experiment(with_spies):
     random = np.random.default_rng(0)
     for number in range(40):

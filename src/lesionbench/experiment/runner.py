@@ -187,6 +187,8 @@ class Run:
 
     def _submit(self, workers: Workers, running: dict[Future[Outcome], tuple[Task, float]]) -> None:
         """Start tasks until every worker has one; a suspect runs alone."""
+        if not workers.slots:
+            self._say("no worker is there; the run goes on as soon as one is")
         while self.ready and len(running) < workers.slots:
             if running and self.suspects.intersection([self.ready[0], *(task for task, _ in running.values())]):
                 return
@@ -194,6 +196,12 @@ class Run:
             arguments = (self.bench.prepared, self.out.absolute(), self.bench.plugins.own, None, self.made_with)
             future = workers.submit(needs, do_apart, self.ready[0], *arguments)
             running[future] = (self.ready.popleft(), time.monotonic())
+
+    def _say(self, message: str) -> None:
+        """Tell the user something once."""
+        if message not in self.said:
+            self.said.add(message)
+            self.view.say(message)
 
     def _ending(self, task: Task, outcome: Outcome) -> Callable[[Task, Outcome, float], None]:
         """What to do with a task that ended so."""
@@ -206,9 +214,7 @@ class Run:
             self._ended(task, outcome, seconds)
             return
         self.ready.appendleft(task)
-        if outcome.error and outcome.error not in self.said:
-            self.said.add(outcome.error)
-            self.view.say(f"{task.name} is run again: {outcome.error}")
+        self._say(f"{task.name} is run again: {outcome.error}")
 
     def _killed(self, task: Task, outcome: Outcome, seconds: float) -> None:
         """Queue a task whose process was killed, to run alone in the end; when that happened before, it has failed."""
@@ -220,9 +226,7 @@ class Run:
 
     def _ended(self, task: Task, outcome: Outcome, seconds: float) -> None:
         for message in outcome.messages:
-            if message not in self.said:
-                self.said.add(message)
-                self.view.say(message)
+            self._say(message)
         if isinstance(task, Cell) and not outcome.error and not self._is_finished(task):
             outcome = Outcome(CHANGED, ())
         if outcome.error and not outcome.logged:

@@ -17,7 +17,7 @@ from pydantic import Field
 
 from lesionbench.errors import SettingsError, Try, WorkersLost
 from lesionbench.workers.apart import KeptProcess, keep_in_thread, run_apart
-from lesionbench.workers.executors import Executor, Needs, Opening, UnfitWorker, Workers
+from lesionbench.workers.executors import KEPT, Executor, Needs, Opening, UnfitWorker, Workers
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -121,13 +121,13 @@ class DaskWorkers(Workers):
         self._look()
         fit = [worker for address, worker in self._workers.items() if address not in self._unfit]
         if self._workers and not fit:
-            raise WorkersLost(f"no worker of the dask scheduler at {self._scheduler!r} can run the tasks")
+            raise WorkersLost(f"no worker of the dask scheduler at {self._scheduler!r} can run the tasks; {KEPT}")
         return sum(worker["nthreads"] for worker in fit)
 
     def _look(self) -> None:
         """Ask the scheduler for its workers, from time to time."""
         if self._client.status in ("closing", "closed"):
-            raise WorkersLost(f"the dask scheduler at {self._scheduler!r} is gone")
+            raise WorkersLost(f"the dask scheduler at {self._scheduler!r} is gone; {KEPT}")
         if time.monotonic() < self._looked + LOOK:
             return
         self._looked = time.monotonic()

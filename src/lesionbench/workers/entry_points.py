@@ -10,10 +10,11 @@ from lesionbench.spelling import did_you_mean, made_of, parse_spec
 from lesionbench.workers.dask_cluster import Dask
 from lesionbench.workers.executors import Executor
 from lesionbench.workers.local import Local
+from lesionbench.workers.submitit_jobs import Submitit
 
 GROUP = "lesionbench.executors"
 CORE = "lesionbench"
-OURS: dict[str, type[Executor]] = {"local": Local, "dask": Dask}
+OURS: dict[str, type[Executor]] = {"local": Local, "dask": Dask, "submitit": Submitit}
 
 
 @dataclass(frozen=True)

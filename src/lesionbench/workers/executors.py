@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from lesionbench.pipeline.context import Device
 
 
+KEPT = "what is finished is kept, so the same command goes on with it later"
+
+
 @dataclass(frozen=True)
 class Needs:
     """What one task needs of the machine that it runs on."""

@@ -1,0 +1,218 @@
+"""Runs on a real dask cluster: a scheduler and workers with two threads, each a process on this machine."""
+
+import csv
+import json
+import shutil
+import subprocess
+import sys
+import time
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+from conftest import CommandLine
+
+from lesionbench.errors import SettingsError
+from lesionbench.workers.dask_cluster import Dask
+from lesionbench.workers.executors import KEPT, Needs
+
+pytest.importorskip("distributed")
+psutil = pytest.importorskip("psutil")
+
+GRID = ("run", "--dataset", "spy-dots", "--positive-class", "b", "--augmenter", "spy-copies", "--synthetic", "5")
+GRID = (*GRID, "--seeds", "3")
+SHORT, LONG = ("--classifier", "spy-centroids[seconds=0.5]"), ("--classifier", "spy-centroids[seconds=200]")
+
+
+@dataclass
+class Cluster:
+    """A scheduler and the processes of its workers; `log` is the folder for what they print."""
+
+    log: Path
+    processes: ExitStack
+    address: str = ""
+    workers: list[subprocess.Popen] = field(default_factory=list)
+    scheduler: subprocess.Popen | None = None
+
+    def start(self):
+        file = self.log / "scheduler.json"
+        self.scheduler = self.run("scheduler", "--scheduler-file", file, "--port", 0, "--no-dashboard", env=None)
+        self.address = json.loads(waited_for(lambda: file.exists() and file.read_text()))["address"]
+
+    def add_worker(self, env, *options):
+        number = len(self.workers)
+        folder = self.log / f"local-{number}"
+        options = ("--nthreads", 2, "--no-nanny", "--no-dashboard", "--local-directory", folder, *options)
+        self.workers.append(self.run("worker", self.address, *options, env=env))
+        waited_for(lambda: "Registered to" in (self.log / f"{len(self.workers)}.log").read_text())
+
+    def run(self, *arguments, env):
+        with (self.log / f"{len(self.workers) + (arguments[0] == 'worker')}.log").open("w") as log:
+            command = [sys.executable, "-m", "dask", *map(str, arguments), "--host", "127.0.0.1"]
+            process = subprocess.Popen(command, env=env, stdout=log, stderr=log)
+        self.processes.callback(process.wait)
+        self.processes.callback(process.kill)
+        return process
+
+    @property
+    def options(self):
+        return ("--executor", "dask", "--scheduler", self.address)
+
+
+def waited_for(look, seconds=120):
+    """What `look` returns, as soon as it is true."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        if found := look():
+            return found
+        time.sleep(0.1)
+    raise AssertionError("waited in vain")
+
+
+@contextmanager
+def a_cluster(folder, env, workers):
+    with ExitStack() as processes:
+        cluster = Cluster(folder, processes)
+        cluster.start()
+        for _ in range(workers):
+            cluster.add_worker(env)
+        yield cluster
+
+
+@pytest.fixture(scope="module")
+def command_line(tmp_path_factory, spy_package):
+    return CommandLine(tmp_path_factory.mktemp("dask"), (spy_package,))
+
+
+@pytest.fixture(scope="module")
+def cluster(command_line, tmp_path_factory):
+    """Two workers; no test may harm them."""
+    with a_cluster(tmp_path_factory.mktemp("cluster"), command_line.env(), 2) as cluster:
+        yield cluster
+
+
+@pytest.fixture(scope="module")
+def local(command_line):
+    """The tables of the grid, made by local processes."""
+    command_line(*GRID, *SHORT, "--jobs", 2, "--out", "local")
+    return tables(command_line.cwd / "local")
+
+
+def tables(out):
+    return {path.relative_to(out): path.read_bytes() for path in sorted(out.rglob("*.csv")) if path.name != "cells.csv"}
+
+
+def statuses(out):
+    try:
+        with (out / "cells.csv").open(newline="") as file:
+            return [row["status"] for row in csv.DictReader(file)]
+    except OSError:
+        return []
+
+
+def begun(command_line, cluster, out, until, grid=(*GRID, *SHORT)):
+    """The grid, running on a cluster, as soon as the folder of the run is as `until` wants it."""
+    command = command_line.command(*grid, *cluster.options, "--out", out)
+    run = subprocess.Popen(
+        command, cwd=command_line.cwd, env=command_line.env(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    waited_for(lambda: until(command_line.cwd / out) or run.poll() is not None)
+    return run
+
+
+def has_begun(out):
+    return "waiting" in statuses(out)
+
+
+def has_a_cell(out):
+    return "done" in statuses(out)
+
+
+def edited_spies(spy_package, folder):
+    """The spy plugins with another random state, installed in a folder of their own."""
+    shutil.copytree(spy_package, folder)
+    module = folder / "lesionbench_spy.py"
+    module.write_text(module.read_text().replace("random.normal(0, 2,", "random.normal(0, 3,"))
+    return folder
+
+
+def test_workers_with_two_threads_give_the_same_bytes_as_local_processes(command_line, cluster, local):
+    command_line(*GRID, *SHORT, *cluster.options, "--out", "dask")
+
+    assert tables(command_line.cwd / "dask") == local
+    assert not (command_line.cwd / "dask" / ".running").exists()
+
+
+def test_a_gpu_that_no_worker_declares_is_refused_with_what_to_type(cluster):
+    with pytest.raises(SettingsError, match=r"dask worker tcp://\S+ --resources GPU=1"):
+        Dask(scheduler=cluster.address).check(Needs(gpus=1))
+
+
+@pytest.mark.slow
+def test_a_worker_with_another_version_of_a_plugin_is_named_and_nothing_is_written(
+    command_line, spy_package, tmp_path, local
+):
+    edited = CommandLine(command_line.cwd, (edited_spies(spy_package, tmp_path / "edited"),))
+    with a_cluster(tmp_path, command_line.env(), 1) as cluster:
+        cluster.add_worker(edited.env())
+        refused = command_line(*GRID, *SHORT, *cluster.options, "--out", "refused", status=2)
+
+    assert "the code of lesionbench_spy differs" in refused.stderr
+    assert refused.stderr.count("tcp://127.0.0.1:") == 1
+    assert not (command_line.cwd / "refused").exists()
+
+
+@pytest.mark.slow
+def test_a_worker_that_joins_later_with_another_version_is_named_and_makes_nothing(
+    command_line, spy_package, tmp_path, local
+):
+    edited = CommandLine(command_line.cwd, (edited_spies(spy_package, tmp_path / "edited"),))
+    with a_cluster(tmp_path, command_line.env(), 1) as cluster:
+        run = begun(command_line, cluster, "joined", has_begun)
+        cluster.add_worker(edited.env())
+        said, errors = run.communicate(timeout=240)
+
+    assert run.returncode == 0, errors
+    assert "is run again: the code of lesionbench_spy differs" in said + errors
+    assert tables(command_line.cwd / "joined") == local
+
+
+@pytest.mark.slow
+def test_a_killed_worker_costs_only_the_time_of_its_tasks(command_line, tmp_path, local):
+    with a_cluster(tmp_path, command_line.env(), 2) as cluster:
+        run = begun(command_line, cluster, "killed", has_a_cell)
+        cluster.workers[0].kill()
+        said, errors = run.communicate(timeout=240)
+
+    assert (run.returncode, errors) == (0, "")
+    assert "distributed" not in said
+    assert tables(command_line.cwd / "killed") == local
+
+
+@pytest.mark.slow
+def test_a_lost_scheduler_is_one_message_and_what_is_finished_is_kept(command_line, tmp_path, local):
+    with a_cluster(tmp_path, command_line.env(), 1) as cluster:
+        run = begun(command_line, cluster, "lost", has_a_cell)
+        cluster.scheduler.kill()
+        said, errors = run.communicate(timeout=240)
+
+    assert run.returncode == 1
+    assert "distributed" not in said
+    assert errors.splitlines() == [f"lesionbench: the dask scheduler at '{cluster.address}' is gone; {KEPT}"]
+    command_line(*GRID, *SHORT, "--out", "lost")
+    assert tables(command_line.cwd / "lost") == local
+
+
+@pytest.mark.slow
+def test_a_killed_run_leaves_no_task_on_the_workers(command_line, tmp_path):
+    with a_cluster(tmp_path, command_line.env(), 1) as cluster:
+        worker = psutil.Process(cluster.workers[0].pid)
+        run = begun(command_line, cluster, "abandoned", has_begun, (*GRID, *LONG))
+        waited_for(lambda: (command_line.cwd / "abandoned" / ".running").exists())
+        tasks = waited_for(lambda: worker.children(recursive=True))
+        run.kill()
+        run.communicate()
+        psutil.wait_procs(tasks, timeout=30)
+
+        assert [task for task in tasks if task.is_running()] == []
