@@ -10,10 +10,12 @@ import json
 import time
 from collections import Counter, deque
 from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Future, wait
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, Protocol
 
+from lesionbench.errors import LesionbenchError, WorkersLost
 from lesionbench.experiment.bench import LOGS, Bench
 from lesionbench.experiment.environment import write_environment
 from lesionbench.experiment.grid import Cell, PoolJob, cells
@@ -24,11 +26,11 @@ from lesionbench.experiment.progress_log import PROGRESS
 from lesionbench.experiment.tables import CellRows, Tables, write_cells, write_splits, write_tables
 from lesionbench.experiment.tasks import Outcome, Task, do_apart, log_error, try_to_draw
 from lesionbench.experiment.worker_check import made_with
-from lesionbench.workers.executors import UnfitWorker
+from lesionbench.workers.executors import KEPT, UnfitWorker
 from lesionbench.workers.raised import in_one_line
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from contextlib import AbstractContextManager
     from pathlib import Path
 
@@ -169,13 +171,13 @@ class Run:
 
     def _work(self, open_workers: Callable[[], AbstractContextManager[Workers]]) -> None:
         """Give tasks to workers until all are done or the workers are gone; the caller then opens new ones."""
-        with open_workers() as workers:
+        with _opened(open_workers) as workers:
             running: dict[Future[Outcome], tuple[Task, float]] = {}
             try:
                 while self.ready or running:
                     self._submit(workers, running)
-                    ended, _ = wait(running, timeout=TICK, return_when=FIRST_COMPLETED)
-                    for future in ended:
+                    wait(running, timeout=TICK, return_when=FIRST_COMPLETED)
+                    for future in [one for one in running if one.done()]:  # `wait` misses some that were cancelled
                         task, start = running[future]
                         outcome = _outcome(future)
                         del running[future]
@@ -192,10 +194,19 @@ class Run:
         while self.ready and len(running) < workers.slots:
             if running and self.suspects.intersection([self.ready[0], *(task for task, _ in running.values())]):
                 return
-            needs = needs_of_task(self.ready[0], self.bench.plugins, self.bench.prepared.device)
-            arguments = (self.bench.prepared, self.out.absolute(), self.bench.plugins.own, None, self.made_with)
-            future = workers.submit(needs, do_apart, self.ready[0], *arguments)
-            running[future] = (self.ready.popleft(), time.monotonic())
+            task = self.ready.popleft()
+            running[self._submitted(workers, task)] = (task, time.monotonic())
+
+    def _submitted(self, workers: Workers, task: Task) -> Future[Outcome]:
+        """The future of a task; it has failed already when the executor does not take the task."""
+        needs = needs_of_task(task, self.bench.plugins, self.bench.prepared.device)
+        arguments = (self.bench.prepared, self.out.absolute(), self.bench.plugins.own, None, self.made_with)
+        try:
+            return workers.submit(needs, do_apart, task, *arguments)
+        except Exception as error:  # a cluster may raise anything
+            refused: Future[Outcome] = Future()
+            refused.set_exception(error)
+            return refused
 
     def _say(self, message: str) -> None:
         """Tell the user something once."""
@@ -271,6 +282,19 @@ class Run:
         shown = [Running(task, now - start, last_progress(self.out, task)) for task, start in running]
         status = Counter(row["status"] for row in self.rows.values())
         self.view.tick(shown, status["done"], status["failed"], len(self.rows))
+
+
+@contextmanager
+def _opened(open_workers: Callable[[], AbstractContextManager[Workers]]) -> Iterator[Workers]:
+    """The workers; raises WorkersLost when there can be none."""
+    with ExitStack() as stack:
+        try:
+            workers = stack.enter_context(open_workers())
+        except LesionbenchError:
+            raise
+        except Exception as error:  # a cluster may raise anything
+            raise WorkersLost(f"the executor could not be opened ({in_one_line(error)}); {KEPT}") from None
+        yield workers
 
 
 def _outcome(future: Future[Outcome]) -> Outcome:

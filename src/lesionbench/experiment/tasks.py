@@ -138,7 +138,8 @@ def do(
 def _run(task: Task, prepared: Prepared, out: Path, own: bytes) -> None:
     bench = Bench(prepared, installed(own), out / LOGS)
     if isinstance(task, Cell):
-        run_cell(task, bench)
+        if bench.predictions(task) is None:  # otherwise a worker died after it had kept them
+            run_cell(task, bench)
     else:
         pool = bench.pool(task)
         if any(len(images) for images in pool.images):

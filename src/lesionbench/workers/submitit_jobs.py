@@ -1,6 +1,6 @@
 """The executor `submitit`: every task is a SLURM job of its own, submitted with submitit.
 
-submitit speaks of jobs, not of futures: a job's function and its result are files in a folder, which are looked at here.
+submitit speaks of jobs, not of futures: a job's function and its result are files in a folder, which is watched here.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from pydantic import Field
 
 from lesionbench.errors import SettingsError, Try
 from lesionbench.workers.executors import Executor, Needs, Opening, Workers
+from lesionbench.workers.raised import in_one_line
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -121,8 +122,8 @@ def _settle(future: Future[Any], job: Any) -> None:
     try:
         value, error = job.result()
     except Exception as failure:  # the job was cancelled, ran out of time, died, or SLURM refused it
-        told = str(failure).partition("\n")[0]
-        future.set_exception(RuntimeError(f"job {job.job_id} ended without a result: {told}"))
+        told = f"job {job.job_id} left no result, see {job.paths.stderr}: {in_one_line(failure)}"
+        future.set_exception(RuntimeError(told))
         return
     _remove(job.paths)
     if error is None:
