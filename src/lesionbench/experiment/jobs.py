@@ -67,9 +67,9 @@ def write_jobs(
         with settled(bench.store):
             jobs = JobList.of(bench)
         write_settings(place.out, prepared, plugins)
-        write_environment(place.out, prepared, plugins)
         write_splits(place.out, bench)
         collect(place.out, jobs)
+        write_environment(place.out, prepared, plugins)  # predictions of another are gone now
         measured = _measured(jobs)
         rows = [_row(index, task, bench, measured) for index, task in enumerate(jobs.tasks)]
         write_whole(place.out / JOBS, as_csv(rows, JOB_COLUMNS))

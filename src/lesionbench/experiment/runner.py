@@ -106,7 +106,6 @@ class Run:
         """Run every unfinished cell, write all tables and return them."""
         grid = cells(self.bench.prepared.experiment, self.bench.prepared.about.folds)
         write_settings(self.out, self.bench.prepared, self.bench.plugins)
-        write_environment(self.out, self.bench.prepared, self.bench.plugins)
         write_splits(self.out, self.bench)
         with self.bench.store.listed():
             todo = [cell for cell in grid if not self._is_finished(cell)]
@@ -114,6 +113,7 @@ class Run:
             for cell in grid:
                 self._note(cell, None)
             self._write_cells()
+            write_environment(self.out, self.bench.prepared, self.bench.plugins)  # predictions of another are gone now
             self._plan(todo)
         try:
             while self.ready:
