@@ -27,6 +27,7 @@ def run(
     jobs: int | None = None,
     executor: str = "local",
     scheduler: str | None = None,
+    timeout: str | float | None = None,
     quiet: bool = False,
     **settings: Unpack[Settings],
 ) -> Run:
@@ -39,6 +40,7 @@ def run(
     out: the output folder; by default runs/DATASET-SETTINGS.  store: where fits are kept; by default OUT/store.
     jobs: processes at a time; by default the cores, or one on a GPU.
     executor, scheduler: "local", or "dask" with the address of a scheduler.  quiet: show no progress.
+    timeout: how long one task may take, in seconds or as text such as "30m"; by default as long as it takes.
     settings: of the experiment: augmenters, synthetic (doses: synthetic images per class), classifiers, controls,
         on_the_fly, split, validation, seeds, classifier_seeds, seed, positive_class, device, precision, baseline,
         margin, judged_by, operating_point. Plugins are names, with settings in brackets, or objects:
@@ -50,7 +52,7 @@ def run(
     request = understand(dataset, data, settings)
     folder = request.folder(out)
     view = choose_view(quiet)
-    place = Place(folder, given_address(store), jobs, executor, scheduler)
+    place = Place(folder, given_address(store), jobs, executor, scheduler, timeout=timeout)
     with request.ready(folder) as experiment:
         try:
             run_experiment(request.plugins, experiment, place, view)

@@ -10,6 +10,7 @@ import typer
 from typer.core import TyperGroup
 
 from lesionbench.cli.audit import app as audit
+from lesionbench.cli.cancel import cancel
 from lesionbench.cli.check import check
 from lesionbench.cli.data import app as data
 from lesionbench.cli.explain import explain
@@ -21,6 +22,7 @@ from lesionbench.cli.plan import plan
 from lesionbench.cli.plugins import plugins
 from lesionbench.cli.reproduce import reproduce
 from lesionbench.cli.run import run
+from lesionbench.cli.signals import INTERRUPTED, ended_by_signals
 from lesionbench.cli.store import app as store
 from lesionbench.cli.work import work
 from lesionbench.errors import InputError, LesionbenchError
@@ -31,6 +33,7 @@ COMMANDS = (
     "plan",
     "leaderboard",
     "explain",
+    "cancel",
     "reproduce",
     "merge",
     "jobs",
@@ -60,7 +63,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-for command in (run, plan, leaderboard, explain, reproduce, merge, jobs, work, plugins, check):
+for command in (run, plan, leaderboard, explain, cancel, reproduce, merge, jobs, work, plugins, check):
     app.command()(command)
 app.add_typer(audit, name="audit")
 app.add_typer(data, name="data")
@@ -71,6 +74,11 @@ def main() -> None:
     """Run the command line and exit with its status."""
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]  # no character may stop a message
+    with ended_by_signals():
+        _main()
+
+
+def _main() -> None:
     try:
         app()
     except InputError as error:
@@ -81,7 +89,7 @@ def main() -> None:
         sys.exit(1)
     except KeyboardInterrupt:
         sys.stderr.write("\nlesionbench: stopped\n")
-        sys.exit(130)
+        sys.exit(INTERRUPTED)
     except BrokenPipeError:  # the reader of our output, such as `head`, has gone
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)

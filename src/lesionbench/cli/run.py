@@ -10,10 +10,9 @@ from typing import Annotated, Any, NoReturn
 import typer
 
 from lesionbench.cli import options
+from lesionbench.cli.signals import INTERRUPTED
 from lesionbench.experiment.settings import JUDGING
 from lesionbench.plain_text import visible
-
-INTERRUPTED = 130
 
 
 @options.with_settings(options.USUAL, (*JUDGING, *options.RARE))
@@ -26,6 +25,9 @@ def run(
     store: options.StoreAddress = None,
     executor: Annotated[str, typer.Option(metavar="NAME", help="Where tasks run.")] = "local",
     scheduler: Annotated[str | None, typer.Option(metavar="ADDRESS", help="The dask scheduler.")] = None,
+    timeout: Annotated[
+        str | None, typer.Option(metavar="DURATION", help="How long one task may take, such as 90s or 2h.")
+    ] = None,
 ) -> None:
     """Run every arm on the same splits and print the leaderboard.
 
@@ -45,8 +47,9 @@ def run(
     view = choose_view(quiet)
     if "dataset" not in settings and file is None:
         view.say(f"no --dataset was named, so the built-in {experiment.dataset} is used")
+    place = Place(folder, store, jobs, executor, scheduler, file, timeout)
     try:
-        finished = run_experiment(plugins, experiment, Place(folder, store, jobs, executor, scheduler, file), view)
+        finished = run_experiment(plugins, experiment, place, view)
     except KeyboardInterrupt:
         _stopped(folder)
     print_tables(finished.tables)

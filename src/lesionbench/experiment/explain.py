@@ -5,16 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from lesionbench.errors import SettingsError
 from lesionbench.experiment.bench import LOGS, Bench, read_record
 from lesionbench.experiment.code_digest import module_digests
-from lesionbench.experiment.grid import Cell, PoolJob, cells
+from lesionbench.experiment.grid import Cell, PoolJob, find_task, tasks_of
 from lesionbench.experiment.output import read_settings, store_address
 from lesionbench.experiment.prepare import SPLITTING, prepare
 from lesionbench.experiment.provenance import MODULES, modules_behind
 from lesionbench.experiment.results import noted_cells
 from lesionbench.experiment.settings import own_plugins
-from lesionbench.spelling import did_you_mean
 from lesionbench.store.layout import CODE, DATASETS, FITS, INPUTS, PREDICTIONS, SPLITS
 
 if TYPE_CHECKING:
@@ -74,21 +72,15 @@ def explain(out: Path, name: str, plugins: Plugins) -> Explanation:
     Raises SettingsError when the run has no such cell or pool, OutputError when `out` holds no run.
     """
     experiment, resolved = read_settings(out)
-    grid = cells(experiment, int(resolved["folds"]))
-    tasks: dict[str, Cell | PoolJob] = {job.name: job for cell in grid for job in cell.needs}
-    tasks |= {cell.name: cell for cell in grid}
-    if name not in tasks:
-        raise SettingsError(
-            f"the run in {out} has no cell or pool {name!r}{did_you_mean(name, tasks)} "
-            f"(cells are listed in {out / 'cells.csv'}, pools in {out / 'logs'})"
-        )
+    tasks = tasks_of(experiment, int(resolved["folds"]))
+    task = find_task(tasks, name, out)
     plugins.elsewhere = own_plugins(resolved)
     prepared = prepare(experiment, plugins, store_address(out, resolved), resolved.get("sources"), keep=False)
     noted = noted_cells(out).get(name, {}) if (out / "cells.csv").exists() else {}
     bench = Bench(prepared, plugins, out / LOGS)
-    found = _explained(tasks[name], bench, noted)
+    found = _explained(task, bench, noted)
     others = {_entry_of(task, bench.keys)[1] for task in tasks.values()}  # of this very run
-    return replace(found, earlier=_nearest(tasks[name], others, bench.keys, bench.store))
+    return replace(found, earlier=_nearest(task, others, bench.keys, bench.store))
 
 
 def _entry_of(task: Cell | PoolJob, keys: Keys) -> tuple[str, str]:

@@ -9,12 +9,15 @@ from functools import lru_cache
 from itertools import product
 from typing import TYPE_CHECKING
 
+from lesionbench.errors import SettingsError
 from lesionbench.experiment.chain import Draw, Link, described, drawing, draws, held_back, parse_chain
 from lesionbench.pipeline.arm import Arm, Role
 from lesionbench.pipeline.augmenter import BASELINE
+from lesionbench.spelling import did_you_mean
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Mapping
+    from pathlib import Path
 
     from lesionbench.experiment.settings import Experiment
 
@@ -160,3 +163,20 @@ def _largest_draws(experiment: Experiment) -> dict[tuple[tuple[Draw, ...], str],
 def pool_size(experiment: Experiment, job: PoolJob) -> int:
     """The largest number of images per class that any arm takes from this pool; 0 if it only changes batches."""
     return _largest_draws(experiment).get((job.before, job.augmenter), 0)
+
+
+def tasks_of(experiment: Experiment, folds: int) -> dict[str, Cell | PoolJob]:
+    """Every pool and every cell of the grid, by name."""
+    grid = cells(experiment, folds)
+    pools: dict[str, Cell | PoolJob] = {job.name: job for cell in grid for job in cell.needs}
+    return pools | {cell.name: cell for cell in grid}
+
+
+def find_task(tasks: Mapping[str, Cell | PoolJob], name: str, out: Path) -> Cell | PoolJob:
+    """The cell or pool of this name; raises SettingsError when the run in `out` has none."""
+    if name not in tasks:
+        raise SettingsError(
+            f"the run in {out} has no cell or pool {name!r}{did_you_mean(name, tasks)} "
+            f"(cells are listed in {out / 'cells.csv'}, pools in {out / 'logs'})"
+        )
+    return tasks[name]

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import asyncio
 import json
+import shlex
 import time
 from collections import Counter, deque
 from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Future, wait
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, Protocol
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
 
 OFTEN = 1.0  # seconds between two versions of cells.csv
 TICK = 0.25  # seconds between two looks at the workers' progress
+SILENT = 600.0  # seconds without a report after which a task is named
 MOST_TRIES = 3  # of a task whose result did not come back
 GONE = "the executor broke"
 CHANGED = (
@@ -76,6 +78,7 @@ class Run:
     bench: Bench
     out: Path
     view: View
+    seconds: float | None = None  # how long one task may take
     rows: dict[str, Row] = field(default_factory=dict)
     started: float = field(default_factory=time.time)
     waiting: dict[Task, set[PoolJob]] = field(default_factory=dict)  # every waiting task and the pools it waits for
@@ -85,7 +88,13 @@ class Run:
     tries: Counter[Task] = field(default_factory=Counter)  # of tasks whose result did not come back
     said: set[str] = field(default_factory=set)
     digests: dict[str, str] = field(default_factory=dict)  # of the predictions of finished cells
+    heard: dict[Task, tuple[dict[str, Any], float]] = field(default_factory=dict)  # the last report of tasks, and when
     written: float = 0.0  # when cells.csv was written, by the monotonic clock
+
+    @property
+    def unfinished(self) -> int:
+        """How many cells are not done."""
+        return sum(row["status"] != "done" for row in self.rows.values())
 
     @cached_property
     def exports(self) -> Exports:
@@ -119,9 +128,11 @@ class Run:
             while self.ready:
                 self._work(open_workers)
             self._draw_missing_samples(grid)
-        finally:
-            tables = self._write_tables(todo)
-        return tables
+        except BaseException:
+            with suppress(Exception):  # what stopped the run is what to say
+                self._write_tables(todo)
+            raise
+        return self._write_tables(todo)
 
     def _draw_missing_samples(self, grid: list[Cell]) -> None:
         """Draw the sample pictures of pools that came from the store."""
@@ -129,10 +140,12 @@ class Run:
         drawn = {name[:at] for name in pictures for at, letter in enumerate(name) if letter == "_"}
         for job in dict.fromkeys(job for cell in grid for job in cell.pools):
             if job.name not in drawn:
-                pool = self.bench.kept_pool(job)
-                if pool is not None:
-                    real = self.bench.fold(job.fold).train
-                    try_to_draw(partial(draw_samples, self.out / "samples", job.name, real, pool))
+                try_to_draw(partial(self._draw_samples, job))
+
+    def _draw_samples(self, job: PoolJob) -> None:
+        pool = self.bench.kept_pool(job)
+        if pool is not None:
+            draw_samples(self.out / "samples", job.name, self.bench.fold(job.fold).train, pool)
 
     def _write_tables(self, todo: list[Cell]) -> Tables:
         """Write all tables; a cell that was stopped after its predictions and before its row gets the row now."""
@@ -200,7 +213,7 @@ class Run:
     def _submitted(self, workers: Workers, task: Task) -> Future[Outcome]:
         """The future of a task; it has failed already when the executor does not take the task."""
         needs = needs_of_task(task, self.bench.plugins, self.bench.prepared.device)
-        arguments = (self.bench.prepared, self.out.absolute(), self.bench.plugins.own, None, self.made_with)
+        arguments = (self.bench.prepared, self.out.absolute(), self.bench.plugins.own, self.seconds, self.made_with)
         try:
             return workers.submit(needs, do_apart, task, *arguments)
         except Exception as error:  # a cluster may raise anything
@@ -280,8 +293,23 @@ class Run:
     def _tick(self, running: list[tuple[Task, float]]) -> None:
         now = time.monotonic()
         shown = [Running(task, now - start, last_progress(self.out, task)) for task, start in running]
+        self._name_silent(shown, now)
         status = Counter(row["status"] for row in self.rows.values())
         self.view.tick(shown, status["done"], status["failed"], len(self.rows))
+
+    def _name_silent(self, running: list[Running], now: float) -> None:
+        """Name a task that has not reported for long, once, and how to cancel it."""
+        for one in running:
+            progress, since = self.heard.get(one.task, ({}, now - one.seconds))
+            if progress != one.progress:
+                since = now
+            self.heard[one.task] = one.progress, since
+            if now - since > SILENT:
+                command = shlex.join(["lesionbench", "cancel", str(self.out), one.task.name])
+                self._say(
+                    f"{one.task.name} has not reported for {SILENT / 60:.0f} minutes; if it hangs, cancel it from "
+                    f"another terminal: {command}"
+                )
 
 
 @contextmanager

@@ -7,13 +7,14 @@ from dataclasses import dataclass
 from functools import partial
 from numbers import Integral
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from lesionbench.errors import OutputError, SettingsError, StoreError, Try
 from lesionbench.evidence.papers.published import published_beside, read_published
 from lesionbench.experiment.bench import LOGS, Bench
 from lesionbench.experiment.collect import collect, jobs_of
 from lesionbench.experiment.data_folder import find_data
+from lesionbench.experiment.duration import seconds_of
 from lesionbench.experiment.job_list import JobList, has_list, write_list
 from lesionbench.experiment.output import (
     check_output,
@@ -60,9 +61,12 @@ class Place:
     executor: str = "local"  # its name, with settings in brackets
     scheduler: str | None = None  # the address of the dask scheduler
     file: Path | None = None  # the experiment file; published values are looked for beside it
+    timeout: str | float | None = None  # how long one task may take: seconds, or text such as 30m; None: for ever
 
     def __post_init__(self) -> None:
-        """Raise SettingsError unless there can be this number of processes."""
+        """Raise SettingsError unless there can be this number of processes, and this time limit."""
+        if self.timeout is not None:
+            seconds_of(self.timeout)
         whole = isinstance(self.jobs, Integral) and not isinstance(self.jobs, bool)
         if self.jobs is not None and not (whole and 0 < self.jobs <= MOST_JOBS):
             raise SettingsError(
@@ -91,11 +95,7 @@ class Finished:
 
     out: Path
     tables: Tables
-
-    @property
-    def failed_cells(self) -> int:
-        """How many cells failed."""
-        return sum(cast("int", row["failed_cells"]) for row in self.tables.leaderboard)
+    failed_cells: int  # how many cells have no predictions, for whatever reason
 
 
 def default_folder(experiment: Experiment) -> Path:
@@ -118,8 +118,9 @@ def run_experiment(plugins: Plugins, experiment: Experiment, place: Place, view:
             write_list(place.out, JobList.of(bench))
         opening = Opening(place.jobs, prepared.device, place.out.absolute() / LOGS)
         with settled(bench.store):
-            tables = Run(bench, place.out, view)(partial(executor.open, opening))
-    return Finished(place.out, tables)
+            run = Run(bench, place.out, view, seconds_of(place.timeout) if place.timeout is not None else None)
+            tables = run(partial(executor.open, opening))
+    return Finished(place.out, tables, run.unfinished)
 
 
 def make_ready(

@@ -91,9 +91,10 @@ def _seen(out: Path, prepared: Prepared) -> Iterator[Path]:
 @contextmanager
 def _its_files(task: Task, out: Path) -> Iterator[tuple[Path, Path]]:
     """The files of a running task: what it prints, kept in its log in the end, and the file that cancels it."""
-    log, cancel = (out / RUNNING / f"{task.name}.{what}" for what in ("txt", "cancel"))
+    log, cancel = task_files(task, out)
     log.parent.mkdir(parents=True, exist_ok=True)
     cancel.unlink(missing_ok=True)
+    log.touch()
     try:
         yield log, cancel
     finally:
@@ -104,6 +105,11 @@ def _its_files(task: Task, out: Path) -> Iterator[tuple[Path, Path]]:
         log.unlink(missing_ok=True)
         with suppress(OSError):  # other tasks run
             log.parent.rmdir()
+
+
+def task_files(task: Task, out: Path) -> tuple[Path, Path]:
+    """The two files of a running task: what it prints, there as long as it runs, and the file that cancels it."""
+    return out / RUNNING / f"{task.name}.txt", out / RUNNING / f"{task.name}.cancel"
 
 
 def learner(task: Task) -> str:

@@ -1,0 +1,38 @@
+"""Stopping one task of a run that another process runs, while the rest of the grid goes on."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+from lesionbench.errors import SettingsError
+from lesionbench.experiment.grid import Cell, find_task, tasks_of
+from lesionbench.experiment.output import predictions_path, read_settings
+from lesionbench.experiment.tasks import task_files
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+PATIENCE = 10.0  # seconds until nobody is there who runs the task
+LOOK = 0.1
+
+
+def cancel(out: Path, name: str) -> None:
+    """Stop a running task of the run in `out`: it fails, and the next run tries it again.
+
+    name: a cell of cells.csv, or a pool as in logs.
+    Raises SettingsError when the run has no such task or it does not run now, OutputError when `out` holds no run.
+    """
+    experiment, resolved = read_settings(out)
+    task = find_task(tasks_of(experiment, int(resolved["folds"])), name, out)
+    log, asked = task_files(task, out)
+    if not log.exists():
+        done = isinstance(task, Cell) and predictions_path(out, task).exists()
+        raise SettingsError(f"only a running task can be cancelled, but {name} {'is done' if done else 'does not run'}")
+    asked.touch()
+    end = time.monotonic() + PATIENCE
+    while asked.exists():
+        if time.monotonic() > end:
+            asked.unlink(missing_ok=True)
+            raise SettingsError(f"{name} was not cancelled: no process answers, so nothing runs in {out} any more")
+        time.sleep(LOOK)
