@@ -58,6 +58,7 @@ def test_every_setting_of_an_experiment_is_documented(setting):
 
 
 COMMANDS = ["run", "plan", "plugins", "check", "leaderboard", "explain", "reproduce", "merge", "jobs", "work"]
+COMMANDS += ["cancel"]
 COMMANDS += ["data list", "data check", "data cut-rois", "audit split", "audit samples", "audit fidelity"]
 COMMANDS += ["store list", "store verify", "store prune", "store export", "store import"]
 
@@ -72,7 +73,7 @@ def test_no_command_is_missing_from_the_list_above():
 
     names = {command.callback.__name__ for command in app.registered_commands if command.callback}
 
-    assert names == {"run", "plan", "plugins", "check", "leaderboard", "explain", "reproduce", "merge", "jobs", "work"}
+    assert names == {command for command in COMMANDS if " " not in command}
     assert {group.name for group in app.registered_groups} == {"data", "audit", "store"}
 
 
