@@ -147,7 +147,7 @@ class Bench:
         log: the name of the folder of the notes, should it have to be fitted: several tasks may find a damaged pool at
             the same time. By default the pool's.
         """
-        kept = self.kept_pool(job)
+        kept = self._pool_in(self.store.seek(POOLS, self.keys.pool(job)))
         if kept is not None:
             return kept
         count = grid.pool_size(self.prepared.experiment, job)
@@ -159,7 +159,9 @@ class Bench:
 
     def kept_pool(self, job: PoolJob) -> Pool | None:
         """The synthetic images of one augmenter, fold and seed if they are in the store, else None."""
-        entry = self.store.read(POOLS, self.keys.pool(job))
+        return self._pool_in(self.store.read(POOLS, self.keys.pool(job)))
+
+    def _pool_in(self, entry: Entry | None) -> Pool | None:
         if entry is None:
             return None
         return Pool(tuple(entry.array(f"class{label}") for label in range(len(self.prepared.about.classes))))
@@ -175,7 +177,7 @@ class Bench:
 
         log: the name of the folder of its notes; by default the pool's.
         """
-        entry = self.store.read(FITS, self.keys.fit(job))
+        entry = self.store.seek(FITS, self.keys.fit(job))
         if entry is not None and entry.has(SAMPLER):
             return self.plugins.augmenter(job.augmenter).load(entry.folder(SAMPLER))
         augmenter, split = self.plugins.augmenter(job.augmenter), self.split_of(job)

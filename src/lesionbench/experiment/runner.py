@@ -25,7 +25,7 @@ from lesionbench.experiment.output import Exports, write_settings
 from lesionbench.experiment.pictures import draw_samples
 from lesionbench.experiment.progress_log import PROGRESS
 from lesionbench.experiment.tables import CellRows, Tables, write_cells, write_splits, write_tables
-from lesionbench.experiment.tasks import Outcome, Task, do_apart, log_error, try_to_draw
+from lesionbench.experiment.tasks import Outcome, Task, do_apart, log_error, try_to_draw, write_files
 from lesionbench.experiment.worker_check import made_with
 from lesionbench.workers.executors import KEPT, UnfitWorker
 from lesionbench.workers.raised import in_one_line
@@ -251,6 +251,7 @@ class Run:
     def _ended(self, task: Task, outcome: Outcome, seconds: float) -> None:
         for message in outcome.messages:
             self._say(message)
+        write_files(self.out, outcome)
         if isinstance(task, Cell) and not outcome.error and not self._is_finished(task):
             outcome = Outcome(CHANGED, ())
         if outcome.error and not outcome.logged:

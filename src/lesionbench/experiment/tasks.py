@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import logging
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
+from lesionbench.errors import StoreError
 from lesionbench.experiment.bench import LOGS, Bench
 from lesionbench.experiment.cell import run_cell
 from lesionbench.experiment.grid import Cell, PoolJob
@@ -17,7 +18,7 @@ from lesionbench.experiment.output import SETTINGS
 from lesionbench.experiment.pictures import draw_progress, draw_samples
 from lesionbench.experiment.worker_check import differences, made_with, where
 from lesionbench.plugins import installed
-from lesionbench.store.addresses import local_folder
+from lesionbench.store.addresses import local_folder, open_store
 from lesionbench.store.whole_files import write_whole
 from lesionbench.workers.apart import Died, Limits, run_apart
 from lesionbench.workers.executors import UnfitWorker
@@ -33,6 +34,7 @@ Task = Cell | PoolJob
 ERROR = "error.txt"
 OUTPUT = "output.txt"
 OF_A_POOL = f"its augmenter failed, see {LOGS}/"
+LARGEST = 1_000_000  # bytes; of files that are sent to a run whose output folder is not here
 RUNNING = ".running"  # the folder for what running tasks print, and for what asks them to stop
 
 
@@ -45,6 +47,8 @@ class Outcome:
     logged: bool = False
     killed: bool = False  # its process was killed, perhaps from outside; it may succeed when it is run again
     lost: bool = False  # the executor did not bring a result; another worker may do so
+    unsent: str | None = None  # why a result could not be sent to a store on another machine
+    files: tuple[tuple[str, bytes], ...] = ()  # what it wrote where there is no output folder, by name in that folder
 
 
 def do_apart(
@@ -61,14 +65,36 @@ def do_apart(
     seconds: how long it may take.  expected: what the run is made with, see `made_with`.
     Raises UnfitWorker when that differs here, or when the folders are not here.
     """
-    with _seen(out, prepared) as folder, _its_files(task, folder) as (log, cancel):
-        limits, ready = Limits(seconds, cancel, log), partial(make_ready, prepared.experiment, own)
-        ended = run_apart(do, task, prepared, folder, own, expected, limits=limits, prepare=ready)
-    if isinstance(ended, Outcome):
-        return ended
-    if isinstance(ended, Unfit):
-        raise UnfitWorker(ended.why)
-    return Outcome(f"{learner(task)}: {ended}", (), killed=isinstance(ended, Died) and ended.from_outside)
+    with _seen(out, prepared) as folder:
+        with _its_files(task, folder) as (log, cancel):
+            limits, ready = Limits(seconds, cancel, log), partial(make_ready, prepared.experiment, own)
+            ended = run_apart(do, task, prepared, folder, own, expected, limits=limits, prepare=ready)
+        if isinstance(ended, Unfit):
+            raise UnfitWorker(ended.why)
+        if not isinstance(ended, Outcome):
+            killed = isinstance(ended, Died) and ended.from_outside
+            ended = Outcome(f"{learner(task)}: {ended}", (), killed=killed)
+        return ended if folder == out else _from_elsewhere(ended, folder, prepared)
+
+
+def _from_elsewhere(outcome: Outcome, folder: Path, prepared: Prepared) -> Outcome:
+    """The outcome of a task without the output folder: with what it wrote, and failed if its result stays here."""
+    files = [path for path in sorted(folder.rglob("*")) if path.is_file() and path.stat().st_size <= LARGEST]
+    sent = replace(outcome, files=tuple((path.relative_to(folder).as_posix(), path.read_bytes()) for path in files))
+    if outcome.error or not outcome.unsent:
+        return sent
+    try:
+        open_store(prepared.store).settle()
+    except StoreError as error:
+        return replace(sent, error=f"{error.message}; the result waits on {where()} and is sent when a task runs there")
+    return sent
+
+
+def write_files(out: Path, outcome: Outcome) -> None:
+    """Write into the output folder what a task wrote on a machine that does not see it."""
+    for name, content in outcome.files:
+        (out / name).parent.mkdir(parents=True, exist_ok=True)
+        (out / name).write_bytes(content)
 
 
 def make_ready(experiment: Experiment, own: bytes) -> None:
@@ -138,7 +164,8 @@ def do(
                 f"{'; '.join(differs)} (there is {where()}); install there what is installed here or, if a plugin or a "
                 "library changed while this ran, run the same command again"
             )
-    return _guarded(task, out / LOGS / task.name, lambda: _run(task, prepared, out, own))
+    store = open_store(prepared.store)
+    return _guarded(task, out / LOGS / task.name, lambda: _run(task, prepared, out, own), lambda: store.unsent)
 
 
 def _run(task: Task, prepared: Prepared, out: Path, own: bytes) -> None:
@@ -162,7 +189,7 @@ def try_to_draw(picture: Callable[[], None]) -> None:
         logging.getLogger("lesionbench").warning("a picture could not be drawn (%s: %s)", type(error).__name__, error)
 
 
-def _guarded(task: Task, folder: Path, work: Callable[[], None]) -> Outcome:
+def _guarded(task: Task, folder: Path, work: Callable[[], None], unsent: Callable[[], str | None]) -> Outcome:
     said = _Messages()
     logger = logging.getLogger("lesionbench")
     logger.addHandler(said)
@@ -175,7 +202,7 @@ def _guarded(task: Task, folder: Path, work: Callable[[], None]) -> Outcome:
         _write_error(folder, error, full_traceback(raised))
     finally:
         logger.removeHandler(said)
-    return Outcome(error, tuple(said.lines), logged=error is not None)
+    return Outcome(error, tuple(said.lines), logged=error is not None, unsent=unsent())
 
 
 @dataclass(frozen=True)

@@ -79,6 +79,13 @@ class RemoteStore(Store):
         """The entry, its checksums verified, or None when it must be made (again)."""
         return super().read(kind, key) or self._fetched(kind, key)
 
+    def seek(self, kind: str, key: str) -> Entry | None:
+        """The entry as `read` gives it, for who can make it as well; None also when the server does not answer."""
+        try:
+            return self.read(kind, key)
+        except StoreError:
+            return None
+
     @contextmanager
     def write(self, kind: str, key: str, inputs: object = None) -> Iterator[Draft]:
         """A draft that becomes an entry of the cache when the block ends well, and is sent then.
@@ -89,7 +96,9 @@ class RemoteStore(Store):
             yield draft
         try:
             self._send(kind, key)
+            self.unsent = None
         except StoreError as error:
+            self.unsent = error.message
             logging.getLogger("lesionbench").warning(
                 "%s; what is made meanwhile is kept in %s and sent later", error.message, self.folder
             )

@@ -43,6 +43,8 @@ READ_ONLY = {errno.EROFS, errno.EACCES, errno.EPERM}
 class Store:
     """A folder of entries; several processes may share it."""
 
+    unsent: str | None = None  # why the last entry is not in its place yet; see `settle`
+
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
@@ -63,6 +65,10 @@ class Store:
         """The entry, its checksums verified, or None when it must be made (again)."""
         place = self._place(kind, key)
         return Entry(place) if is_whole(place) else None
+
+    def seek(self, kind: str, key: str) -> Entry | None:
+        """The entry as `read` gives it, for who can make it as well; None also when the store does not answer."""
+        return self.read(kind, key)
 
     @contextmanager
     def write(self, kind: str, key: str, inputs: object = None) -> Iterator[Draft]:
