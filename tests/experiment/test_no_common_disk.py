@@ -190,6 +190,7 @@ def test_a_worker_without_the_output_folder_sends_the_traceback_of_a_failed_task
     assert "Traceback" in dict(outcome.files)[f"logs/{broken.name}/error.txt"].decode()
 
 
+@pytest.mark.slow
 def test_a_result_that_stays_on_its_machine_fails_its_cell_by_name(prepared, tmp_path, monkeypatch):
     cell = cells(prepared.experiment, prepared.about.folds)[0]
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
