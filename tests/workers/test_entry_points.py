@@ -1,5 +1,7 @@
 """Executors that other packages bring."""
 
+import shutil
+
 import pytest
 from conftest import CommandLineHere
 
@@ -74,6 +76,13 @@ def test_an_executor_of_another_package_gives_the_same_bytes_as_local_processes(
 
     local, theirs = (command_line.cwd / name / "leaderboard.csv" for name in ("local", "theirs"))
     assert theirs.read_bytes() == local.read_bytes()
+
+
+@pytest.mark.skipif(shutil.which("nvidia-smi") is not None, reason="needs a machine without a GPU")
+def test_a_gpu_need_not_be_here_when_the_tasks_run_elsewhere(command_line):
+    command_line(*GRID, "--device", "cuda", "--executor", "threads[tasks=2]", "--out", "o")
+
+    assert 'device = "cuda"' in (command_line.cwd / "o" / "experiment.toml").read_text()
 
 
 def test_an_executor_that_cannot_be_opened_is_one_message(command_line):

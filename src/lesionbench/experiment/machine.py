@@ -38,12 +38,12 @@ def processor() -> str:
 
 
 def gpu(device: Device) -> str | None:
-    """The name of the GPU that networks are trained on, or None."""
+    """The name of the GPU here that networks are trained on, or None; who starts a run on a cluster may have none."""
     if device != "cuda":
         return None
     import torch
 
-    return torch.cuda.get_device_name()
+    return torch.cuda.get_device_name() if torch.cuda.is_available() else None
 
 
 def _threads() -> int:

@@ -108,7 +108,7 @@ def prepare(
     Raises DatasetError, SplitError, SettingsError or OutputError.
     """
     read_again()
-    device = "cuda" if elsewhere and experiment.device == "cuda" else chosen_device(experiment)
+    device = chosen_device(experiment, elsewhere)
     for plugin in used_plugins(experiment, plugins):
         plugin.input_files()  # raises for an unusable file before anything runs
     dataset, store = plugins.dataset(experiment.dataset), open_store(address)
@@ -304,10 +304,13 @@ def has_gpu_driver() -> bool:
     return shutil.which("nvidia-smi") is not None or Path("/proc/driver/nvidia").exists()
 
 
-def chosen_device(experiment: Experiment) -> Device:
-    """The device to train on; `auto` imports torch only if there is a GPU driver."""
-    if experiment.device == "cpu":
-        return "cpu"
+def chosen_device(experiment: Experiment, elsewhere: bool = False) -> Device:
+    """The device to train on; `auto` imports torch only if there is a GPU driver.
+
+    elsewhere: the fits run on other machines, so a GPU that is asked for need not be here.
+    """
+    if experiment.device == "cpu" or (elsewhere and experiment.device == "cuda"):
+        return experiment.device
     if has_gpu_driver():
         import torch
 

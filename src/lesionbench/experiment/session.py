@@ -145,7 +145,9 @@ def make_ready(
         read_published(published)  # raises SettingsError before anything is written
     if executor is not None:
         check_executor(executor, experiment, plugins, place.out, store)
-    return prepare(experiment, plugins, store, noted.get("sources"), elsewhere=executor is None), published
+    return prepare(
+        experiment, plugins, store, noted.get("sources"), elsewhere=executor is None or not executor.is_here
+    ), published
 
 
 def begin(plugins: Plugins, prepared: Prepared, out: Path, published: Path | None) -> Bench:

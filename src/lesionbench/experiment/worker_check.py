@@ -46,7 +46,7 @@ def check_executor(executor: Executor, experiment: Experiment, plugins: Plugins,
 
     The workers must have the versions and the code of this process, and see its folders; these are left as they are.
     """
-    device = chosen_device(experiment)
+    device = chosen_device(experiment, not executor.is_here)
     executor.check(needs_of(used_plugins(experiment, plugins), device))
     if not executor.is_standing:
         return

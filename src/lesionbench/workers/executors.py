@@ -79,6 +79,7 @@ class Executor(BaseModel, ABC):
 
     model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
 
+    is_here: ClassVar[bool] = False  # whether tasks run on this machine, so that a GPU must be here
     is_standing: ClassVar[bool] = False  # whether its workers are there before a run opens it
 
     def check(self, needs: Needs) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from lesionbench.workers.apart import KeptProcess, keep_in_thread
 from lesionbench.workers.executors import Executor, Opening, Workers
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 class Local(Executor):
     """Processes on this machine."""
+
+    is_here: ClassVar[bool] = True
 
     def open(self, opening: Opening) -> AbstractContextManager[Workers]:
         return local_workers(opening.jobs or default_jobs(opening.device))
