@@ -10,9 +10,11 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass, field
 from pathlib import Path
-from tempfile import TemporaryFile
+from tempfile import TemporaryFile, gettempdir
 from typing import IO
 
+import hypothesis
+import hypothesis.configuration
 import pytest
 from filelock import FileLock
 from s3_server import S3Server
@@ -25,6 +27,11 @@ for (
     value,
 ) in ONE_THREAD.items():  # two processes of pytest share the cores; read when numpy and torch are imported
     os.environ.setdefault(name, value)
+
+# The same examples every time, and nothing is kept of them.
+hypothesis.settings.register_profile("same", derandomize=True, database=None)
+hypothesis.settings.load_profile("same")
+hypothesis.configuration.set_hypothesis_home_dir(Path(gettempdir()) / "lesionbench-hypothesis")
 
 PYPROJECT = """
 [build-system]
