@@ -12,6 +12,7 @@ import pytest
 from lesionbench.errors import OutputError, SettingsError, StoreError
 from lesionbench.store import remote_files
 from lesionbench.store.addresses import open_store
+from lesionbench.store.digests import key_of
 from lesionbench.store.layout import POOLS, PREDICTIONS
 from lesionbench.store.remote import RemoteStore
 
@@ -120,6 +121,19 @@ def damaged(content, damage, tmp_path):
         changed.writestr("manifest.json", '{"images.npy": "0"}')
         changed.writestr("images.npy", b"x")
     return (tmp_path / "z").read_bytes()
+
+
+def test_an_object_under_the_key_of_another_is_not_taken_for_it(address, tmp_path):
+    inputs = {"of": "this"}
+    with RemoteStore(address, tmp_path / "here").write(POOLS, key_of(inputs), inputs) as draft:
+        draft.put_text("a.txt", "1")
+    system, found = files_at(address)
+    path = found[f"pools/{key_of(inputs)}.zip"]
+    system.pipe_file(path.replace(key_of(inputs), OTHER), system.cat_file(path))
+
+    there = RemoteStore(address, tmp_path / "there")
+    assert there.read(POOLS, key_of(inputs)) is not None
+    assert there.read(POOLS, OTHER) is None
 
 
 def test_a_damaged_entry_of_the_cache_is_fetched_again(address, tmp_path):

@@ -164,7 +164,10 @@ def named_store(run: Path | None, address: str | None, *, must_exist: bool = Tru
     given = store_address(run, read_settings(run)[1], address) if run is not None else address
     folder = local_folder(str(given))
     if folder is None:
-        raise SettingsError(f"this works on a store in a folder, not on {given}")
+        cache = open_store(str(given)).folder
+        raise SettingsError(
+            f"this works on a store in a folder, not on {given}", Try("for its cache here: {store}", store=cache)
+        )
     if must_exist and not folder.is_dir():
         raise OutputError(f"there is no store in {folder}", Try("name the folder of a run, or another {store}"))
     return open_store(folder)

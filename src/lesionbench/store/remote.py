@@ -23,7 +23,7 @@ from lesionbench.store.marks import ANOTHER_STORE, check_mark, mark
 from lesionbench.store.packed import pack, unpack
 from lesionbench.store.remote_files import RemoteFiles
 from lesionbench.store.store import Store
-from lesionbench.store.whole_folders import is_whole
+from lesionbench.store.verifying import flaw_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -159,7 +159,7 @@ class RemoteStore(Store):
         for unpacked in (scratch / "once", scratch / "twice"):  # the transfer may be at fault
             if not self.files.get(_object(kind, key), scratch / "fetched"):
                 return None
-            if unpack(scratch / "fetched", unpacked) and is_whole(unpacked):
+            if unpack(scratch / "fetched", unpacked) and flaw_of(unpacked, key) is None:
                 return unpacked
         logging.getLogger("lesionbench").warning(
             "%s/%s is damaged; it is made again", self.files.address, _object(kind, key)
