@@ -124,10 +124,10 @@ def test_the_draft_of_a_killed_process_is_written_over_and_gone(tmp_path):
 
 
 def test_many_writers_of_one_text_leave_one_whole_text(tmp_path):
-    texts = [str(number) * 10_000 for number in range(8)]
+    texts = [str(number) * 10_000 for number in range(4)]
 
     def write_often(text):
-        for _ in range(20):
+        for _ in range(8):
             write_whole(tmp_path / "table.csv", text)
 
     threads = [threading.Thread(target=write_often, args=(text,)) for text in texts]
