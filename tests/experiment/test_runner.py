@@ -4,6 +4,7 @@ import asyncio
 import csv
 from concurrent.futures import BrokenExecutor, Executor, Future
 from contextlib import contextmanager
+from threading import Timer
 
 import pytest
 
@@ -11,6 +12,7 @@ from lesionbench.experiment.bench import Bench
 from lesionbench.experiment.prepare import prepare
 from lesionbench.experiment.runner import Run
 from lesionbench.experiment.settings import make_experiment
+from lesionbench.experiment.tasks import Outcome
 from lesionbench.plugins import Plugins
 from lesionbench.report.progress import QuietView
 from lesionbench.workers.executors import UnfitWorker, Workers
@@ -82,3 +84,44 @@ def test_whatever_an_executor_does_fails_the_cells_and_ends_the_run(tmp_path, ex
     ]
     with (tmp_path / "o" / "cells.csv").open(newline="") as file:
         assert all(row["status"] == "failed" and told in row["error"] for row in csv.DictReader(file))
+
+
+class Counting(Executor):
+    """Runs tasks in this thread when they are waited for; counts how many were given at the same time."""
+
+    def __init__(self):
+        self.most = 0
+        self.open = []
+
+    def submit(self, *_, **__):
+        future = Future()
+        self.open = [one for one in self.open if not one.done()] + [future]
+        self.most = max(self.most, len(self.open))
+        Timer(0.1, lambda: future.set_result(Outcome("it is only a test", ()))).start()
+        return future
+
+
+@pytest.mark.parametrize(("memory_gb", "most"), [(None, 4), (5.0, 2), (0.5, 1)])
+def test_no_more_tasks_run_at_a_time_than_memory_allows_and_at_least_one(tmp_path, monkeypatch, memory_gb, most):
+    plugins = Plugins.load()
+    given = {"dataset": "skin-phantom[size=16,train=60,test=20]", "classifiers": "linear", "seeds": 6}
+    prepared = prepare(make_experiment(given, plugins), plugins, str(tmp_path / "store"))
+    monkeypatch.setattr(plugins.get("classifier", "linear").cls, "memory_gb", 2.0)
+    counting, view = Counting(), Listening()
+
+    @contextmanager
+    def open_workers():
+        yield Workers(counting, 4, memory_gb)
+
+    Run(Bench(prepared, plugins, tmp_path / "o" / "logs"), tmp_path / "o", view)(open_workers)
+
+    assert counting.most == most
+    assert len([line for line in view.lines if "GB of memory are free" in line]) == (memory_gb is not None)
+
+
+class Listening(QuietView):
+    def __init__(self):
+        self.lines = []
+
+    def say(self, message):
+        self.lines.append(message)

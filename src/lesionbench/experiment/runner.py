@@ -17,7 +17,7 @@ from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, Protocol
 
 from lesionbench.errors import LesionbenchError, WorkersLost
-from lesionbench.experiment.bench import LOGS, Bench
+from lesionbench.experiment.bench import LOGS, Bench, read_record
 from lesionbench.experiment.environment import write_environment
 from lesionbench.experiment.grid import Cell, PoolJob, cells
 from lesionbench.experiment.needs import needs_of_task
@@ -25,7 +25,7 @@ from lesionbench.experiment.output import Exports, write_settings
 from lesionbench.experiment.pictures import draw_samples
 from lesionbench.experiment.progress_log import PROGRESS
 from lesionbench.experiment.tables import CellRows, Tables, write_cells, write_splits, write_tables
-from lesionbench.experiment.tasks import Outcome, Task, do_apart, log_error, try_to_draw, write_files
+from lesionbench.experiment.tasks import Outcome, Task, do_apart, learner, log_error, try_to_draw, write_files
 from lesionbench.experiment.worker_check import made_with
 from lesionbench.workers.executors import KEPT, UnfitWorker
 from lesionbench.workers.raised import in_one_line
@@ -88,6 +88,7 @@ class Run:
     tries: Counter[Task] = field(default_factory=Counter)  # of tasks whose result did not come back
     said: set[str] = field(default_factory=set)
     digests: dict[str, str] = field(default_factory=dict)  # of the predictions of finished cells
+    peaks: dict[str, float] = field(default_factory=dict)  # the largest memory of fits so far (GB), by plugin
     heard: dict[Task, tuple[dict[str, Any], float]] = field(default_factory=dict)  # the last report of tasks, and when
     written: float = 0.0  # when cells.csv was written, by the monotonic clock
 
@@ -207,8 +208,24 @@ class Run:
         while self.ready and len(running) < workers.slots:
             if running and self.suspects.intersection([self.ready[0], *(task for task, _ in running.values())]):
                 return
+            if not self._has_room(workers, self.ready[0], [task for task, _ in running.values()]):
+                return
             task = self.ready.popleft()
             running[self._submitted(workers, task)] = (task, time.monotonic())
+
+    def _has_room(self, workers: Workers, task: Task, running: list[Task]) -> bool:
+        """Whether there is memory for one more task; there always is for one that runs alone."""
+        if workers.memory_gb is None or not running:
+            return True
+        if sum(map(self._memory_gb, [task, *running])) <= workers.memory_gb:
+            return True
+        self._say(f"fewer tasks run at a time than could: {workers.memory_gb:.1f} GB of memory are free")
+        return False
+
+    def _memory_gb(self, task: Task) -> float:
+        """The memory that a task needs: as its plugins declare, else the largest peak of such a fit so far."""
+        declared = needs_of_task(task, self.bench.plugins, self.bench.prepared.device).memory_gb
+        return self.peaks.get(learner(task), 0.0) if declared is None else declared
 
     def _submitted(self, workers: Workers, task: Task) -> Future[Outcome]:
         """The future of a task; it has failed already when the executor does not take the task."""
@@ -272,6 +289,8 @@ class Run:
                 if self.waiting.pop(task, None) is not None:  # otherwise it already failed because of another pool
                     self._fail(task, job, error)
             return
+        record = read_record(self.bench.fit(job))
+        self._measured(job, record and record.peak_mb)
         for task in concerned:
             self.waiting[task].discard(job)
         freed = [task for task in concerned if not self.waiting[task]]
@@ -289,7 +308,15 @@ class Run:
 
     def _note(self, cell: Cell, error: str | None) -> None:
         """Update one row of cells.csv."""
-        self.rows[cell.name] = self.cell_rows.row(cell, self.digests.get(cell.name), error)
+        row = self.rows[cell.name] = self.cell_rows.row(cell, self.digests.get(cell.name), error)
+        self._measured(cell, row["classifier_peak_mb"])
+        if cell.pools:
+            self._measured(cell.pools[-1], row["augmenter_peak_mb"])
+
+    def _measured(self, task: Task, peak_mb: object) -> None:
+        """Note what memory a fit took."""
+        if isinstance(peak_mb, int | float):
+            self.peaks[learner(task)] = max(peak_mb * 2**20 / 1e9, self.peaks.get(learner(task), 0.0))
 
     def _tick(self, running: list[tuple[Task, float]]) -> None:
         now = time.monotonic()

@@ -40,10 +40,14 @@ class Opening:
 
 
 class Workers:
-    """An executor of `concurrent.futures`, and the number of tasks it is given at the same time."""
+    """An executor of `concurrent.futures`, and the number of tasks it is given at the same time.
 
-    def __init__(self, executor: concurrent.futures.Executor, slots: int) -> None:
+    memory_gb: what all tasks that run at the same time may need together; None: as much as they like.
+    """
+
+    def __init__(self, executor: concurrent.futures.Executor, slots: int, memory_gb: float | None = None) -> None:
         self.executor = executor
+        self.memory_gb = memory_gb
         self._slots = slots
 
     @property

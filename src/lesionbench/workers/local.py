@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from lesionbench.workers.apart import KeptProcess, keep_in_thread
 from lesionbench.workers.executors import Executor, Opening, Workers
+from lesionbench.workers.memory import free_gigabytes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -23,7 +24,9 @@ class Local(Executor):
     is_here: ClassVar[bool] = True
 
     def open(self, opening: Opening) -> AbstractContextManager[Workers]:
-        return local_workers(opening.jobs or default_jobs(opening.device))
+        if opening.jobs:
+            return local_workers(opening.jobs)
+        return local_workers(default_jobs(opening.device), free_gigabytes())
 
 
 def default_jobs(device: Device) -> int:
@@ -32,12 +35,15 @@ def default_jobs(device: Device) -> int:
 
 
 @contextmanager
-def local_workers(jobs: int) -> Iterator[Workers]:
-    """Threads that run `jobs` tasks at a time, each in a process of its own; an exception stops them at once."""
+def local_workers(jobs: int, memory_gb: float | None = None) -> Iterator[Workers]:
+    """Threads that run `jobs` tasks at a time, each in a process of its own; an exception stops them at once.
+
+    memory_gb: what all tasks that run at the same time may need together.
+    """
     kept: list[KeptProcess] = []
     executor = ThreadPoolExecutor(jobs, "lesionbench", _keep_one_more, (kept,))
     try:
-        yield Workers(executor, jobs)
+        yield Workers(executor, jobs, memory_gb)
     except BaseException:
         for one in kept:
             one.stop()
