@@ -20,6 +20,8 @@ def in_a_new_process(tmp_path_factory):
     [
         (("plan", "--dataset", DATASET, "--classifier", "linear", "--like", "o", "--out", "p"), "accuracy"),
         (("leaderboard", "o"), "oversample"),
+        (("explain", "o", "none_linear_fold0_seed1"), "none_linear_fold0_seed1: done"),
+        (("reproduce", "o", "--check"), "the environment is the same"),
         (("audit", "split", DATASET), "split"),
         (("audit", "samples", "o"), "oversample"),
         (("audit", "fidelity", "o"), "features of linear"),

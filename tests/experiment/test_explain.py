@@ -47,10 +47,15 @@ def words(run, name=CELL):
     return explanation_lines(explain(run, name, Plugins.load()), run)
 
 
+def sentences(run):
+    """The explanation as one line."""
+    return " ".join(" ".join(words(run)).split())
+
+
 def test_a_finished_cell_has_nothing_to_explain(run):
     found = explain(run, CELL, Plugins.load())
 
-    assert (found.status, found.earlier, found.damaged) == ("done", None, False)
+    assert (found.status, found.earlier, found.damage) == ("done", None, "")
     assert words(run)[0].startswith(f"{CELL}: done, made 20")
 
 
@@ -120,7 +125,7 @@ def test_other_images_are_named_behind_the_division(run):
 def test_another_repeat_fold_or_dose_is_no_earlier_version(run):
     made_from(run, "predictions", lambda inputs: inputs.update({"seed": 5}))
 
-    assert words(run)[1] == "No earlier version of it is in the store."
+    assert words(run)[1] == "No earlier version of it is known here."
     made_from(run, "predictions", lambda inputs: inputs.update({"fold": 1}))
     assert explain(run, CELL, Plugins.load()).earlier is None
 
@@ -145,11 +150,20 @@ def test_a_damaged_entry_is_named_after_it_was_made_again(run, tmp_path):
     for file in run.glob("store/predictions/*/predictions.csv"):
         file.write_text("x")
 
-    before = " ".join(words(run))
+    copied = sentences(run)
+    shutil.rmtree(run / "predictions")
+    damaged = sentences(run)
     CommandLineHere(tmp_path)("run", run)
 
-    assert "What the store had of its predictions was damaged, and will be made again." in before
-    assert "What the store had of its predictions was damaged, set aside and made again." in " ".join(words(run))
+    assert "What the store had of its predictions was damaged, but the run's folder has a copy." in copied
+    assert "What the store had of its predictions was damaged, and will be made again." in damaged
+    assert "What the store had of its predictions was damaged, set aside and made again." in sentences(run)
+
+
+def test_a_fit_without_its_pool_is_told(run):
+    shutil.rmtree(run / "store" / "pools")
+
+    assert "Its images are not in the store; they are drawn from the fit when a cell needs" in words(run, POOL)
 
 
 def test_a_name_that_is_none_suggests_the_nearest(run):

@@ -12,7 +12,7 @@ def merge(
     folders: Annotated[list[Path], typer.Argument(metavar="RUN...", help="The output folders of two or more runs.")],
     out: Annotated[Path, typer.Option(metavar="DIR", help="The folder of the new run.")],
 ) -> None:
-    """Join runs of the same protocol into one, with all tables made from their predictions.
+    """Join runs of the same protocol into one run.
 
     Arms, doses and classifiers are joined. Runs with other images, divisions, settings, plugin code or versions of
     libraries are refused, and so is a cell with different predictions in two of them.

@@ -20,10 +20,11 @@ def reproduce(
     jobs: options.Jobs = None,
     quiet: Annotated[bool, typer.Option("--quiet", help="Print what came of it only.")] = False,
 ) -> None:
-    """Compare this environment with that of a run, run it again, and compare the results byte for byte.
+    """Run an experiment again and compare the results.
 
-    Nothing is taken from the run's store. The exit status is 0 if all is identical, 1 if something differs, 2 if the
-    run cannot be repeated: other images, or a plugin that is not installed.
+    First says what differs from the environment of the run. Nothing is taken from the run's store, and predictions are
+    compared byte for byte. The exit status is 0 if all is identical, 1 if something differs, 2 if the run cannot be
+    repeated: other images, or a plugin that is not installed.
     """
     from lesionbench.experiment.reproduce import check_environment
     from lesionbench.experiment.reproduce import reproduce as run_again

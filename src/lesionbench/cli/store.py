@@ -11,7 +11,7 @@ import typer
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-app = typer.Typer(help="List, verify, prune, export or import what fits have left in a store.", no_args_is_help=True)
+app = typer.Typer(help="List, verify, prune, export or import a store.", no_args_is_help=True)
 
 Run = Annotated[Path | None, typer.Argument(metavar="RUN", help="A run, whose store is meant.", show_default=False)]
 Folder = Annotated[str | None, typer.Option("--store", metavar="DIR", help="The folder of the store.")]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from lesionbench.experiment.bench import LOGS, Bench, read_record
 from lesionbench.experiment.code_digest import module_digests
 from lesionbench.experiment.grid import Cell, PoolJob, find_task, tasks_of
-from lesionbench.experiment.output import read_settings, store_address
+from lesionbench.experiment.output import predictions_path, read_settings, store_address
 from lesionbench.experiment.prepare import SPLITTING, prepare
 from lesionbench.experiment.provenance import MODULES, modules_behind
 from lesionbench.experiment.results import noted_cells
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 WAS, IS = "then", "now"
 HELD_BACK = "held back"  # in a key's inputs: the link of a chain that keeps real images from an arm
 CHAINS = ("synthetic", "before", "on_the_fly")  # in a key's inputs: what other fits it was made from
+COPIED = "but the run's folder has a copy"
 ANOTHER_REPEAT = 10  # the distance of an entry of another repeat: it is no earlier version of this one
 
 
@@ -60,8 +61,9 @@ class Explanation:
     error: str | None  # why it failed
     made: float | None  # when the entry that it uses was made, in seconds since the epoch
     record: Record | None  # what that entry cost
-    damaged: bool  # an entry with its key is damaged, or was and is set aside
+    damage: str  # what became of an entry with its key that was damaged; empty without one
     missing: tuple[str, ...]  # the pools that it waits for
+    undrawn: bool  # a fit is there, and the pool drawn from it is not
     earlier: Earlier | None = None
 
 
@@ -78,7 +80,7 @@ def explain(out: Path, name: str, plugins: Plugins) -> Explanation:
     prepared = prepare(experiment, plugins, store_address(out, resolved), resolved.get("sources"), keep=False)
     noted = noted_cells(out).get(name, {}) if (out / "cells.csv").exists() else {}
     bench = Bench(prepared, plugins, out / LOGS)
-    found = _explained(task, bench, noted)
+    found = _explained(task, bench, noted, out)
     others = {_entry_of(task, bench.keys)[1] for task in tasks.values()}  # of this very run
     return replace(found, earlier=_nearest(task, others, bench.keys, bench.store))
 
@@ -88,10 +90,13 @@ def _entry_of(task: Cell | PoolJob, keys: Keys) -> tuple[str, str]:
     return (PREDICTIONS, keys.predictions(task)) if isinstance(task, Cell) else (FITS, keys.fit(task))
 
 
-def _explained(task: Cell | PoolJob, bench: Bench, noted: Mapping[str, str]) -> Explanation:
+def _explained(task: Cell | PoolJob, bench: Bench, noted: Mapping[str, str], out: Path) -> Explanation:
     store = bench.store
     kind, key = _entry_of(task, bench.keys)
-    entry = store.read(kind, key)
+    entry, damaged = store.read(kind, key), store.glance(kind, key)
+    copied = entry is None and damaged is not None and _is_copied(task, out)
+    if copied:
+        entry = damaged
     failed = entry is None and noted.get("status") == "failed"
     return Explanation(
         name=task.name,
@@ -100,9 +105,21 @@ def _explained(task: Cell | PoolJob, bench: Bench, noted: Mapping[str, str]) -> 
         error=noted.get("error") if failed else None,
         made=entry.made if entry else None,
         record=read_record(entry),
-        damaged=store.is_set_aside(kind, key) or (entry is None and store.has(kind, key)),
+        damage=COPIED if copied else _damage(store, kind, key, made=entry is not None),
+        undrawn=entry is not None and isinstance(task, PoolJob) and not bench.has_pool(task),
         missing=() if entry else tuple(job.name for job in task.needs if not bench.has_pool(job)),
     )
+
+
+def _is_copied(task: Cell | PoolJob, out: Path) -> bool:
+    """Whether the run's folder has the predictions of a cell, so that the store's entry is not needed."""
+    return isinstance(task, Cell) and predictions_path(out, task).exists()
+
+
+def _damage(store: Store, kind: str, key: str, *, made: bool) -> str:
+    if not made and (store.has(kind, key) or store.is_set_aside(kind, key)):
+        return "and will be made again"
+    return "set aside and made again" if store.is_set_aside(kind, key) else ""
 
 
 def _nearest(task: Cell | PoolJob, of_run: Collection[str], keys: Keys, store: Store) -> Earlier | None:

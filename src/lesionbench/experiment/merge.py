@@ -202,7 +202,11 @@ def _refuse_other_predictions(parts: Sequence[_Part]) -> int:
                 apart = f"by up to {np.abs(one - other).max():.2g}" if one.shape == other.shape else "in number"
                 raise OutputError(
                     f"{first.folder} and {part.folder} have different predictions for the same cell {name}: scores of "
-                    f"test images differ {apart}; the machines do not compute alike, so their arms cannot be compared"
+                    f"test images differ {apart}; the machines do not compute alike, so their arms cannot be compared",
+                    Try(
+                        "run both on one kind of machine, or with one {store}, so that each cell is made only once",
+                        store="DIR",
+                    ),
                 )
     return len(common)
 

@@ -27,17 +27,18 @@ def _said(found: Explanation, out: Path) -> Iterator[tuple[str, int]]:
     if found.error:
         yield found.error, 1
         yield f"more in {out / 'logs' / found.name}", 1
-    if found.damaged:
-        then = "set aside and made again." if found.made else "and will be made again."
-        yield f"What the store had of its {found.what} was damaged, {then}", 0
+    if found.damage:
+        yield f"What the store had of its {found.what} was damaged, {found.damage}.", 0
     if found.missing:
         yield f"Not made yet, and needed by it: {', '.join(found.missing)}", 0
+    if found.undrawn:
+        yield "Its images are not in the store; they are drawn from the fit when a cell needs them.", 0
     if found.earlier is not None:
         date = _date(found.earlier.made)
         yield f"An earlier version, made {date}, differs:" if found.made else f"It runs again, because since {date}:", 0
         yield from _differences(found.earlier.differences, 1)
-    elif found.made is None and not found.damaged:
-        yield "No earlier version of it is in the store.", 0
+    elif found.made is None and not found.damage:
+        yield "No earlier version of it is known here.", 0
 
 
 def _status(found: Explanation) -> str:
