@@ -8,6 +8,7 @@ from threading import Timer
 
 import pytest
 
+from lesionbench.experiment import runner
 from lesionbench.experiment.bench import Bench
 from lesionbench.experiment.prepare import prepare
 from lesionbench.experiment.runner import Run
@@ -89,7 +90,8 @@ def test_whatever_an_executor_does_fails_the_cells_and_ends_the_run(tmp_path, ex
 class Counting(Executor):
     """Runs tasks in this thread when they are waited for; counts how many were given at the same time."""
 
-    def __init__(self):
+    def __init__(self, seconds=0.1):
+        self.seconds = seconds
         self.most = 0
         self.open = []
 
@@ -97,7 +99,7 @@ class Counting(Executor):
         future = Future()
         self.open = [one for one in self.open if not one.done()] + [future]
         self.most = max(self.most, len(self.open))
-        Timer(0.1, lambda: future.set_result(Outcome("it is only a test", ()))).start()
+        Timer(self.seconds, lambda: future.set_result(Outcome("it is only a test", ()))).start()
         return future
 
 
@@ -125,3 +127,21 @@ class Listening(QuietView):
 
     def say(self, message):
         self.lines.append(message)
+
+
+def test_a_task_that_has_not_reported_for_long_is_named_once_with_how_to_cancel_it(tmp_path, monkeypatch):
+    plugins = Plugins.load()
+    given = {"dataset": "skin-phantom[size=16,train=60,test=20]", "classifiers": "linear", "seeds": 1}
+    prepared = prepare(make_experiment(given, plugins), plugins, str(tmp_path / "store"))
+    monkeypatch.setattr(runner, "SILENT", 0.1)
+    view, out = Listening(), tmp_path / "a b"
+
+    @contextmanager
+    def open_workers():
+        yield Workers(Counting(seconds=2.0), 4)
+
+    Run(Bench(prepared, plugins, out / "logs"), out, view)(open_workers)
+
+    told = [line for line in view.lines if "has not reported" in line]
+    assert len(told) == 1
+    assert told[0].endswith(f"lesionbench cancel '{out}' none_linear_fold0_seed1")

@@ -92,6 +92,17 @@ def test_a_worker_that_was_killed_while_it_waited_is_replaced():
     assert run_apart(abs, -1) == 1
 
 
+def test_an_interruption_ends_the_task_and_the_next_one_gets_its_own_answer(monkeypatch):
+    def interrupt(*_):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr("lesionbench.workers.apart._shorten", interrupt)
+        run_apart(time.sleep, 1000, limits=Limits(log=Path(os.devnull)))
+
+    assert run_apart(abs, -1) == 1
+
+
 def test_a_stopped_process_runs_nothing_more():
     kept = KeptProcess()
     found = []

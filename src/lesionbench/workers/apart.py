@@ -142,7 +142,11 @@ class KeptProcess:
             process = self._ready()
             if process is None:
                 return Cancelled()
-            result, is_of_use = process.run(task, limits)
+            try:
+                result, is_of_use = process.run(task, limits)
+            except BaseException:  # Ctrl-C while the task runs
+                self._drop()
+                raise
             if not is_of_use:
                 self._drop()
             if result is not None:
