@@ -102,6 +102,17 @@ def test_a_damaged_entry_is_not_exported(store, tmp_path):
     assert [flaw.item.name for flaw in exported.flaws] == [("pools", KEYS[0])]
 
 
+@pytest.mark.parametrize("name", ["caf\udce9", "a:b", "a\\b"])
+def test_an_entry_with_a_name_that_is_not_the_same_everywhere_is_named_and_not_exported(store, tmp_path, name):
+    with store.write("fits", KEYS[0]) as draft:
+        (draft.folder("sampler") / name).write_bytes(b"x")
+    assert store.read("fits", KEYS[0]) is not None
+
+    (flaw,) = export_entries(store, tmp_path / "b.zip").flaws
+
+    assert "cannot be taken to every system" in flaw.what
+
+
 def test_an_entry_under_a_key_of_something_else_is_damaged(store):
     (store.folder / "pools" / KEYS[0]).rename(store.folder / "pools" / key_of("other"))
 

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
 
 app = typer.Typer(help="List, verify, prune, export or import a store.", no_args_is_help=True)
 
@@ -21,10 +17,11 @@ Folder = Annotated[str | None, typer.Option("--store", metavar="DIR", help="The 
 def list_entries(run: Run = None, store: Folder = None) -> None:
     """List entries and sizes by kind, and which runs use them."""
     from lesionbench.experiment.output import named_store
+    from lesionbench.report.console import say
     from lesionbench.report.store import inventory_lines
     from lesionbench.store.inventory import take_inventory
 
-    _say(inventory_lines(take_inventory(named_store(run, store).folder)))
+    say(inventory_lines(take_inventory(named_store(run, store).folder)))
 
 
 @app.command()
@@ -38,12 +35,13 @@ def verify(
     A damaged entry is made again by the run that needs it. Nothing is written without --set-aside.
     """
     from lesionbench.experiment.output import named_store
+    from lesionbench.report.console import say
     from lesionbench.report.store import verified_lines
     from lesionbench.store.verifying import verify
 
     named = named_store(run, store)
     verified = verify(named, set_aside=set_aside)
-    _say(verified_lines(verified, named.folder, set_aside=set_aside))
+    say(verified_lines(verified, named.folder, set_aside=set_aside))
     raise typer.Exit(1 if verified.flaws else 0)
 
 
@@ -65,6 +63,7 @@ def prune(
     What a run uses is kept as long as its folder is there, and also if it is not found here, unless it is forgotten.
     """
     from lesionbench.experiment.output import named_store
+    from lesionbench.report.console import say
     from lesionbench.report.store import pruning_lines
     from lesionbench.store.pruning import plan_pruning, prune
 
@@ -72,9 +71,9 @@ def prune(
     pruning = plan_pruning(named, older, forget or [])
     if yes:
         prune(named, pruning)
-    _say(pruning_lines(pruning, named.folder, done=yes))
+    say(pruning_lines(pruning, named.folder, done=yes))
     if not yes and pruning.size:
-        _say(["to delete it, type the same command with --yes"])
+        say(["to delete it, type the same command with --yes"])
 
 
 @app.command("export")
@@ -90,6 +89,7 @@ def export_archive(
     Damaged entries are named and left out, with exit status 1.
     """
     from lesionbench.experiment.output import named_store
+    from lesionbench.report.console import say
     from lesionbench.report.store import exported_lines
     from lesionbench.store.archive import export_entries
     from lesionbench.store.uses import use_of
@@ -97,7 +97,7 @@ def export_archive(
     named = named_store(run, store)
     names = None if run is None else use_of(named.folder, run).entries
     exported = export_entries(named, archive, names)
-    _say(exported_lines(exported, archive))
+    say(exported_lines(exported, archive))
     raise typer.Exit(1 if exported.flaws else 0)
 
 
@@ -114,15 +114,11 @@ def import_entries(
     What is there already stays as it is. Damaged entries are named and left out, with exit status 1.
     """
     from lesionbench.experiment.output import named_store
+    from lesionbench.report.console import say
     from lesionbench.report.store import imported_lines
     from lesionbench.store.archive import import_archive
 
     named = named_store(run, store, must_exist=False)
     imported = import_archive(named, archive)
-    _say(imported_lines(imported, named.folder))
+    say(imported_lines(imported, named.folder))
     raise typer.Exit(1 if imported.damaged else 0)
-
-
-def _say(lines: Iterable[str]) -> None:
-    sys.stdout.writelines(f"{line}\n" for line in lines)
-    sys.stdout.flush()

@@ -75,13 +75,19 @@ def export_entries(store: Store, archive: Path, names: Collection[EntryName] | N
         zipped.writestr(zipfile.ZipInfo(MARK), mark_text())
         for item in items:
             folder = store.folder.joinpath(*item.name)
-            what = flaw_of(folder, item.name[1])
+            what = flaw_of(folder, item.name[1]) or _odd_name(folder)
             if what is not None:
                 flaws.append(Flaw(item, what))
                 continue
             done.append(item)
             _add(zipped, folder, item)
     return Exported(len(done), sum(item.size for item in done), tuple(flaws))
+
+
+def _odd_name(folder: Path) -> str | None:
+    """What is said of an entry with a file whose name would not be the same on every system; None for most."""
+    odd = next((path for path in folder.rglob("*") if not _is_plain(path.name)), None)
+    return None if odd is None else f"the name {odd.name!a} cannot be taken to every system"
 
 
 def _add(zipped: zipfile.ZipFile, folder: Path, item: Item) -> None:
@@ -143,6 +149,8 @@ def _checked(zipped: zipfile.ZipFile, archive: Path, folder: Path) -> dict[Entry
 def _is_plain(path: str) -> bool:
     """Whether a path stays inside the folder that it is relative to, on any system."""
     parts = path.split("/")
+    if any("\ud800" <= letter <= "\udfff" for letter in path):  # a name that is not UTF-8
+        return False
     return all(part.strip(". ") and not set(part) & set("\\:\0") for part in parts)
 
 
