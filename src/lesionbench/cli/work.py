@@ -15,14 +15,18 @@ def work(
         int | None, typer.Option(metavar="I", min=0, help="The job to do. [default: all, until none is left]")
     ] = None,
     jobs: Annotated[int, typer.Option(metavar="N", min=1, help="Jobs at a time, without --index.")] = 1,
+    timeout: Annotated[
+        str | None, typer.Option(metavar="DURATION", help="How long one task may take, such as 90s or 2h.")
+    ] = None,
 ) -> None:
     """Do one job of a list, or all, beside others that do so.
 
     Any number of times, in any order, on any machine that sees the folder. Exit status 1 when a job fails.
     """
+    from lesionbench.experiment.duration import seconds_of
     from lesionbench.experiment.work import work_on
 
-    failed = work_on(run, index, _say, jobs)
+    failed = work_on(run, index, _say, jobs, None if timeout is None else seconds_of(timeout))
     for name, cause in failed.items():
         sys.stderr.write(f"lesionbench: {name} failed: {cause}; see {run}/logs/{name}/error.txt\n")
     if index is None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from itertools import product
 from typing import TYPE_CHECKING
 
@@ -56,7 +56,7 @@ class PoolJob:
     seed: int
     before: tuple[Draw, ...] = ()
 
-    @property
+    @cached_property
     def name(self) -> str:
         """A name for files."""
         links = [*(Link(draw.augmenter, draw.per_class, draw.shuffled).text for draw in self.before), self.augmenter]
@@ -77,7 +77,7 @@ class Cell:
     seed: int
     classifier_seed: int = 1  # the classifier can be fitted several times on the same augmenter fits
 
-    @property
+    @cached_property
     def name(self) -> str:
         """A name for files."""
         arm = self.arm
@@ -92,7 +92,7 @@ class Cell:
         first = self.seed == 1 and self.classifier_seed == 1
         return first and not self.arm.draws and not self.arm.changes_batches
 
-    @property
+    @cached_property
     def pools(self) -> tuple[PoolJob, ...]:
         """The pools this cell uses, one for each link of its chain; the baseline has none."""
         return pool_jobs(self.arm.draws, self.fold, self.seed)
@@ -102,7 +102,7 @@ class Cell:
         """The fit whose `transform` changes every training batch, or None."""
         return PoolJob(self.arm.on_the_fly, self.fold, self.seed) if self.arm.changes_batches else None
 
-    @property
+    @cached_property
     def needs(self) -> tuple[PoolJob, ...]:
         """The pools and the fit that must exist before it runs."""
         return (*self.pools, self.on_the_fly) if self.on_the_fly else self.pools

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import cache
+from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Any
 
 from lesionbench.experiment.chain import drawing, held_back
@@ -22,6 +22,9 @@ AUGMENTING = ("lesionbench.experiment.synthesis",)
 CLASSIFYING = ("lesionbench.experiment.cell", "lesionbench.experiment.synthesis")
 
 
+_seed_of = lru_cache(maxsize=100_000)(derive_seed)  # thousands of cells share a fold and a seed
+
+
 class Seeds:
     """Every seed of an experiment, derived by name from the base seed and from exactly what it may depend on."""
 
@@ -30,24 +33,24 @@ class Seeds:
 
     def augment(self, job: PoolJob) -> int:
         """The seed of an augmenter's fit: base seed, fold and seed; never dose or classifier."""
-        return derive_seed("augment", self.base, job.fold, job.seed)
+        return _seed_of("augment", self.base, job.fold, job.seed)
 
     def draw(self, job: PoolJob, class_name: str) -> int:
         """The seed of the samples of one class."""
-        return derive_seed("draw", self.base, job.fold, job.seed, class_name)
+        return _seed_of("draw", self.base, job.fold, job.seed, class_name)
 
     def classify(self, cell: Cell) -> int:
         """The seed of a classifier's fit: base seed, fold and seed; never augmenter or dose, so arms start alike."""
         again = [cell.classifier_seed] if cell.classifier_seed > 1 else []
-        return derive_seed("classify", self.base, cell.fold, cell.seed, *again)
+        return _seed_of("classify", self.base, cell.fold, cell.seed, *again)
 
     def hold_back(self, fold: int, seed: int) -> int:
         """The seed of the choice of real images that are held back from an arm."""
-        return derive_seed("hold back", self.base, fold, seed)
+        return _seed_of("hold back", self.base, fold, seed)
 
     def shuffle(self, fold: int, seed: int) -> int:
         """The seed of shuffled labels."""
-        return derive_seed("shuffle", self.base, fold, seed)
+        return _seed_of("shuffle", self.base, fold, seed)
 
 
 class Keys:

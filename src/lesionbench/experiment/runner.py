@@ -90,6 +90,7 @@ class Run:
     digests: dict[str, str] = field(default_factory=dict)  # of the predictions of finished cells
     peaks: dict[str, float] = field(default_factory=dict)  # the largest memory of fits so far (GB), by plugin
     heard: dict[Task, tuple[dict[str, Any], float]] = field(default_factory=dict)  # the last report of tasks, and when
+    changed: bool = True  # whether a row of cells.csv is not written yet
     written: float = 0.0  # when cells.csv was written, by the monotonic clock
 
     @property
@@ -157,9 +158,10 @@ class Run:
         return write_tables(self.out)
 
     def _write_cells(self) -> None:
-        """Write cells.csv. What it lacks when this process is killed, the next run finds in the store."""
-        write_cells(self.out, list(self.rows.values()))
-        self.written = time.monotonic()
+        """Write cells.csv, if anything changed. What it lacks if this process is killed, the next run finds out."""
+        if self.changed:
+            write_cells(self.out, list(self.rows.values()))
+            self.changed, self.written = False, time.monotonic()
 
     def _is_finished(self, cell: Cell) -> bool:
         """Whether a cell's predictions are in the store; they are in the output folder then."""
@@ -308,6 +310,7 @@ class Run:
 
     def _note(self, cell: Cell, error: str | None) -> None:
         """Update one row of cells.csv."""
+        self.changed = True
         row = self.rows[cell.name] = self.cell_rows.row(cell, self.digests.get(cell.name), error)
         self._measured(cell, row["classifier_peak_mb"])
         if cell.pools:
