@@ -66,7 +66,11 @@ def test_a_signal_ends_the_run_and_its_workers_and_says_how_to_go_on(hanging_run
 
     assert process.returncode == status
     wait_until(lambda: not processes_in(command_line.cwd), seconds=5)
-    if number != signal.SIGKILL:
+    if number == signal.SIGKILL:
+        (command_line.cwd / "o" / ".running" / "of-a-task-that-is-done.txt").touch()
+        command_line(*HANGS, "--timeout", "1s", status=1)
+        assert not (command_line.cwd / "o" / ".running").exists()
+    else:
         assert "stopped; what is finished is kept. To go on: lesionbench run o/experiment.toml" in said
         assert {row["status"] for row in rows(command_line.cwd).values()} == {"done", "waiting"}
 
