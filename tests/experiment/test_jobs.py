@@ -4,10 +4,12 @@ import csv
 import json
 import random
 import shutil
+import signal
 import subprocess
 import sys
 import threading
 import time
+from contextlib import ExitStack
 
 import pytest
 from conftest import CommandLineHere
@@ -16,8 +18,9 @@ from lesionbench.errors import OutputError
 from lesionbench.experiment.job_list import read_list
 from lesionbench.experiment.output import locked
 from lesionbench.experiment.tables import CELL_COLUMNS
-from lesionbench.experiment.work import work_on
+from lesionbench.experiment.work import Work, work_on
 from lesionbench.store.layout import POOLS
+from lesionbench.workers.apart import Stopped
 
 GRID = ("--dataset", "spy-dots", "--classifier", "spy-centroids", "--positive-class", "b", "--synthetic", "5,12")
 GRID = (*GRID, "--augmenter", "spy-copies", "--augmenter", "oversample+spy-negatives", "--seeds", "1")
@@ -193,6 +196,36 @@ def test_a_job_that_another_process_does_is_left_to_it(listed):
         left = listed("work", "o", "--index", index)
 
     assert "is being made by another process" in left.stdout
+
+
+@pytest.mark.parametrize("arguments", [["--index", 0], []])
+def test_work_that_is_stopped_fails_nothing(with_spies, arguments):
+    with_spies("jobs", *GRID, "--augmenter", "spy-copies[seconds=100]", "--out", "o")
+    out = with_spies.cwd / "o"
+    index = index_of(out, "spy-copies-")
+    arguments = [*arguments[:1], index] if arguments else ["--jobs", 2]
+    command = with_spies.command("work", "o", *arguments)
+    with subprocess.Popen(command, cwd=with_spies.cwd, env=with_spies.env(), stdout=subprocess.PIPE, text=True) as work:
+        slow = table(out / "jobs.csv")[index]["task"]
+        assert any(line.startswith(f"making {slow}") for line in work.stdout)
+        work.terminate()
+        assert work.wait(30) == 128 + signal.SIGTERM
+
+    assert not [*out.glob("logs/*/error.txt")]
+    with_spies("leaderboard", "o")
+    assert "failed" not in statuses(out).values()
+
+
+def test_who_only_waits_ends_when_it_is_stopped(listed, monkeypatch):
+    jobs, work = read_list(listed.cwd / "o"), None
+    index = index_of(listed.cwd / "o", "spy-copies-5_")
+    with ExitStack() as stack:
+        for task in jobs.tasks:
+            stack.enter_context(jobs.store.claim(*jobs.place(task)))
+        work = Work(listed.cwd / "o", jobs, lambda _: work.stopped.set())
+
+        with pytest.raises(Stopped):
+            work(index)
 
 
 def test_other_code_than_that_of_the_list_is_refused_by_name(listed):

@@ -12,7 +12,16 @@ import made_tasks
 import pytest
 from made_tasks import dirty, number_of_process, traces, writes
 
-from lesionbench.workers.apart import Cancelled, Died, KeptProcess, Limits, OutOfTime, keep_in_thread, run_apart
+from lesionbench.workers.apart import (
+    Cancelled,
+    Died,
+    KeptProcess,
+    Limits,
+    OutOfTime,
+    Stopped,
+    keep_in_thread,
+    run_apart,
+)
 from lesionbench.workers.child import Raised
 
 
@@ -109,7 +118,10 @@ def test_a_stopped_process_runs_nothing_more():
 
     def task():
         keep_in_thread(kept)
-        found.extend([run_apart(time.sleep, 1000), run_apart(abs, -1)])
+        for function, argument in ((time.sleep, 1000), (abs, -1)):
+            with pytest.raises(Stopped):
+                run_apart(function, argument)
+            found.append(function)
 
     thread = threading.Thread(target=task)
     thread.start()
@@ -117,7 +129,7 @@ def test_a_stopped_process_runs_nothing_more():
     kept.stop()
     thread.join(20)
 
-    assert found == [Cancelled(), Cancelled()]
+    assert found == [time.sleep, abs]
 
 
 STARTS = """

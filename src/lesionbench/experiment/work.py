@@ -11,6 +11,7 @@ import time
 from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
+from threading import Event
 from typing import TYPE_CHECKING
 
 from lesionbench.errors import OutputError
@@ -20,6 +21,7 @@ from lesionbench.experiment.output import LOCK, locked
 from lesionbench.experiment.prepare import has_gpu_driver
 from lesionbench.experiment.runner import CHANGED
 from lesionbench.experiment.tasks import ERROR, Outcome, do_apart, log_error, logged_error
+from lesionbench.workers.apart import Stopped
 from lesionbench.workers.executors import UnfitWorker
 from lesionbench.workers.local import local_workers
 
@@ -49,8 +51,12 @@ def work_on(
         (out / LOCK).touch()
         work = Work(out, jobs, say, seconds, started=(out / LOCK).stat().st_mtime_ns)
         ends = [workers.executor.submit(work, index) for _ in range(processes if index is None else 1)]
-        for end in ends:
-            end.result()
+        try:
+            for end in ends:
+                end.result()
+        except BaseException:  # Ctrl-C, or one of them cannot go on
+            work.stopped.set()
+            raise
         jobs.store.settle()
     wanted = jobs.tasks if index is None else jobs.tasks[index : index + 1]
     return {task.name: work.failed[task] for task in wanted if task in work.failed}
@@ -75,6 +81,7 @@ class Work:
     done: set[Task] = field(default_factory=set)
     failed: dict[Task, str] = field(default_factory=dict)  # with the cause
     started: int = 0  # nanoseconds, by the clock of the disk
+    stopped: Event = field(default_factory=Event)  # its threads end as soon as this is set
 
     def __call__(self, index: int | None) -> None:
         """Do the task of this index, or without one whatever is ready until every task is done or failed."""
@@ -151,7 +158,7 @@ class Work:
         return Ended.FAILED if step is not task and not self._is_done(step) and self._has_failed(step) else None
 
     def _attempt(self, task: Task) -> Ended:
-        """Make one entry, if nobody else makes it now."""
+        """Make one entry, if nobody else makes it now; of a task that is stopped, nothing is recorded."""
         with self.jobs.store.claim(*self.jobs.place(task)) as mine:
             if not mine:
                 return Ended.BUSY
@@ -216,4 +223,5 @@ class Work:
     def _wait(self, why: str, seconds: float) -> None:
         if seconds == SHORTEST_WAIT:
             self.say(why)
-        time.sleep(seconds)
+        if self.stopped.wait(seconds):
+            raise Stopped

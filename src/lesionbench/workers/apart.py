@@ -89,6 +89,10 @@ class Cancelled:
         return "it was cancelled"
 
 
+class Stopped(Exception):
+    """Raised instead of a result when the process that ran a task was stopped with everything else."""
+
+
 Result = bytes | Raised | Died | OutOfTime | Cancelled  # bytes: the pickle of what a task returned
 
 
@@ -102,7 +106,7 @@ def run_apart(
 
     function, args, and what it returns: anything that can be pickled; the function is imported there by its name.
     prepare: what the worker calls once before it copies itself for tasks, to spare each of them the time it takes.
-    Raises what pickling the function or its arguments raises.
+    Raises what pickling the function or its arguments raises, and Stopped when the thread's process was stopped.
     """
     limits = limits or Limits()
     ready = None if prepare is None else pickle.dumps(prepare)
@@ -136,12 +140,15 @@ class KeptProcess:
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def run(self, task: Task, limits: Limits) -> Result:
-        """Run one task; a process that was kept may have ended meanwhile, and then a new one is started."""
+        """Run one task; a process that was kept may have ended meanwhile, and then a new one is started.
+
+        Raises Stopped if another thread stopped it: then nothing is known of the task.
+        """
         result: Result | None = None
         for _ in range(2):
             process = self._ready()
             if process is None:
-                return Cancelled()
+                raise Stopped
             try:
                 result, is_of_use = process.run(task, limits)
             except BaseException:  # Ctrl-C while the task runs
@@ -151,7 +158,10 @@ class KeptProcess:
                 self._drop()
             if result is not None:
                 break
-        return Cancelled() if self._stopped else result or Cancelled()
+        if self._stopped:
+            raise Stopped
+        assert result is not None  # a process that was started just now says why it ended
+        return result
 
     @property
     def is_stopped(self) -> bool:
