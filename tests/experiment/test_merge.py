@@ -99,6 +99,17 @@ def test_a_cell_that_no_run_has_waits(runs):
     assert merge_lines(merged)[-1] == "To make them: lesionbench run m"
 
 
+def test_a_damaged_entry_of_a_store_is_left_behind_and_its_cell_counted(runs):
+    damaged = [next((runs[1] / "store" / kind).iterdir()) for kind in ("predictions", "pools")]
+    (damaged[0] / "manifest.json").write_text("{")
+    (damaged[1] / "inputs.json").write_text("{")
+
+    merged = merge(runs, Path("m"))
+
+    assert merged.not_stored == 1
+    assert not (Path("m") / "store" / "predictions" / damaged[0].name).exists()
+
+
 def test_runs_that_share_a_store_go_on_sharing_it(three_runs, tmp_path):
     here = CommandLineHere(tmp_path, three_runs.packages)
     for name in ("a", "b"):
@@ -163,6 +174,9 @@ REFUSED = {
     "the code of the classifier spy-centroids": environment(lambda found: found["plugins"][-1].update({"code": "x"})),
     "the module lesionbench.experiment.cell": environment(
         lambda found: found["modules"].update({"lesionbench.experiment.cell": "x"})
+    ),
+    r"the files that the classifier spy-centroids\S* reads": environment(
+        lambda found: found["plugins"][-1].update({"files": ["x"]})
     ),
     "the training images": environment(lambda found: found["data"].update({"training_images": ["x"]})),
     "device: cpu in a, cuda in b": environment(lambda found: found.update({"device": "cuda"})),

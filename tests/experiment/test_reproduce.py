@@ -70,6 +70,14 @@ def test_other_predictions_and_numbers_are_named_with_how_far_they_are_apart(wit
     assert "  none_spy-centroids_fold0_seed1: scores by up to 0." in printed
 
 
+def test_the_order_of_the_rows_of_a_leaderboard_does_not_count(with_run):
+    path = with_run.cwd / "o" / "leaderboard.csv"
+    heading, *rows = path.read_text().splitlines(keepends=True)
+    path.write_text("".join([heading, *reversed(rows)]))
+
+    assert "identical" in with_run("reproduce", "o", "--quiet").stdout
+
+
 def test_check_names_what_differs_and_runs_nothing(with_run):
     run = with_run.cwd / "o"
     libraries = json.loads((run / ENVIRONMENT).read_text())["libraries"]
@@ -94,6 +102,7 @@ def test_check_of_another_processor_alone_is_status_0(with_run):
         (lambda run: (run / ENVIRONMENT).unlink(), [], "there is no environment.json"),
         (lambda run: None, ["--out", "o/again"], "is run again outside of o"),
         (shutil.rmtree, [], "o holds no experiment"),
+        (lambda run: (run / "leaderboard.csv").write_text(""), [], "is not the leaderboard of that run"),
     ],
 )
 def test_what_cannot_be_repeated_is_status_2_and_nothing_is_written(with_run, break_it, arguments, message):

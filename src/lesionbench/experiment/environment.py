@@ -65,6 +65,7 @@ class UsedPlugin(Part):
     version: str
     commit: str | None
     code: str
+    files: tuple[str, ...] = ()  # digests of the files that its settings name, such as weights
 
     @property
     def name(self) -> str:
@@ -210,6 +211,7 @@ def differences(first: Environment, second: Environment, names: tuple[str, str])
             *fields("device", "precision"),
             *tables("version of", first.libraries, second.libraries),
             *(f"the code of the {name}" for name in _changed_plugins(first, second)),
+            *(f"the files that the {name} reads" for name in _other_files(first, second)),
             *(f"the module {name}" for name in modules),
         ),
         other=(
@@ -227,6 +229,13 @@ def _changed_plugins(first: Environment, second: Environment) -> list[str]:
     return [f"{kind} {name}" for (kind, name), code in known.items() if both.get((kind, name), code) != code]
 
 
+def _other_files(first: Environment, second: Environment) -> list[str]:
+    """The plugins, with their settings, that read files with another content."""
+    known = {(plugin.kind, plugin.spec): plugin.files for plugin in first.plugins}
+    both = {(plugin.kind, plugin.spec): plugin.files for plugin in second.plugins}
+    return [f"{kind} {spec}" for (kind, spec), files in known.items() if both.get((kind, spec), files) != files]
+
+
 def _used(prepared: Prepared, plugins: Plugins) -> list[tuple[UsedPlugin, dict[str, str]]]:
     """Every plugin of the experiment, each with the modules behind it."""
     dataset = plugins.dataset(prepared.experiment.dataset)
@@ -238,13 +247,15 @@ def _used(prepared: Prepared, plugins: Plugins) -> list[tuple[UsedPlugin, dict[s
         package = plugins.get(kind, plugin.name).package
         if package not in commits:
             commits[package] = _commit(package)
+        made_from = provenance(plugin, package, *(() if kind == "dataset" else stage))
         used = UsedPlugin(
             kind=kind,
             spec=spec_of(plugin),
             package=package,
             version=_version(package),
             commit=commits[package],
-            code=provenance(plugin, package, *(() if kind == "dataset" else stage))["code"],
+            code=made_from["code"],
+            files=tuple(made_from["files"]),
         )
         found[kind, used.spec] = used, modules_behind(plugin, *stage)
     return list(found.values())

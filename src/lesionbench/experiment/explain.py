@@ -13,7 +13,7 @@ from lesionbench.experiment.prepare import SPLITTING, prepare
 from lesionbench.experiment.provenance import MODULES, modules_behind
 from lesionbench.experiment.results import noted_cells
 from lesionbench.experiment.settings import own_plugins
-from lesionbench.store.layout import CODE, DATASETS, FITS, INPUTS, PREDICTIONS, SPLITS
+from lesionbench.store.layout import CODE, DATASETS, FITS, PREDICTIONS, SPLITS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping
@@ -132,22 +132,13 @@ def _nearest(task: Cell | PoolJob, of_run: Collection[str], keys: Keys, store: S
     found: tuple[tuple[float, float], Entry] | None = None
     for other in store.keys(kind):
         entry = store.glance(kind, other) if other not in of_run else None
-        inputs = _inputs(entry)
-        distance = None if inputs is None else compare.distance(task, inputs)
+        distance = None if entry is None else compare.distance(task, entry.inputs)
         if entry is not None and distance is not None and distance < ANOTHER_REPEAT:
             rank = (distance, -entry.made)
             found = (rank, entry) if found is None or rank < found[0] else found
     if found is None:
         return None
-    return Earlier(found[1].made, tuple(compare.differences(task, _inputs(found[1]) or {})))
-
-
-def _inputs(entry: Entry | None) -> Inputs | None:
-    try:
-        found = entry.json(INPUTS) if entry is not None else None
-    except (OSError, ValueError):  # made by an earlier version, or damaged
-        return None
-    return found if isinstance(found, dict) else None
+    return Earlier(found[1].made, tuple(compare.differences(task, found[1].inputs)))
 
 
 class _Compare:
@@ -229,16 +220,16 @@ class _Compare:
             yield Difference("the seed of the real images that are held back differs")
 
     def _fit(self, job: PoolJob, then: str) -> Difference:
-        inputs = _inputs(self.store.glance(FITS, then))
-        if inputs is None:
+        inputs = self._inputs(FITS, then)
+        if not inputs:
             return Difference(f"the fit of {job.name} differs; the earlier one is not in the store any more")
         if inputs["augmenter"]["name"] != job.augmenter.partition("[")[0]:
             return Difference(f"the augmenter: {inputs['augmenter']['name']} {WAS}, {job.augmenter} {IS}")
         return Difference(f"the fit of {job.name} differs", tuple(self.differences(job, inputs)))
 
     def _splits(self, then: str) -> Iterator[Difference]:
-        was, is_ = _inputs(self.store.glance(SPLITS, then)), self.keys.prepared.splits_inputs
-        if was is None:
+        was, is_ = self._inputs(SPLITS, then), self.keys.prepared.splits_inputs
+        if not was:
             return
         if was["of"] != is_["of"]:
             yield Difference("the images differ", tuple(self._images(was["of"])))
@@ -253,8 +244,8 @@ class _Compare:
             yield self._code("the code that divides", was["code"], lambda: module_digests(SPLITTING))
 
     def _images(self, then: str) -> Iterator[Difference]:
-        was, is_ = _inputs(self.store.glance(DATASETS, then)), self.keys.prepared.dataset_inputs
-        if was is None:
+        was, is_ = self._inputs(DATASETS, then), self.keys.prepared.dataset_inputs
+        if not was:
             return
         if was["dataset"]["name"] != is_["dataset"]["name"]:
             yield Difference(f"the dataset: {was['dataset']['name']} {WAS}, {is_['dataset']['name']} {IS}")
@@ -263,6 +254,10 @@ class _Compare:
         yield from self._plugin(was["dataset"], is_["dataset"], lambda: modules_behind(dataset))
         if was["sources"] != is_["sources"]:
             yield Difference("files of the data were changed, added or removed")
+
+    def _inputs(self, kind: str, key: str) -> Inputs:
+        entry = self.store.glance(kind, key)
+        return {} if entry is None else entry.inputs
 
 
 def _shape(chain: list[Any] | str | None) -> object:

@@ -20,6 +20,7 @@ from lesionbench.experiment.grid import arms, cells
 from lesionbench.experiment.keys import Seeds
 from lesionbench.experiment.output import (
     DATA,
+    PREDICTIONS_FILE,
     SETTINGS,
     predictions_path,
     refuse_file,
@@ -31,7 +32,7 @@ from lesionbench.experiment.settings import JUDGING, OWN_PLUGINS, RESOLVED, Expe
 from lesionbench.experiment.tables import CELL_COLUMNS, PUBLISHED, write_cells, write_tables
 from lesionbench.store.addresses import local_folder, open_store, whole_address
 from lesionbench.store.digests import file_digest
-from lesionbench.store.layout import CODE, DATASETS, FITS, INPUTS, MANIFEST, POOLS, PREDICTIONS, SPLITS
+from lesionbench.store.layout import CODE, DATASETS, FITS, POOLS, PREDICTIONS, SPLITS
 from lesionbench.store.whole_files import write_whole
 from lesionbench.store.whole_folders import empty_folder
 
@@ -332,8 +333,8 @@ def _entries(store: Store, wanted: set[str]) -> tuple[set[tuple[str, str]], set[
     stored = set()
     for key in store.keys(PREDICTIONS):
         entry = store.glance(PREDICTIONS, key)
-        digest = entry.json(MANIFEST.removesuffix(".json")).get("predictions.csv") if entry is not None else None
-        if digest in wanted:
+        digest = entry.digest(PREDICTIONS_FILE) if entry is not None else None
+        if digest in wanted and store.read(PREDICTIONS, key):
             stored.add(digest)
             _follow(store, PREDICTIONS, key, found)
     fits = {key for kind, key in found if kind == FITS}
@@ -362,8 +363,7 @@ def _follow(store: Store, kind: str, key: str, found: set[tuple[str, str]]) -> N
 
 def _inputs(store: Store, kind: str, key: str) -> dict[str, Any]:
     entry = store.glance(kind, key)
-    found: dict[str, Any] = entry.json(INPUTS) if entry is not None and entry.has(f"{INPUTS}.json") else {}
-    return found
+    return {} if entry is None else entry.inputs
 
 
 def _write_settings(parts: Sequence[_Part], experiment: Experiment, out: Path) -> None:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import csv
-import io
 import math
+import shlex
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -12,9 +12,11 @@ from lesionbench.errors import ANOTHER_OUT, OutputError
 from lesionbench.experiment.environment import differences, environment_here, read_environment
 from lesionbench.experiment.output import SETTINGS, read_settings, store_address
 from lesionbench.experiment.prepare import prepare
-from lesionbench.experiment.results import noted_cells, read_results
+from lesionbench.experiment.results import noted_cells, read_results, table_rows
 from lesionbench.experiment.session import run_experiment
 from lesionbench.experiment.settings import own_plugins
+from lesionbench.given_files import reason
+from lesionbench.pipeline.arm import ArmKey
 from lesionbench.pipeline.predictions import PARTS
 
 if TYPE_CHECKING:
@@ -30,6 +32,8 @@ if TYPE_CHECKING:
 
 LEADERBOARD = "leaderboard.csv"
 THEN_AND_HERE = ("then", "here")
+
+Numbers = dict[ArmKey, dict[str, str]]  # the rows of a leaderboard
 
 
 @dataclass(frozen=True)
@@ -79,6 +83,7 @@ def reproduce(run: Path, place: Place, plugins: Plugins, view: View, data: Path 
         raise OutputError(f"no cell is done in {run}, so there is nothing to compare with")
     if place.out.resolve().is_relative_to(run.resolve()):
         raise OutputError(f"the experiment is run again outside of {run}, not in {place.out}", ANOTHER_OUT)
+    numbers = _numbers(run, before)
     experiment, _ = _experiment(run, plugins, data)
     run_experiment(plugins, experiment, replace(place, store=str(place.out / "store"), file=run / SETTINGS), view)
     return Reproduced(
@@ -86,7 +91,7 @@ def reproduce(run: Path, place: Place, plugins: Plugins, view: View, data: Path 
         compared=len(before.found),
         left_out=len(before.grid) - len(before.found),
         others=tuple(_other_cells(run, before, place.out)),
-        numbers=_other_numbers(run, place.out),
+        numbers=_other_numbers(numbers, _numbers(place.out, before)),
     )
 
 
@@ -112,22 +117,31 @@ def _other_cells(run: Path, before: Results, out: Path) -> Iterator[OtherCell]:
             yield OtherCell(name, max(float(abs(one - other).max()) for one, other in pairs) if same_shape else None)
 
 
-def _other_numbers(run: Path, out: Path) -> dict[str, float]:
+def _other_numbers(then: Numbers, here: Numbers) -> dict[str, float]:
     """The columns of the leaderboards that differ, with their largest differences; infinite where one has no number."""
     found: dict[str, float] = {}
-    for one, other in zip(_rows(run), _rows(out), strict=True):  # the same experiment has the same arms
+    for arm, one in then.items():
+        other = here[arm]  # the same experiment has the same arms
         for column in one.keys() & other.keys():
             if one[column] != other[column]:
                 found[column] = max(found.get(column, 0.0), _apart(one[column], other[column]))
     return dict(sorted(found.items()))
 
 
-def _rows(out: Path) -> list[dict[str, str]]:
+def _numbers(out: Path, results: Results) -> Numbers:
+    """The rows of the leaderboard in `out` by arm; raises OutputError unless it has one for each arm."""
+    path = out / LEADERBOARD
     try:
-        text = (out / LEADERBOARD).read_text(encoding="utf-8")
-    except OSError:
-        raise OutputError(f"there is no {LEADERBOARD} in {out}; type: lesionbench leaderboard {out}") from None
-    return list(csv.DictReader(io.StringIO(text)))
+        rows = table_rows(path)
+        found = {ArmKey.of(row): row for row in rows}
+        if found.keys() != {arm.arm for arm in results.arms()}:
+            raise ValueError("its arms are not those of the run")
+    except (OSError, ValueError, KeyError, TypeError, csv.Error) as error:
+        raise OutputError(
+            f"{path} is not the leaderboard of that run ({reason(error)}); type: lesionbench leaderboard "
+            f"{shlex.quote(str(out))}"
+        ) from None
+    return found
 
 
 def _apart(one: str, other: str) -> float:

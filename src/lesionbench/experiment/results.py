@@ -112,9 +112,8 @@ def noted_cells(out: Path) -> dict[str, dict[str, str]]:
     """The rows of cells.csv by the names of their cells; raises OutputError unless it is what a run writes."""
     path = out / "cells.csv"
     try:
-        with open_text(path) as file:
-            rows = list(csv.DictReader(file))
-        noted = {from_spreadsheet(row["cell"]): row for row in rows}
+        rows = table_rows(path)
+        noted = {row["cell"]: row for row in rows}
         wrong = [row["status"] for row in rows if row["status"] not in STATUS]
         if wrong:
             raise ValueError(f"a status is one of {', '.join(STATUS)}, not {wrong[0]!r:.80}")
@@ -124,3 +123,13 @@ def noted_cells(out: Path) -> dict[str, dict[str, str]]:
     except (OSError, KeyError, ValueError, TypeError, csv.Error) as error:
         what = f"has no column {error}" if isinstance(error, KeyError) else f"cannot be read ({reason(error)})"
         raise OutputError(f"{path} {what}; {AGAIN}") from None
+
+
+def table_rows(path: Path) -> list[dict[str, str]]:
+    """The rows of a table that a run wrote, each field as it was before it was written.
+
+    Raises OSError, ValueError, TypeError or csv.Error if it cannot be read.
+    """
+    with open_text(path) as file:
+        rows = list(csv.DictReader(file))
+    return [{name: from_spreadsheet(field or "") for name, field in row.items()} for row in rows]

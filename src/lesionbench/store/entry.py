@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lesionbench.store.layout import MANIFEST
+from lesionbench.store.layout import INPUTS, MANIFEST
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -33,6 +33,15 @@ class Entry:
         except (OSError, ValueError, KeyError, TypeError):
             return None
         return found if isinstance(found, str) else None
+
+    @property
+    def inputs(self) -> dict[str, Any]:
+        """What its key was made from; empty where that was not kept, or cannot be read."""
+        try:
+            found = self.json(INPUTS)
+        except (OSError, ValueError, RecursionError):
+            return {}
+        return found if isinstance(found, dict) else {}
 
     def has(self, name: str) -> bool:
         """Whether it holds this file or folder."""
