@@ -146,6 +146,13 @@ def test_a_failed_cell_says_why_and_where_to_look(run):
     assert str(run / "logs" / CELL) in " ".join(words(run)).replace("\n", "")
 
 
+def test_a_failed_pool_says_why(run):
+    shutil.rmtree(run / "store" / "fits")
+    (run / "logs" / POOL / "error.txt").write_text("the loss is not finite\n\nTraceback")
+
+    assert words(run, POOL)[:2] == [f"{POOL}: failed", "  the loss is not finite"]
+
+
 def test_a_damaged_entry_is_named_after_it_was_made_again(run, tmp_path):
     for file in run.glob("store/predictions/*/predictions.csv"):
         file.write_text("x")

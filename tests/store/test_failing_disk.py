@@ -11,6 +11,7 @@ import pytest
 
 from lesionbench.store.digests import key_of
 from lesionbench.store.store import Store
+from lesionbench.store.whole_files import write_whole
 
 KEY = key_of("anything")
 WRITING = [  # every way in which the store changes a disk
@@ -173,3 +174,14 @@ def test_entries_have_the_permissions_that_the_user_gives_to_new_files(store):
     os.umask(before)
 
     assert stat.S_IMODE((store.folder / "fits" / KEY).stat().st_mode) == 0o775
+
+
+def test_a_disk_without_locks_keeps_no_draft_of_a_file(tmp_path, monkeypatch):
+    def refuse(*_):
+        raise OSError(errno.ENOLCK, "no locks available")
+
+    monkeypatch.setattr("lesionbench.store.whole_files.fcntl.flock", refuse)
+
+    write_whole(tmp_path / "table.csv", "a,b\n")
+
+    assert [path.name for path in tmp_path.iterdir()] == ["table.csv"]

@@ -48,6 +48,17 @@ def pruned(store, **how):
     return fits(store)
 
 
+def test_folders_that_the_store_did_not_write_are_left_alone(store):
+    strange = [store.folder / "damaged" / "my notes", store.folder / "unfinished" / "fits" / "mine"]
+    for folder in strange:
+        folder.mkdir(parents=True)
+        os.utime(folder, (0, 0))
+
+    pruned(store)
+
+    assert all(folder.is_dir() for folder in strange)
+
+
 def test_only_what_no_run_uses_is_deleted(store):
     planned = plan_pruning(store)
     assert [item.name for item in planned.entries.items] == [("fits", KEYS[3])]

@@ -27,6 +27,20 @@ def test_a_job_returns_or_raises_what_its_function_does_and_leaves_no_file(tmp_p
     assert not (tmp_path / "submitit").exists()
 
 
+def test_a_disk_that_does_not_answer_for_a_moment_loses_no_result(tmp_path, monkeypatch):
+    fails = iter([True, True, False])
+    done = submitit.LocalJob.done
+
+    def unsure(job):
+        if next(fails, False):
+            raise OSError("stale file handle")
+        return done(job)
+
+    monkeypatch.setattr(submitit.LocalJob, "done", unsure)
+    with Submitit(cluster="local").open(Opening(2, "cpu", tmp_path)) as jobs:
+        assert jobs.submit(Needs(), max, 2, 3).result(60) == 3
+
+
 def test_jobs_that_still_run_are_cancelled_when_the_run_ends(tmp_path):
     with Submitit(cluster="local").open(Opening(None, "cpu", tmp_path)) as jobs:
         jobs.submit(Needs(), time.sleep, 300)

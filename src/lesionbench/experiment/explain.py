@@ -13,6 +13,7 @@ from lesionbench.experiment.prepare import SPLITTING, prepare
 from lesionbench.experiment.provenance import MODULES, modules_behind
 from lesionbench.experiment.results import noted_cells
 from lesionbench.experiment.settings import own_plugins
+from lesionbench.experiment.tasks import logged_error
 from lesionbench.store.layout import CODE, DATASETS, FITS, PREDICTIONS, SPLITS
 
 if TYPE_CHECKING:
@@ -97,18 +98,26 @@ def _explained(task: Cell | PoolJob, bench: Bench, noted: Mapping[str, str], out
     copied = entry is None and damaged is not None and _is_copied(task, out)
     if copied:
         entry = damaged
-    failed = entry is None and noted.get("status") == "failed"
+    error = None if entry else _error(task, noted, out)
     return Explanation(
         name=task.name,
         what="predictions" if isinstance(task, Cell) else "fit",
-        status="done" if entry else "failed" if failed else "waiting",
-        error=noted.get("error") if failed else None,
+        status="done" if entry else "failed" if error else "waiting",
+        error=error,
         made=entry.made if entry else None,
         record=read_record(entry),
         damage=COPIED if copied else _damage(store, kind, key, made=entry is not None),
         undrawn=entry is not None and isinstance(task, PoolJob) and not bench.has_pool(task),
         missing=() if entry else tuple(job.name for job in task.needs if not bench.has_pool(job)),
     )
+
+
+def _error(task: Cell | PoolJob, noted: Mapping[str, str], out: Path) -> str | None:
+    """Why a task failed: as cells.csv says, which has no pools; of these, as their logs say."""
+    if isinstance(task, Cell):
+        return noted.get("error") if noted.get("status") == "failed" else None
+    logged = logged_error(out, task)
+    return None if logged is None else logged.cause
 
 
 def _is_copied(task: Cell | PoolJob, out: Path) -> bool:

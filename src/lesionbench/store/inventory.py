@@ -6,7 +6,7 @@ import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from lesionbench.store.layout import DAMAGED, KEY, KINDS, UNFINISHED
+from lesionbench.store.layout import DAMAGED, KEY, KINDS, SET_ASIDE, UNFINISHED
 from lesionbench.store.uses import EntryName, read_uses
 
 if TYPE_CHECKING:
@@ -77,13 +77,14 @@ def entries(folder: Path, kind: str) -> Iterable[Item]:
 
 def damaged(folder: Path) -> Iterable[Item]:
     """Every entry that was set aside."""
-    return (_item(path, (DAMAGED, path.name)) for path in _folders(folder / DAMAGED))
+    return (_item(path, (DAMAGED, path.name)) for path in _folders(folder / DAMAGED) if SET_ASIDE.fullmatch(path.name))
 
 
 def unfinished(folder: Path) -> Iterable[Item]:
     """The checkpoints of every fit that has not ended, under the kind and key of what it makes."""
     for kind in KINDS:
-        yield from (_item(path, (kind, path.name)) for path in _folders(folder / UNFINISHED / kind))
+        fits = (path for path in _folders(folder / UNFINISHED / kind) if KEY.fullmatch(path.name))
+        yield from (_item(path, (kind, path.name)) for path in fits)
 
 
 def _folders(folder: Path) -> list[Path]:

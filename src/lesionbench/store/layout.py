@@ -14,6 +14,7 @@ MARK = "lesionbench-store.json"  # what makes a folder a store
 MANIFEST = "manifest.json"  # in every entry: the SHA-256 of each of its other files
 INPUTS = "inputs"  # in an entry: the JSON value whose SHA-256 is its key
 KEY = re.compile(r"[0-9a-f]{64}")
+SET_ASIDE = re.compile(r"[a-z]+-[0-9a-f]{16}-[0-9a-f]{8}")  # a name in DAMAGED: kind, beginning of the key, random
 
 
 def claim_name(kind: str, key: str) -> str:

@@ -57,19 +57,23 @@ def whole_file(path: Path) -> Iterator[Path]:
 @contextmanager
 def _locked(draft: Path) -> Iterator[bool]:
     """Whether this process alone has the draft while the block runs."""
+    if fcntl is None:
+        yield False
+        return
     descriptor = os.open(draft, os.O_RDWR | os.O_CREAT, 0o666)
     try:
-        yield _lock(descriptor) and _is_at(draft, descriptor)
+        yield _lock(draft, descriptor) and _is_at(draft, descriptor)
     finally:
         os.close(descriptor)
 
 
-def _lock(descriptor: int) -> bool:
-    if fcntl is None:
-        return False
+def _lock(draft: Path, descriptor: int) -> bool:
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:  # another process has it, or this disk has no locks
+    except BlockingIOError:  # another process has it
+        return False
+    except OSError:  # this disk has no locks, so nobody will ever use this draft
+        draft.unlink(missing_ok=True)
         return False
     return True
 

@@ -214,6 +214,8 @@ class _Process:
             pickle.dump(task, self._popen.stdin)  # type: ignore[arg-type]  # it is a pipe
             self._popen.stdin.flush()  # type: ignore[union-attr]
         taken = self._reply(limits, SLOWEST_START)
+        if isinstance(taken, OutOfTime):
+            return Raised(f"a new process was not ready within {SLOWEST_START:g} s", ""), False
         if taken is None:
             return None if self._took_one else self._not_started(), False
         if not isinstance(taken, Taken):

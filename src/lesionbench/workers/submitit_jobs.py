@@ -112,9 +112,10 @@ class Jobs(Workers):
     def _watch(self) -> None:
         while not self._ended.wait(LOOK):
             for future, job in list(self._jobs.items()):
-                if job.done():
-                    _settle(future, job)
-                    del self._jobs[future]
+                with suppress(Exception):  # SLURM or the disk does not answer: look again later
+                    if job.done():
+                        _settle(future, job)
+                        del self._jobs[future]
 
 
 def _settle(future: Future[Any], job: Any) -> None:
@@ -136,7 +137,8 @@ def _remove(paths: Any) -> None:
     """Remove what submitit wrote for a job; of a job without a result it stays, to be read."""
     files: list[Path] = [paths.submitted_pickle, paths.result_pickle, paths.stdout, paths.stderr, paths.submission_file]
     for file in files:
-        file.unlink(missing_ok=True)
+        with suppress(OSError):  # the result is read
+            file.unlink(missing_ok=True)
 
 
 class Restartable:
