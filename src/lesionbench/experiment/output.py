@@ -184,12 +184,14 @@ def refuse_inside(root: Path | None, *folders: Path) -> None:
 
 
 @contextmanager
-def locked(out: Path, *, shared: bool = False) -> Iterator[None]:
+def locked(out: Path, *, shared: bool = False) -> Iterator[bool]:
     """Lock `out` for a run, or `shared` with others that share it; raises OutputError where the lock cannot be had.
 
     `run` and `jobs` have a folder to themselves; any number of `work` and `leaderboard` share it.
+    Yields False on a disk without locks, where others may write into `out` as well.
     """
     out.mkdir(parents=True, exist_ok=True)
+    has_locks = fcntl is not None
     with (out / LOCK).open("a") as lock:
         if fcntl is not None:
             try:
@@ -199,7 +201,8 @@ def locked(out: Path, *, shared: bool = False) -> Iterator[None]:
             except OSError as error:
                 if error.errno not in NO_LOCKS:
                     raise
-        yield
+                has_locks = False
+        yield has_locks
 
 
 def _shown(value: object) -> str:

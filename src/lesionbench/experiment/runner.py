@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import json
 import shlex
-import shutil
 import time
 from collections import Counter, deque
 from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Future, wait
@@ -26,7 +25,7 @@ from lesionbench.experiment.output import Exports, write_settings
 from lesionbench.experiment.pictures import draw_samples
 from lesionbench.experiment.progress_log import PROGRESS
 from lesionbench.experiment.tables import CellRows, Tables, write_cells, write_splits, write_tables
-from lesionbench.experiment.tasks import RUNNING, Outcome, Task, do_apart, learner, log_error, try_to_draw, write_files
+from lesionbench.experiment.tasks import Outcome, Task, do_apart, learner, log_error, try_to_draw, write_files
 from lesionbench.experiment.worker_check import made_with
 from lesionbench.workers.executors import KEPT, UnfitWorker
 from lesionbench.workers.raised import in_one_line
@@ -119,7 +118,6 @@ class Run:
         grid = cells(self.bench.prepared.experiment, self.bench.prepared.about.folds)
         write_settings(self.out, self.bench.prepared, self.bench.plugins)
         write_splits(self.out, self.bench)
-        shutil.rmtree(self.out / RUNNING, ignore_errors=True)  # of a run that was killed
         with self.bench.store.listed():
             todo = [cell for cell in grid if not self._is_finished(cell)]
             self.view.begin(len(grid), len(grid) - len(todo), self.out)

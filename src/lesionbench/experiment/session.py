@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -28,6 +29,7 @@ from lesionbench.experiment.prepare import prepare
 from lesionbench.experiment.runner import Run
 from lesionbench.experiment.settings import JUDGING
 from lesionbench.experiment.tables import keep_published, write_tables
+from lesionbench.experiment.tasks import RUNNING
 from lesionbench.experiment.worker_check import check_executor
 from lesionbench.spelling import shown
 from lesionbench.store.addresses import local_folder, open_store
@@ -112,7 +114,9 @@ def run_experiment(plugins: Plugins, experiment: Experiment, place: Place, view:
     executor = place.where_tasks_run()
     prepared, published = make_ready(plugins, experiment, place, executor)
     view.prepared(prepared)
-    with locked(place.out), view:
+    with locked(place.out) as alone, view:
+        if alone:
+            shutil.rmtree(place.out / RUNNING, ignore_errors=True)  # of a run that was killed
         bench = begin(plugins, prepared, place.out, published)
         if has_list(place.out):  # so that `work` can go on with what this run leaves
             write_list(place.out, JobList.of(bench))

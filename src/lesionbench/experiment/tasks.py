@@ -118,9 +118,8 @@ def _seen(out: Path, prepared: Prepared) -> Iterator[Path]:
 def _its_files(task: Task, out: Path) -> Iterator[tuple[Path, Path]]:
     """The files of a running task: what it prints, kept in its log in the end, and the file that cancels it."""
     log, cancel = task_files(task, out)
-    log.parent.mkdir(parents=True, exist_ok=True)
     cancel.unlink(missing_ok=True)
-    log.touch()
+    _touch(log)
     try:
         yield log, cancel
     finally:
@@ -131,6 +130,14 @@ def _its_files(task: Task, out: Path) -> Iterator[tuple[Path, Path]]:
         log.unlink(missing_ok=True)
         with suppress(OSError):  # other tasks run
             log.parent.rmdir()
+
+
+def _touch(log: Path) -> None:
+    """Make an empty file, and its folder, which another process whose task has ended may remove meanwhile."""
+    while not log.exists():
+        log.parent.mkdir(parents=True, exist_ok=True)
+        with suppress(FileNotFoundError):
+            log.touch()
 
 
 def task_files(task: Task, out: Path) -> tuple[Path, Path]:
