@@ -19,6 +19,7 @@ from lesionbench.experiment.job_list import read_list
 from lesionbench.experiment.output import locked
 from lesionbench.experiment.tables import CELL_COLUMNS
 from lesionbench.experiment.work import Work, work_on
+from lesionbench.store.digests import key_of
 from lesionbench.store.layout import POOLS
 from lesionbench.workers.apart import Stopped
 
@@ -232,6 +233,7 @@ def test_other_code_than_that_of_the_list_is_refused_by_name(listed):
     file = listed.cwd / "o" / "jobs.json"
     noted = json.loads(file.read_text())
     noted["made_with"] |= {"numpy": "1.0", "the code of lesionbench_spy": "0"}
+    noted["digest"] = key_of({name: value for name, value in noted.items() if name != "digest"})
     file.write_text(json.dumps(noted))
 
     refused = listed("work", "o", "--index", index_of(listed.cwd / "o", "none"), status=2)
@@ -270,6 +272,22 @@ def test_a_folder_without_a_list_and_a_damaged_list_are_named(listed):
 
     (listed.cwd / "o" / "jobs.json").unlink()
     assert "no list of jobs" in listed("work", "o", status=2).stderr
+
+
+def edited(text):
+    noted = json.loads(text)
+    noted["keys"] = dict.fromkeys(noted["keys"], "../../../elsewhere")
+    return json.dumps(noted)
+
+
+@pytest.mark.parametrize("damage", [edited, lambda text: text[:-9], lambda _: "null", lambda _: "[" * 100_000])
+def test_a_list_that_was_edited_or_cut_is_not_used(listed, damage):
+    file = listed.cwd / "o" / "jobs.json"
+    file.write_text(damage(file.read_text()))
+
+    assert "jobs.json is not what" in listed("work", "o", status=2).stderr
+    assert "jobs.json is not what" in listed("leaderboard", "o", status=2).stderr
+    assert not list((listed.cwd / "o" / "store").glob("*edictions"))
 
 
 def test_the_folder_of_a_list_can_be_moved(listed):

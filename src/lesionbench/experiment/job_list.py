@@ -19,6 +19,7 @@ from lesionbench.experiment.prepare import About, Prepared
 from lesionbench.experiment.settings import JUDGING, Experiment
 from lesionbench.experiment.worker_check import made_with
 from lesionbench.store.addresses import local_folder, open_store, whole_address
+from lesionbench.store.digests import key_of
 from lesionbench.store.layout import FITS, POOLS, PREDICTIONS
 from lesionbench.store.whole_files import write_whole
 
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from lesionbench.store.store import Store
 
 LIST = "jobs.json"
+DIGEST = "digest"  # of all the rest: a key that was edited would lead elsewhere in the store
 PARTS = ("keys", "fit_keys", "made_with")
 
 
@@ -108,8 +110,8 @@ def write_list(out: Path, jobs: JobList) -> None:
         "data": None if prepared.data is None else _relative(prepared.data, root),
         "store": prepared.store if store is None else _relative(store, root),
     }
-    parts = {name: getattr(jobs, name) for name in PARTS}
-    write_whole(out / LIST, json.dumps({"prepared": noted, "made": jobs.made, **parts}))
+    written = {"prepared": noted, "made": jobs.made, **{name: getattr(jobs, name) for name in PARTS}}
+    write_whole(out / LIST, json.dumps({DIGEST: key_of(written), **written}))
 
 
 def _relative(folder: Path, root: Path) -> str:
@@ -120,6 +122,8 @@ def read_list(out: Path) -> JobList:
     """The list that `jobs` wrote; raises OutputError if there is none or if it cannot be read."""
     try:
         noted = json.loads((out / LIST).read_text(encoding="utf-8"))
+        if noted.pop(DIGEST) != key_of(noted):
+            raise ValueError("it was edited or damaged")
         prepared = _prepared(noted["prepared"], out.absolute())
         parts = (dict(noted[name]) for name in PARTS)
         jobs = JobList(prepared, float(noted["made"]), *parts)
@@ -130,7 +134,7 @@ def read_list(out: Path) -> JobList:
             f"{out} holds no list of jobs: there is no {LIST} in it",
             Try("write one with: lesionbench jobs {out}, and the options of the experiment", out=out),
         ) from None
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise OutputError(
             f"{out / LIST} is not what `lesionbench jobs` wrote ({type(error).__name__}); write it again: "
             f"lesionbench jobs {out}/experiment.toml"
