@@ -144,8 +144,9 @@ def test_a_failed_pool_fails_what_needs_it_with_its_cause_and_the_rest_goes_on(w
 
     failed = with_spies("work", "o", "--index", failing, status=1)
     with_spies("work", "o", "--index", cell)
-    with_spies("leaderboard", "o")
+    printed = with_spies("leaderboard", "o").stdout
 
+    assert "6 of 7 cells are not in the tables: 2 failed, 4 wait" in printed
     assert "the loss must stay finite" in failed.stderr
     assert failed.stderr.count("\n") == 1
     name = table(out / "jobs.csv")[failing]["task"]
@@ -197,6 +198,22 @@ def test_a_job_that_another_process_does_is_left_to_it(listed):
         left = listed("work", "o", "--index", index)
 
     assert "is being made by another process" in left.stdout
+
+
+def test_cells_that_are_done_and_not_in_the_tables_are_not_merged_as_missing(listed, one_list):
+    with_index = index_of(listed.cwd / "o", "none")
+    listed("jobs", *GRID, "--augmenter", "noise", "--out", "b")
+    listed("work", "o", "--index", with_index)
+
+    for run in ("o", "b"):
+        listed("leaderboard", run)
+    shutil.copytree(one_list / "o", listed.cwd / "c")
+    listed("work", "c", "--index", with_index)
+    refused = listed("merge", "c", "b", "--out", "m", status=2).stderr
+    listed("merge", "o", "b", "--out", "m", status=1)
+
+    assert "more cells of c were finished since its tables were made (1)" in refused
+    assert statuses(listed.cwd / "m")["none_spy-centroids_fold0_seed1"] == "done"
 
 
 @pytest.mark.parametrize("arguments", [["--index", 0], []])

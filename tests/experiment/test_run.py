@@ -15,7 +15,11 @@ import pytest
 from conftest import CommandLine
 from PIL import Image
 
+from lesionbench.errors import OutputError
+from lesionbench.experiment.session import Place, begin, make_ready
+from lesionbench.experiment.settings import make_experiment
 from lesionbench.pipeline.context import derive_seed
+from lesionbench.plugins import Plugins
 from lesionbench.store.digests import key_of
 
 GRID = ("run", "--dataset", "spy-dots", "--classifier", "spy-centroids", "--augmenter", "spy-copies")
@@ -43,6 +47,19 @@ def finished(one_run, with_spies):
 def table(path: Path) -> list[dict[str, str]]:
     with path.open(newline="") as file:
         return list(csv.DictReader(file))
+
+
+def test_a_run_that_was_prepared_while_another_took_its_folder_changes_nothing_there(finished):
+    plugins, out = Plugins.load(), finished.cwd / "n"
+    experiment = make_experiment({"augmenters": ["noise"], "classifiers": ["linear"]}, plugins)
+    prepared, published = make_ready(plugins, experiment, Place(out), None)
+    shutil.copytree(finished.cwd / "o", out, dirs_exist_ok=True)
+    before = {path: path.read_bytes() for path in out.rglob("*") if path.is_file()}
+
+    with pytest.raises(OutputError, match="holds another experiment"):
+        begin(plugins, prepared, out, published)
+
+    assert {path: path.read_bytes() for path in out.rglob("*") if path.is_file()} == before
 
 
 def test_every_arm_stands_in_the_leaderboard_with_the_baseline_first(finished):

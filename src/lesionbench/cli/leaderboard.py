@@ -22,7 +22,8 @@ def leaderboard(
     """
     from lesionbench.experiment.session import judge_again
     from lesionbench.report.console import say
-    from lesionbench.report.terminal import print_tables
+    from lesionbench.report.terminal import print_tables, unfinished_lines
 
-    print_tables(judge_again(folder, settings))
-    say([f"{folder}/leaderboard.csv"])
+    tables = judge_again(folder, settings)
+    print_tables(tables)
+    say([*unfinished_lines(tables), f"{folder}/leaderboard.csv"])

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import TYPE_CHECKING
 
 from lesionbench.errors import OutputError, Try
 from lesionbench.experiment.grid import Cell
-from lesionbench.experiment.job_list import read_list, same_experiment
+from lesionbench.experiment.job_list import has_list, read_list, same_experiment
 from lesionbench.experiment.output import SETTINGS, Exports, read_edited
+from lesionbench.experiment.results import noted_cells
 from lesionbench.experiment.tables import CellRows, write_cells
 from lesionbench.experiment.tasks import logged_error
 
@@ -37,6 +39,20 @@ def collect(out: Path, jobs: JobList) -> None:
             digest = exports.digest(cell)
             found.append(rows.row(cell, digest, None if digest else _cause(out, jobs, cell)))
     write_cells(out, found)
+
+
+def refuse_uncollected(out: Path) -> None:
+    """Raise OutputError if there is a list of jobs in `out`, and cells were finished since cells.csv was written."""
+    if not has_list(out):
+        return
+    jobs, noted = jobs_of(out), noted_cells(out)
+    cells = [task for task in jobs.tasks if isinstance(task, Cell) and noted[task.name]["status"] != "done"]
+    late = sum(map(jobs.is_done, cells))
+    if late:
+        raise OutputError(
+            f"more cells of {out} were finished since its tables were made ({late}); make them again: "
+            f"lesionbench leaderboard {shlex.quote(str(out))}"
+        )
 
 
 def _cause(out: Path, jobs: JobList, cell: Cell) -> str | None:

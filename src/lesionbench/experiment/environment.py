@@ -191,16 +191,16 @@ def differences(first: Environment, second: Environment, names: tuple[str, str])
     Plugins, libraries and modules are compared where both have them.
     """
 
-    def told(what: str, one: object, other: object) -> str:
+    def difference(what: str, one: object, other: object) -> str:
         return f"{what}: {one or 'none'} {names[0]}, {other or 'none'} {names[1]}"
 
     def fields(*wanted: str) -> list[str]:
         pairs = [(name, getattr(first, name), getattr(second, name)) for name in wanted]
-        return [told(name, one, other) for name, one, other in pairs if one != other]
+        return [difference(name, one, other) for name, one, other in pairs if one != other]
 
     def tables(what: str, one: dict[str, str], other: dict[str, str]) -> list[str]:
         both = sorted(one.keys() & other.keys())
-        return [told(f"{what} {name}", one[name], other[name]) for name in both if one[name] != other[name]]
+        return [difference(f"{what} {name}", one[name], other[name]) for name in both if one[name] != other[name]]
 
     modules = [name for name, digest in first.modules.items() if second.modules.get(name, digest) != digest]
     versions = [{plugin.package: plugin.version for plugin in one.plugins} for one in (first, second)]

@@ -15,6 +15,7 @@ import numpy as np
 
 from lesionbench.errors import ANOTHER_OUT, OutputError, Try
 from lesionbench.experiment.bench import LOGS
+from lesionbench.experiment.collect import refuse_uncollected
 from lesionbench.experiment.environment import differences, keep_environment, read_environment, session_here
 from lesionbench.experiment.grid import arms, cells
 from lesionbench.experiment.keys import Seeds
@@ -80,7 +81,9 @@ class _Part:
     @classmethod
     def read(cls, folder: Path) -> _Part:
         """Raises OutputError unless the folder holds a whole run with its environment."""
-        return cls(folder, read_results(folder), noted_cells(folder), read_environment(folder))
+        results = read_results(folder)
+        refuse_uncollected(folder)
+        return cls(folder, results, noted_cells(folder), read_environment(folder))
 
     @property
     def store(self) -> str:
@@ -102,7 +105,7 @@ def merge(folders: Sequence[Path], out: Path) -> Merged:
     out.parent.mkdir(parents=True, exist_ok=True)
     draft = empty_folder(out.parent, f".{out.name}-")
     try:
-        rows, tables = _write(parts, experiment, draft)
+        tables = _write(parts, experiment, draft)
         kept, not_stored = _join_stores(parts, draft)
         draft.chmod(0o755)
         draft.replace(out)  # an empty folder may be there
@@ -110,15 +113,14 @@ def merge(folders: Sequence[Path], out: Path) -> Merged:
         shutil.rmtree(draft, ignore_errors=True)
     if kept:
         open_store(_shared_store(parts) or out / "store").note_use(out, kept)
-    status = [row["status"] for row in rows]
     return Merged(
         out=out,
         tables=tables,
         runs=len(parts),
-        cells=len(rows),
+        cells=tables.cells,
         common=common,
-        failed=status.count("failed"),
-        waiting=status.count("waiting"),
+        failed=tables.failed,
+        waiting=tables.waiting,
         not_stored=not_stored,
         other=_other(parts),
     )
@@ -141,13 +143,13 @@ def _refuse_other_protocol(first: _Part, part: _Part) -> None:
     ours, theirs = first.results, part.results
     names = (f"in {first.folder}", f"in {part.folder}")
 
-    def told(name: str, one: object, other: object) -> str:
+    def difference(name: str, one: object, other: object) -> str:
         return f"{name}: {one} {names[0]}, {other} {names[1]}"
 
     fixed = [name for name in Experiment.model_fields if name not in FREE]
     pairs = [(name, getattr(ours.experiment, name), getattr(theirs.experiment, name)) for name in fixed]
     pairs += [(name, ours.resolved.get(name), theirs.resolved.get(name)) for name in PROTOCOL]
-    found = dict.fromkeys(told(*pair) for pair in pairs if pair[1] != pair[2])
+    found = dict.fromkeys(difference(*pair) for pair in pairs if pair[1] != pair[2])
     if ours.resolved.get("sources") != theirs.resolved.get("sources"):
         found["the files of the data"] = None
     if file_digest(first.folder / "splits.csv") != file_digest(part.folder / "splits.csv"):
@@ -237,8 +239,8 @@ def _with_doses(joined: Experiment, wanted: Sequence[GridArm]) -> Iterator[Exper
         yield joined.model_copy(update={"augmenters": augmenters, "synthetic": (dose,)})
 
 
-def _write(parts: Sequence[_Part], experiment: Experiment, out: Path) -> tuple[list[Row], Tables]:
-    """Write the merged run, but for its store, into an empty folder; returns the rows of cells.csv and the tables."""
+def _write(parts: Sequence[_Part], experiment: Experiment, out: Path) -> Tables:
+    """Write the merged run, but for its store, into an empty folder; returns its tables."""
     grid = cells(experiment, parts[0].results.folds)
     owners = {cell.name: _owner(cell, parts) for cell in grid}
     for cell in grid:
@@ -246,8 +248,7 @@ def _write(parts: Sequence[_Part], experiment: Experiment, out: Path) -> tuple[l
         if owner is not None and cell.name in owner.results.found:
             predictions_path(out, cell).parent.mkdir(exist_ok=True)
             shutil.copyfile(predictions_path(owner.folder, cell), predictions_path(out, cell))
-    rows = [_row(cell, owners[cell.name], experiment) for cell in grid]
-    write_cells(out, rows)
+    write_cells(out, [_row(cell, owners[cell.name], experiment) for cell in grid])
     for part in parts:
         _copy_missing(part.folder / LOGS, out / LOGS)
         _copy_missing(part.folder / "samples", out / "samples")
@@ -257,7 +258,7 @@ def _write(parts: Sequence[_Part], experiment: Experiment, out: Path) -> tuple[l
             shutil.copyfile(source, out / name)
     _write_settings(parts, experiment, out)
     keep_environment(out, _joined_environment([part.environment for part in parts]))
-    return rows, write_tables(out)
+    return write_tables(out)
 
 
 def _owner(cell: Cell, parts: Sequence[_Part]) -> _Part | None:
@@ -414,12 +415,12 @@ def _other(parts: Sequence[_Part]) -> tuple[str, ...]:
             for name in JUDGING
             if getattr(one, name) != getattr(other, name)
         ]
-        published = [_text(each.folder / PUBLISHED) for each in (first, part)]
+        published = [_content(each.folder / PUBLISHED) for each in (first, part)]
         if None not in published and published[0] != published[1]:
             found.append(f"{PUBLISHED}: that of {first.folder} is used")
         found += differences(first.environment, part.environment, names).other
     return tuple(dict.fromkeys(found))
 
 
-def _text(path: Path) -> bytes | None:
+def _content(path: Path) -> bytes | None:
     return path.read_bytes() if path.exists() else None

@@ -155,7 +155,11 @@ def make_ready(
 
 
 def begin(plugins: Plugins, prepared: Prepared, out: Path, published: Path | None) -> Bench:
-    """The bench of an experiment whose folder is locked, with what the folder and the store must know beforehand."""
+    """The bench of an experiment whose folder is locked, with what the folder and the store must know beforehand.
+
+    Raises OutputError if the folder holds another experiment by now.
+    """
+    check_output(out, prepared.experiment)  # another run may have been here while the images were loaded
     bench = Bench(prepared, plugins, out / LOGS)
     bench.store.note_use(out, bench.uses())
     keep_published(out, published)

@@ -134,6 +134,9 @@ class Tables:
     verdicts: list[Row]
     doses: list[Row]  # of the augmenters that are no controls
     comparison: list[Row]
+    cells: int
+    failed: int  # cells
+    waiting: int  # cells that have not been run, or not to their end
 
 
 def write_tables(out: Path, judged: Experiment | None = None) -> Tables:
@@ -164,7 +167,9 @@ def write_tables(out: Path, judged: Experiment | None = None) -> Tables:
     try_to_draw(lambda: save_dose_plots(out / "dose_response.png", [_plot(curve) for curve in evidence.curves]))
     choices = zip(evidence.rows["dose_choice"], evidence.curves, strict=True)
     doses = [row for row, curve in choices if not curve.is_control]
-    return Tables(rows, evidence.rows["comparisons"], doses, compared)
+    cells, failed = len(results.grid), len(results.failed)
+    waiting = cells - failed - len(results.found)
+    return Tables(rows, evidence.rows["comparisons"], doses, compared, cells, failed, waiting)
 
 
 def _remove_stale(out: Path, texts: Iterable[str]) -> None:

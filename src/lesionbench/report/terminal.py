@@ -9,7 +9,7 @@ from lesionbench.pipeline.arm import ArmKey
 from lesionbench.pipeline.augmenter import BASELINE
 from lesionbench.plain_text import visible
 from lesionbench.report.console import open_console, print_table
-from lesionbench.report.words import shown
+from lesionbench.report.words import count, shown
 
 if TYPE_CHECKING:
     from lesionbench.experiment.tables import Tables
@@ -40,6 +40,13 @@ def print_tables(tables: Tables) -> None:
     print_verdicts(tables.verdicts)
     print_doses(tables.doses)
     print_comparison(tables.comparison)
+
+
+def unfinished_lines(tables: Tables) -> list[str]:
+    """How many cells the tables are without; nothing when every cell is done."""
+    why = [f"{number} {what}" for number, what in ((tables.failed, "failed"), (tables.waiting, "wait")) if number]
+    missing = tables.failed + tables.waiting
+    return [f"{missing} of {count(tables.cells, 'cell')} are not in the tables: {', '.join(why)}"] if why else []
 
 
 def print_verdicts(rows: list[Row]) -> None:

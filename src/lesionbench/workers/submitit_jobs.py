@@ -123,8 +123,8 @@ def _settle(future: Future[Any], job: Any) -> None:
     try:
         value, error = job.result()
     except Exception as failure:  # the job was cancelled, ran out of time, died, or SLURM refused it
-        told = f"job {job.job_id} left no result, see {job.paths.stderr}: {in_one_line(failure)}"
-        future.set_exception(RuntimeError(told))
+        message = f"job {job.job_id} left no result, see {job.paths.stderr}: {in_one_line(failure)}"
+        future.set_exception(RuntimeError(message))
         return
     _remove(job.paths)
     if error is None:
