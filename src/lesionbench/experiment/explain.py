@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from lesionbench.experiment.bench import LOGS, Bench, read_record
 from lesionbench.experiment.code_digest import module_digests
 from lesionbench.experiment.grid import Cell, PoolJob, find_task, tasks_of
+from lesionbench.experiment.keys import HELD_BACK
 from lesionbench.experiment.output import predictions_path, read_settings, store_address
 from lesionbench.experiment.prepare import SPLITTING, prepare
 from lesionbench.experiment.provenance import MODULES, modules_behind
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
     Modules = Callable[[], Mapping[str, str]]
 
 WAS, IS = "then", "now"
-HELD_BACK = "held back"  # in a key's inputs: the link of a chain that keeps real images from an arm
 CHAINS = ("synthetic", "before", "on_the_fly")  # in a key's inputs: what other fits it was made from
 COPIED = "but the run's folder has a copy"
 ANOTHER_REPEAT = 10  # the distance of an entry of another repeat: it is no earlier version of this one

@@ -18,6 +18,7 @@ from lesionbench.experiment.needs import needs_of_task
 from lesionbench.experiment.output import locked, write_settings
 from lesionbench.experiment.session import begin, make_ready, settled
 from lesionbench.experiment.tables import write_splits
+from lesionbench.experiment.tasks import learner
 from lesionbench.pipeline.leaderboard import as_csv
 from lesionbench.store.whole_files import write_whole
 
@@ -82,23 +83,19 @@ def write_jobs(
 
 
 def _measured(jobs: JobList) -> dict[str, list[Record]]:
-    """What finished fits cost, by plugin."""
+    """What finished fits cost, by what learned."""
     found: dict[str, list[Record]] = {}
     for task in jobs.tasks:
         record = read_record(jobs.classification(task) if isinstance(task, Cell) else jobs.fit(task))
         if record is not None:
-            found.setdefault(_fitted(task), []).append(record)
+            found.setdefault(learner(task), []).append(record)
     return found
-
-
-def _fitted(task: Task) -> str:
-    return task.arm.classifier if isinstance(task, Cell) else task.augmenter
 
 
 def _row(index: int, task: Task, bench: Bench, measured: dict[str, list[Record]]) -> Row:
     """One row of jobs.csv: what the plugin states, else the memory that was measured, with a margin."""
     needs = needs_of_task(task, bench.plugins, bench.prepared.device)
-    peaks = [record.peak_mb for record in measured.get(_fitted(task), []) if record.peak_mb]
+    peaks = [record.peak_mb for record in measured.get(learner(task), []) if record.peak_mb]
     memory = needs.memory_gb
     if memory is None and peaks:
         memory = math.ceil(max(peaks) * MARGIN * 2**20 / 1e8) / 10
@@ -125,9 +122,9 @@ def _largest(rows: list[Row], jobs: JobList, measured: dict[str, list[Record]], 
 def _minutes(jobs: JobList, measured: dict[str, list[Record]]) -> int | None:
     """How long the longest job takes with all that it needs, in minutes and with a margin; None if not known."""
     seconds = {plugin: median(record.seconds for record in records) for plugin, records in measured.items()}
-    if any(_fitted(task) not in seconds for task in jobs.tasks):
+    if any(learner(task) not in seconds for task in jobs.tasks):
         return None
-    longest = max(sum(seconds[_fitted(one)] for one in (*task.needs, task)) for task in jobs.tasks)
+    longest = max(sum(seconds[learner(one)] for one in (*task.needs, task)) for task in jobs.tasks)
     return max(LEAST_MINUTES, math.ceil(longest * MARGIN / 60 / 10) * 10)
 
 

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 # The modules that call a plugin and use what it returns; their code is part of the keys.
 AUGMENTING = ("lesionbench.experiment.synthesis",)
 CLASSIFYING = ("lesionbench.experiment.cell", "lesionbench.experiment.synthesis")
+HELD_BACK = "held back"  # in a key's inputs: the link of a chain that keeps real images from an arm
 
 
 _seed_of = lru_cache(maxsize=100_000)(derive_seed)  # thousands of cells share a fold and a seed
@@ -124,7 +125,7 @@ class Keys:
         """What the images of a chain depend on; doses are nested, so not on how large a pool a dose was taken from."""
         parts: list[Any] = []
         if held_back(chain):
-            parts.append(["held back", held_back(chain), self.seeds.hold_back(fold, seed)])
+            parts.append([HELD_BACK, held_back(chain), self.seeds.hold_back(fold, seed)])
         for job, draw in zip(pool_jobs(chain, fold, seed), drawing(chain), strict=True):
             shuffled = [self.seeds.shuffle(fold, seed)] if draw.shuffled else []
             parts.append([self.fit(job), draw.per_class, *shuffled])

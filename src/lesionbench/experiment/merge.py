@@ -18,7 +18,7 @@ from lesionbench.experiment.bench import LOGS
 from lesionbench.experiment.collect import refuse_uncollected
 from lesionbench.experiment.environment import differences, keep_environment, read_environment, session_here
 from lesionbench.experiment.grid import arms, cells
-from lesionbench.experiment.keys import Seeds
+from lesionbench.experiment.keys import HELD_BACK, Seeds
 from lesionbench.experiment.output import (
     DATA,
     PREDICTIONS_FILE,
@@ -355,7 +355,7 @@ def _follow(store: Store, kind: str, key: str, found: set[tuple[str, str]]) -> N
         if inputs.get(name):
             _follow(store, of_kind, inputs[name], found)
     for fit, *_ in (*inputs.get("synthetic", ()), *inputs.get("before", ())):
-        if store.has(FITS, fit):  # else it says how many real images are held back
+        if fit != HELD_BACK:
             _follow(store, FITS, fit, found)
     for part in (inputs, *(inputs.get(plugin, {}) for plugin in ("classifier", "augmenter", "dataset"))):
         if "code" in part:

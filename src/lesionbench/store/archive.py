@@ -19,6 +19,7 @@ from lesionbench.store.drafts import new_draft
 from lesionbench.store.inventory import entries
 from lesionbench.store.layout import CODE, DRAFTS, KEY, KINDS, MARK
 from lesionbench.store.marks import check_mark, mark, mark_text
+from lesionbench.store.packed import A_PIECE, add_entry
 from lesionbench.store.verifying import Flaw, flaw_of
 from lesionbench.store.whole_files import sync, whole_file
 
@@ -26,11 +27,9 @@ if TYPE_CHECKING:
     from collections.abc import Collection
     from pathlib import Path
 
-    from lesionbench.store.inventory import Item
     from lesionbench.store.store import Store
     from lesionbench.store.uses import EntryName
 
-A_PIECE = 2**20  # bytes that are copied at a time
 MOST_TIMES = 200  # an archive unpacks to at most so many times its size
 ANY_SIZE = 2**26  # bytes that any archive may unpack to
 LONGEST_MARK = 1000  # bytes
@@ -80,7 +79,7 @@ def export_entries(store: Store, archive: Path, names: Collection[EntryName] | N
                 flaws.append(Flaw(item, what))
                 continue
             done.append(item)
-            _add(zipped, folder, item)
+            add_entry(zipped, folder, "/".join([*item.name, ""]))
     return Exported(len(done), sum(item.size for item in done), tuple(flaws))
 
 
@@ -88,17 +87,6 @@ def _odd_name(folder: Path) -> str | None:
     """What is said of an entry with a file whose name would not be the same on every system; None for most."""
     odd = next((path for path in folder.rglob("*") if not _is_plain(path.name)), None)
     return None if odd is None else f"the name {odd.name!a} cannot be taken to every system"
-
-
-def _add(zipped: zipfile.ZipFile, folder: Path, item: Item) -> None:
-    for path in sorted(folder.rglob("*")):
-        name = zipfile.ZipInfo("/".join([*item.name, path.relative_to(folder).as_posix()]))
-        if path.is_dir():
-            zipped.writestr(zipfile.ZipInfo(f"{name.filename}/"), b"")
-            continue
-        name.compress_type = zipfile.ZIP_DEFLATED
-        with path.open("rb") as source, zipped.open(name, "w", force_zip64=True) as target:
-            shutil.copyfileobj(source, target, A_PIECE)
 
 
 def import_archive(store: Store, archive: Path) -> Imported:

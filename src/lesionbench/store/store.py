@@ -114,8 +114,8 @@ class Store:
     def claim(self, kind: str, key: str) -> Iterator[bool]:
         """True for the one process that may make this entry now, False while another living process makes it.
 
-        Look the entry up again once you have the claim. A claim is taken over when its owner is dead or, on another
-        machine, was silent for a minute; ask again from time to time, because that minute is watched from here.
+        Look the entry up again once you have the claim. A claim is taken over when its owner is dead or was silent for
+        a minute; ask again from time to time, because that minute is watched from here.
         """
         mark(self.folder)
         path, owner = self.folder / CLAIMS / claim_name(kind, key), this_process()
