@@ -3,8 +3,10 @@
 import csv
 import io
 import json
+import os
 import re
 import shutil
+import stat
 import tomllib
 from pathlib import Path
 
@@ -58,7 +60,10 @@ def test_a_merged_run_has_the_very_tables_of_a_run_of_all_arms(three_runs, runs)
 
 
 def test_a_merged_run_is_a_run_with_nothing_left_to_do(three_runs, runs):
+    mask = os.umask(0o027)
     merge(runs, Path("m"))
+    os.umask(mask)
+    assert stat.filemode(Path("m").stat().st_mode) == "drwxr-x---"
     before = files(Path("m"), "*.csv")
     here = CommandLine(Path.cwd(), three_runs.packages)
 

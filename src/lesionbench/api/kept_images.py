@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import shutil
-import tempfile
 from contextlib import contextmanager, suppress
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -15,9 +13,11 @@ from lesionbench.builtin.arrays import ARRAYS, read_arrays, write_arrays
 from lesionbench.errors import ANOTHER_OUT, InputError, OutputError
 from lesionbench.experiment.output import DATA, SETTINGS, check_output, try_to_make
 from lesionbench.store.digests import key_of
+from lesionbench.store.whole_folders import empty_folder
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from lesionbench.experiment.settings import Experiment
     from lesionbench.pipeline.dataset import LoadedDataset
@@ -65,10 +65,9 @@ def _arrays(data: LoadedDataset) -> list[np.ndarray[tuple[int, ...], np.dtype[np
 def _write(folder: Path, data: LoadedDataset) -> None:
     """Write the images so that they are there whole or not at all; what an experiment that never began left goes."""
     folder.parent.mkdir(parents=True, exist_ok=True)
-    draft = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{DATA}-"))
+    draft = empty_folder(folder.parent, f".{DATA}-")
     try:
         write_arrays(draft, data)
-        draft.chmod(0o755)
         if folder.is_dir():
             shutil.rmtree(folder)
         draft.rename(folder)

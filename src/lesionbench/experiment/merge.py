@@ -107,7 +107,6 @@ def merge(folders: Sequence[Path], out: Path) -> Merged:
     try:
         tables = _write(parts, experiment, draft)
         kept, not_stored = _join_stores(parts, draft)
-        draft.chmod(0o755)
         draft.replace(out)  # an empty folder may be there
     finally:
         shutil.rmtree(draft, ignore_errors=True)

@@ -6,7 +6,7 @@ import errno
 import json
 import math
 import os
-import tempfile
+import secrets
 from pathlib import Path
 from typing import Any
 
@@ -22,8 +22,10 @@ DROPPED = {".DS_Store", "Thumbs.db", "desktop.ini"}  # by people's file managers
 
 
 def empty_folder(parent: Path, prefix: str) -> Path:
-    """A new folder whose name begins with `prefix` and is not taken yet."""
-    return Path(tempfile.mkdtemp(dir=parent, prefix=prefix))
+    """A new folder whose name begins with `prefix` and is not taken yet; who may read it is up to the user's umask."""
+    folder = parent / f"{prefix}{secrets.token_hex(8)}"
+    folder.mkdir()
+    return folder
 
 
 def seal(draft: Path) -> None:
