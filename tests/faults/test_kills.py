@@ -1,0 +1,50 @@
+"""Runs that are killed at random moments end with the same bytes as a run that nobody disturbed."""
+
+import os
+import random
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from conftest import CommandLine, install
+from faults.killing import Seen, kill_until_done, left_over
+
+KILLS = int(os.environ.get("LESIONBENCH_TEST_KILLS", "50"))
+GRID = ["run", "--dataset", "skin-phantom[size=32,train=60,test=20]", "--augmenter", "dcgan[steps=40]"]
+GRID += ["--augmenter", "acgan[width=4,steps=40]", "--augmenter", "classic", "--synthetic", "8"]
+GRID += ["--classifier", "kth-cnn[steps=30]", "--seeds", "2", "--jobs", "2", "--out", "out", "--store", "store"]
+
+
+@pytest.fixture
+def checkpointing(tmp_path: Path) -> CommandLine:
+    """The command line with checkpoints every few steps."""
+    code = (Path(__file__).parents[1] / "packages" / "frequent_checkpoints.py").read_text(encoding="utf-8")
+    site = install(tmp_path / "source", "frequent-checkpoints", code, tmp_path / "site")
+    (tmp_path / "reference").mkdir()
+    return CommandLine(tmp_path / "reference", (site,))
+
+
+def results(out: Path) -> dict[str, bytes]:
+    """Everything in an output folder that a kill must not change, by name."""
+    files = [*out.glob("*.csv"), *out.glob("predictions/*.csv")]
+    return {str(path.relative_to(out)): path.read_bytes() for path in files if path.name != "cells.csv"}
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3600)
+def test_killed_runs_lose_nothing_repeat_nothing_and_leave_nothing(checkpointing, tmp_path):
+    checkpointing(*GRID)
+    wanted = results(checkpointing.cwd / "out")
+    chance, seen, grid = random.Random(0), Seen(), 0
+    while seen.kills.total() < KILLS:
+        place = tmp_path / f"grid{(grid := grid + 1)}"
+        place.mkdir()
+        kill_until_done(replace(checkpointing, cwd=place), GRID, chance, KILLS, 6.0, seen)
+
+        assert results(place / "out") == wanted
+        assert left_over(place) == []
+
+    print(seen, f"{grid} grids")
+    assert seen.survivors == []
+    assert seen.changed == []
+    assert seen.errors == []
