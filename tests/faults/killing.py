@@ -93,9 +93,7 @@ def _watch(runner: subprocess.Popen[bytes], seconds: float, family: set[psutil.P
         time.sleep(min(0.1, left))
 
 
-def _kill_one(
-    runner: subprocess.Popen[bytes], family: set[psutil.Process], chance: random.Random, seen: Seen
-) -> None:
+def _kill_one(runner: subprocess.Popen[bytes], family: set[psutil.Process], chance: random.Random, seen: Seen) -> None:
     """Kill the runner, or one of the processes that it started."""
     living = [process for process in sorted(family, key=lambda one: one.pid) if process.is_running()]
     if living and chance.random() < 0.5:

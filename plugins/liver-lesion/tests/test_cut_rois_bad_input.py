@@ -408,3 +408,14 @@ def test_patients_are_named_in_one_way(make):
     make.series("a"), make.series("b", PatientID=None), make.nrrd()
     table = make.table("c.csv", "scan,mask,label", "a,mask.nrrd,cyst", "b,mask.nrrd,cyst")
     refused_table(Request(cases=table), "PatientID in", "PatientName in", "column patient")
+
+
+@pytest.mark.parametrize("compressed", [True, False])
+def test_a_nifti_file_whose_header_promises_more_voxels_than_it_holds_is_refused_unread(make: Any, compressed: bool):
+    scan = make.scan("scan.nii")
+    whole = bytearray(scan.read_bytes())
+    whole[42:48] = np.array([32_767] * 3, "<i2").tobytes()  # the sizes in the header
+    damaged = make.path("big/big.nii.gz" if compressed else "big/big.nii")
+    damaged.write_bytes(gzip.compress(whole) if compressed else bytes(whole))
+
+    refused(damaged, make.mask(), "32767 x 32767 x 32767 do not fit into this file")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 SUFFIXES = (".nii", ".nii.gz")
+MOST_COMPRESSED = 1040  # times; deflate, which .gz files use, does not compress further
 
 
 def is_nifti(path: Path) -> bool:
@@ -71,6 +73,7 @@ def _check_header(path: Path, image: Any) -> None:
         )
     if 0 in shape:
         raise UnreadableImage(f"{path}: a NIfTI file must hold voxels, but this one is empty")
+    _refuse_beyond_file(path, image)
     if image.get_data_dtype().kind not in "iuf":
         raise UnreadableImage(f"{path}: voxels must be plain numbers, not {image.get_data_dtype()}; export it again")
     if "sform_code" not in header or not (header["sform_code"] or header["qform_code"]):
@@ -79,3 +82,15 @@ def _check_header(path: Path, image: Any) -> None:
         )
     if header.get_xyzt_units()[0] not in ("mm", "unknown"):
         raise UnreadableImage(f"{path}: distances must be in mm, not {header.get_xyzt_units()[0]}; export it again")
+
+
+def _refuse_beyond_file(path: Path, image: Any) -> None:
+    """Raise UnreadableImage if the header promises more voxels than the file can hold: they would fill the memory."""
+    promised = math.prod(image.shape) * image.get_data_dtype().itemsize
+    held = path.stat().st_size * (MOST_COMPRESSED if path.suffix.lower() == ".gz" else 1)
+    if promised > held:
+        sizes = " x ".join(map(str, image.shape))
+        raise UnreadableImage(
+            f"{path}: a NIfTI file must hold the voxels that its header promises, but {sizes} do not fit into this "
+            "file; copy or export it again"
+        )
