@@ -65,6 +65,8 @@ def _one_start(
         family: set[psutil.Process] = set()
         end = time.monotonic() + PATIENCE
         while runner.poll() is None and seen.kills.total() < kills:
+            if chance.random() < 0.8:  # otherwise it may be killed before its tasks begin
+                _wait_for_tasks(runner, family)
             _watch(runner, chance.uniform(0, longest), family)
             _kill_one(runner, family, chance, seen)
         while runner.poll() is None and time.monotonic() < end:
@@ -76,7 +78,7 @@ def _one_start(
         seen.survivors += [f"{process.pid} {_command(process)}" for process in alive]
         screen.seek(0)
         text = screen.read()
-    if "Traceback" in text:
+    if "Traceback" in text and "importlib._bootstrap" not in text:  # Ctrl-C while Python imports, before `main`
         seen.errors.append(text[-2000:])
     return runner.returncode
 
@@ -91,6 +93,12 @@ def _watch(runner: subprocess.Popen[bytes], seconds: float, family: set[psutil.P
         if left <= 0 or runner.poll() is not None:
             return
         time.sleep(min(0.1, left))
+
+
+def _wait_for_tasks(runner: subprocess.Popen[bytes], family: set[psutil.Process]) -> None:
+    end = time.monotonic() + PATIENCE
+    while not family and runner.poll() is None and time.monotonic() < end:
+        _watch(runner, 0.1, family)
 
 
 def _kill_one(runner: subprocess.Popen[bytes], family: set[psutil.Process], chance: random.Random, seen: Seen) -> None:
