@@ -78,7 +78,7 @@ GAN = "lesionbench/torchkit/gan.py"
         (GAN, '"""', '"""Reworded. '),
         ("lesionbench_dcgan/fit.py", '"""', '"""Reworded. '),
         ("lesionbench/pipeline/leaderboard.py", "lineterminator", "lineterminator_"),
-        ("lesionbench/store/store.py", "A_DAY = 86_400", "A_DAY = 3_600"),
+        ("lesionbench/store/drafts.py", "A_DAY = 86_400", "A_DAY = 3_600"),
         ("lesionbench/experiment/runner.py", "TICK = 0.25", "TICK = 0.5"),
         ("lesionbench/pictures/drawing.py", "GAP = 2", "GAP = 3"),
         ("lesionbench_acgan/networks.py", "import torch", "import torch\n\nNEW = 1"),

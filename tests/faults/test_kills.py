@@ -10,8 +10,8 @@ from conftest import CommandLine, install
 from faults.killing import Seen, kill_until_done, left_over
 
 KILLS = int(os.environ.get("LESIONBENCH_TEST_KILLS", "50"))
-GRID = ["run", "--dataset", "skin-phantom[size=32,train=60,test=20]", "--augmenter", "dcgan[steps=40]"]
-GRID += ["--augmenter", "acgan[width=4,steps=40]", "--synthetic", "8", "--classifier", "kth-cnn[steps=30]"]
+GRID = ["run", "--dataset", "skin-phantom[size=32,train=60,test=20]", "--augmenter", "dcgan[steps=100]"]
+GRID += ["--augmenter", "acgan[width=4,steps=100]", "--synthetic", "8", "--classifier", "kth-cnn[steps=30]"]
 GRID += ["--seeds", "2", "--jobs", "2", "--out", "out", "--store", "store"]
 
 

@@ -36,7 +36,9 @@ class Submitit(Executor):
     constraint: str | None = Field(None, description="what the nodes must have, such as a kind of GPU")
     time: int = Field(240, ge=1, description="the longest time of a job in minutes")
     memory_gb: float | None = Field(None, gt=0, description="gigabytes for a task whose plugin does not say")
-    jobs: int = Field(100, ge=1, description="jobs at a time, queued ones included; --jobs has precedence")
+    jobs: int = Field(
+        100, ge=1, description="jobs at a time, queued ones included, unless the run itself names a number"
+    )
 
     def check(self, needs: Needs) -> None:
         try:
