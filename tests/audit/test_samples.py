@@ -193,5 +193,5 @@ def test_a_run_without_its_store_says_what_to_type(audited, tmp_path):
     refused = moved("audit", "samples", "o", "--out", "new", status=2)
 
     assert "5 of 5 pools of synthetic images" in refused.stderr
-    assert "make them again: lesionbench run o/experiment.toml" in refused.stderr
+    assert "lesionbench run o/experiment.toml --out o-again" in refused.stderr
     assert not (tmp_path / "new").exists()

@@ -68,21 +68,24 @@ def test_the_validation_images_are_those_of_the_splits(run, plugins):
         assert set(one.validation.ids.tolist()) == expected
 
 
-def test_a_store_that_was_removed_is_reported_before_anything_is_loaded(run, plugins):
+def test_a_store_that_was_removed_is_reported_before_anything_is_loaded(run, plugins, lesionbench):
     shutil.rmtree(run / "store" / "pools")
 
     with pytest.raises(OutputError) as error:
         stored_pools(run, plugins)
 
     assert "6 of 6 pools of synthetic images (such as oversample_fold0_seed1) are not in" in str(error.value)
-    assert f"make them again: lesionbench run {run}/experiment.toml" in str(error.value)
+    advice = f"in a new folder, and audit that: lesionbench run {run}/experiment.toml"
+    assert f"{advice} out='{run}-again'" in str(error.value)
+    lesionbench("run", run / "experiment.toml", "--out", f"{run}-again")
+    assert len(list(stored_pools(run.with_name("o-again"), plugins))) == 6
 
 
 def test_a_damaged_pool_is_reported(run, plugins):
     for path in (run / "store" / "pools").glob("*/class0.npy"):
         np.save(path, np.zeros((7, 16, 16, 3), np.uint8))
 
-    with pytest.raises(OutputError, match="is damaged; make it again: lesionbench run"):
+    with pytest.raises(OutputError, match="is damaged; make the run again in a new folder"):
         list(stored_pools(run, plugins))
 
 

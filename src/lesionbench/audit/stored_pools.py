@@ -94,8 +94,16 @@ def bench_of_run(out: Path, results: Results, plugins: Plugins) -> Bench:
 def _missing_error(out: Path, prepared: Prepared, missing: list[PoolJob], total: int) -> OutputError:
     return OutputError(
         f"{len(missing)} of {total} pools of synthetic images (such as {missing[0].name}) are not in {prepared.store}: "
-        f"it was removed, or a plugin or library is another than in the run; "
-        f"make them again: lesionbench run {out / SETTINGS}"
+        "it was removed, or a plugin or library is another than in the run",
+        _run_again(out),
+    )
+
+
+def _run_again(out: Path) -> Try:
+    """How to make pools of a run again: in its own folder, the finished cells need none."""
+    return Try(
+        f"make the run again in a new folder, and audit that: lesionbench run {out / SETTINGS} {{out}}",
+        out=f"{out}-again",
     )
 
 
@@ -109,10 +117,7 @@ def _loaded(out: Path, jobs: list[PoolJob], bench: Bench) -> Iterator[StoredPool
     for job in jobs:
         pool = bench.kept_pool(job)
         if pool is None:
-            raise OutputError(
-                f"the pool {job.name} in {bench.prepared.store} is damaged; "
-                f"make it again: lesionbench run {out / SETTINGS}"
-            )
+            raise OutputError(f"the pool {job.name} in {bench.prepared.store} is damaged", _run_again(out))
         if split is None or fold != _by_fold(job):
             fold, split = _by_fold(job), bench.split_of(job)
         yield StoredPool(job, pool, split.train, split.validation)

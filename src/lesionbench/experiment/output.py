@@ -197,7 +197,8 @@ def locked(out: Path, *, shared: bool = False) -> Iterator[bool]:
             try:
                 fcntl.flock(lock, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
             except BlockingIOError:
-                raise OutputError(f"another run is writing into {out}; wait for it", ANOTHER_OUT) from None
+                advice = [] if shared else [ANOTHER_OUT]
+                raise OutputError(f"another process is writing into {out}; wait for it", *advice) from None
             except OSError as error:
                 if error.errno not in NO_LOCKS:
                     raise
