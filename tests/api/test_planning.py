@@ -51,6 +51,18 @@ def test_a_plan_of_a_finished_run_has_nothing_to_do(small_run):
     assert plan.cells["done"].all()
 
 
+def test_a_plan_counts_as_many_processes_as_memory_holds(monkeypatch):
+    monkeypatch.setattr("lesionbench.experiment.plan.default_jobs", lambda _: 8)
+    monkeypatch.setattr(Noise, "memory_gb", 2.0)
+
+    def jobs(asked, free):
+        monkeypatch.setattr("lesionbench.experiment.plan.free_gigabytes", lambda: free)
+        return lesionbench.plan(small_images(), jobs=asked, **QUICK).found.jobs
+
+    assert [jobs("auto", free) for free in (1.0, 7.0, 99.0, None)] == [1, 3, 8, 8]
+    assert [jobs(3, 1.0), jobs("4", 1.0), jobs(None, 7.0)] == [3, 4, 3]
+
+
 def test_a_plan_into_the_folder_of_another_experiment_is_refused(small_run):
     with pytest.raises(OutputError, match="holds another experiment"):
         lesionbench.plan(small_images(), out=small_run.folder, **QUICK)

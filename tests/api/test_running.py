@@ -162,8 +162,8 @@ BAD = {
     r"the output must be a folder, .* choose another store": {"store": "/dev/null"},
     "an executor is named by text, such as 'local', not 3": {"executor": 3},
     "the executor 'local' has no scheduler; leave out scheduler='x', or add executor='dask'": {"scheduler": "x"},
-    "processes is a whole number from 1 to 4096, not 0; try jobs=2": {"jobs": 0},
-    "processes is a whole number from 1 to 4096, not 1.5": {"jobs": 1.5},
+    "processes is a whole number from 1 to 4096, or auto, not 0; try jobs=2": {"jobs": 0},
+    "processes is a whole number from 1 to 4096, or auto, not 1.5": {"jobs": 1.5},
 }
 
 

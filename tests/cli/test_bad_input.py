@@ -40,7 +40,8 @@ RUN = ("run", "--dataset", "spy-dots", "--positive-class", "b", "--classifier", 
         (["--executor", "dusk"], "no executor 'dusk' is installed; did you mean 'dask'?"),
         (["--executor", "dask[address=x]"], "executor 'dask' has no setting 'address' (settings: scheduler)"),
         (["--executor", "dask"], "add --scheduler tcp://127.0.0.1:8786"),
-        (["--jobs", "0"], "Invalid value for '--jobs': Input should be greater than or equal to 1"),
+        (["--jobs", "9" * 400], "a whole number from 1 to 4096, or auto, not '999"),
+        (["--jobs", "0"], "a whole number from 1 to 4096, or auto, not '0'; try --jobs 2"),
     ],
 )
 def test_a_wrong_option_is_one_message_and_nothing_is_written(with_spies, arguments, message):

@@ -86,7 +86,7 @@ def plan(
     *,
     out: str | Path | None = None,
     store: str | Path | None = None,
-    jobs: int | None = None,
+    jobs: int | str | None = None,
     measure: bool = False,
     discordance: float | Sequence[float] | None = None,
     like: str | Path | Run | None = None,

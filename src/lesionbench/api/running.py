@@ -24,7 +24,7 @@ def run(
     *,
     out: str | Path | None = None,
     store: str | Path | None = None,
-    jobs: int | None = None,
+    jobs: int | str | None = None,
     executor: str = "local",
     scheduler: str | None = None,
     timeout: str | float | None = None,
@@ -38,7 +38,7 @@ def run(
     dataset: a name such as "folder[size=64]", a dataset object, or `lesionbench.images(array, labels, groups)`.
     data: the folder that the dataset reads.
     out: the output folder; by default runs/DATASET-SETTINGS.  store: where fits are kept; by default OUT/store.
-    jobs: processes at a time; by default the cores, or one on a GPU.
+    jobs: processes at a time; by default, or with "auto", the cores, or one on a GPU.
     executor, scheduler: "local", or "dask" with the address of a scheduler.  quiet: show no progress.
     timeout: how long one task may take, in seconds or as text such as "30m"; by default as long as it takes.
     settings: of the experiment: augmenters, synthetic (doses: synthetic images per class), classifiers, controls,

@@ -28,7 +28,7 @@ Out = Annotated[
     Path | None,
     typer.Option(metavar="DIR", help="The output folder. [default: runs/DATASET-KEY]", show_default=False),
 ]
-Jobs = Annotated[int | None, typer.Option(min=1, help="Processes at a time. [default: the cores]")]
+Jobs = Annotated[str | None, typer.Option(metavar="N|auto", help="Processes at a time. [default: auto, the cores]")]
 StoreAddress = Annotated[
     str | None,
     typer.Option("--store", metavar="DIR|URL", help="Where fits are kept, to share them. [default: OUT/store]"),

@@ -8,13 +8,15 @@ from typing import Annotated
 
 import typer
 
+from lesionbench.workers.local import MOST_JOBS
+
 
 def work(
     run: Annotated[Path, typer.Argument(metavar="RUN", help="The folder that `lesionbench jobs` wrote into.")],
     index: Annotated[
         int | None, typer.Option(metavar="I", min=0, help="The job to do. [default: all, until none is left]")
     ] = None,
-    jobs: Annotated[int, typer.Option(metavar="N", min=1, help="Jobs at a time, without --index.")] = 1,
+    jobs: Annotated[int, typer.Option(metavar="N", min=1, max=MOST_JOBS, help="Jobs at a time, without --index.")] = 1,
     timeout: Annotated[
         str | None, typer.Option(metavar="DURATION", help="How long one task may take, such as 90s or 2h.")
     ] = None,

@@ -14,11 +14,10 @@ from lesionbench.experiment.collect import collect
 from lesionbench.experiment.environment import write_environment
 from lesionbench.experiment.grid import Cell, PoolJob
 from lesionbench.experiment.job_list import JobList, write_list
-from lesionbench.experiment.needs import needs_of_task
+from lesionbench.experiment.needs import learner, needs_of_task
 from lesionbench.experiment.output import locked, write_settings
 from lesionbench.experiment.session import begin, make_ready, settled
 from lesionbench.experiment.tables import write_splits
-from lesionbench.experiment.tasks import learner
 from lesionbench.pipeline.leaderboard import as_csv
 from lesionbench.store.whole_files import write_whole
 

@@ -12,13 +12,15 @@ from typing import TYPE_CHECKING
 from lesionbench.experiment.bench import LOGS, Bench, read_record
 from lesionbench.experiment.chain import drawing, held_back
 from lesionbench.experiment.grid import Cell, arms, cells
+from lesionbench.experiment.needs import learner, memory_of_task, note_peak
 from lesionbench.experiment.output import check_output, store_address
 from lesionbench.experiment.plan_power import PowerRequest, power
 from lesionbench.experiment.prepare import prepare
 from lesionbench.experiment.timing import fit_seconds
 from lesionbench.pipeline.training_set import TrainingSet
 from lesionbench.store.addresses import open_store
-from lesionbench.workers.local import default_jobs
+from lesionbench.workers.local import default_jobs, number_of_jobs
+from lesionbench.workers.memory import free_gigabytes
 
 if TYPE_CHECKING:
     from lesionbench.experiment.grid import GridArm, PoolJob
@@ -26,6 +28,8 @@ if TYPE_CHECKING:
     from lesionbench.experiment.prepare import About
     from lesionbench.experiment.session import Place
     from lesionbench.experiment.settings import Experiment
+    from lesionbench.experiment.tasks import Task
+    from lesionbench.pipeline.context import Device
     from lesionbench.plugins import Plugins
 
 
@@ -37,6 +41,7 @@ class Progress:
     cells_to_do: list[Cell] = field(default_factory=list)
     fits_to_do: list[PoolJob] = field(default_factory=list)
     seconds: dict[str, list[float]] = field(default_factory=dict)
+    peaks: dict[str, float] = field(default_factory=dict)  # the largest memory of these fits (GB), by plugin
 
 
 @dataclass(frozen=True)
@@ -101,7 +106,7 @@ def plan_experiment(
         experiment=prepared.experiment,
         about=prepared.about,
         out=place.out,
-        jobs=place.jobs or default_jobs(prepared.device),
+        jobs=number_of_jobs(place.jobs) or _fitting_jobs(progress, prepared.device, plugins),
         cells_done=tuple(progress.cells_done),
         cells_to_do=tuple(progress.cells_to_do),
         fits_to_do=tuple(progress.fits_to_do),
@@ -111,6 +116,15 @@ def plan_experiment(
     if measure and plan.never_timed:
         return replace(plan, fit_seconds={**plan.fit_seconds, **_measure(plan, plugins)})
     return plan
+
+
+def _fitting_jobs(progress: Progress, device: Device, plugins: Plugins) -> int:
+    """How many tasks run at a time by default: as many as the memory holds, if each is the largest that is to do."""
+    to_do: list[Task] = [*progress.fits_to_do, *progress.cells_to_do]
+    one_of_each = {learner(task): task for task in to_do}.values()
+    largest = max((memory_of_task(task, plugins, device, progress.peaks) for task in one_of_each), default=0.0)
+    jobs, free = default_jobs(device), free_gigabytes()
+    return jobs if free is None or not largest else max(1, min(jobs, int(free / largest)))
 
 
 def look_up(bench: Bench) -> Progress:
@@ -123,12 +137,14 @@ def look_up(bench: Bench) -> Progress:
         record = read_record(entry)
         if record:
             found.seconds.setdefault(cell.arm.classifier, []).append(record.seconds)
+            note_peak(found.peaks, cell, record.peak_mb)
         for job in cell.needs:
             jobs[job] = jobs.get(job, False) or entry is None
     for job, needed in jobs.items():
         record = read_record(bench.fit(job))
         if record:
             found.seconds.setdefault(job.augmenter, []).append(record.seconds)
+            note_peak(found.peaks, job, record.peak_mb)
         elif needed:
             found.fits_to_do.append(job)
     return found

@@ -20,12 +20,12 @@ from lesionbench.errors import LesionbenchError, WorkersLost
 from lesionbench.experiment.bench import LOGS, Bench, read_record
 from lesionbench.experiment.environment import write_environment
 from lesionbench.experiment.grid import Cell, PoolJob, cells
-from lesionbench.experiment.needs import needs_of_task
+from lesionbench.experiment.needs import memory_of_task, needs_of_task, note_peak
 from lesionbench.experiment.output import Exports, write_settings
 from lesionbench.experiment.pictures import draw_samples
 from lesionbench.experiment.progress_log import PROGRESS
 from lesionbench.experiment.tables import CellRows, Tables, write_cells, write_splits, write_tables
-from lesionbench.experiment.tasks import Outcome, Task, do_apart, learner, log_error, try_to_draw, write_files
+from lesionbench.experiment.tasks import Outcome, Task, do_apart, log_error, try_to_draw, write_files
 from lesionbench.experiment.worker_check import made_with
 from lesionbench.workers.executors import KEPT, UnfitWorker
 from lesionbench.workers.raised import in_one_line
@@ -225,9 +225,7 @@ class Run:
         return False
 
     def _memory_gb(self, task: Task) -> float:
-        """The memory that a task needs: as its plugins declare, else the largest peak of such a fit so far."""
-        declared = needs_of_task(task, self.bench.plugins, self.bench.prepared.device).memory_gb
-        return self.peaks.get(learner(task), 0.0) if declared is None else declared
+        return memory_of_task(task, self.bench.plugins, self.bench.prepared.device, self.peaks)
 
     def _submitted(self, workers: Workers, task: Task) -> Future[Outcome]:
         """The future of a task; it has failed already when the executor does not take the task."""
@@ -292,7 +290,7 @@ class Run:
                     self._fail(task, job, error)
             return
         record = read_record(self.bench.fit(job))
-        self._measured(job, record and record.peak_mb)
+        note_peak(self.peaks, job, record and record.peak_mb)
         for task in concerned:
             self.waiting[task].discard(job)
         freed = [task for task in concerned if not self.waiting[task]]
@@ -312,14 +310,9 @@ class Run:
         """Update one row of cells.csv."""
         self.changed = True
         row = self.rows[cell.name] = self.cell_rows.row(cell, self.digests.get(cell.name), error)
-        self._measured(cell, row["classifier_peak_mb"])
+        note_peak(self.peaks, cell, row["classifier_peak_mb"])
         if cell.pools:
-            self._measured(cell.pools[-1], row["augmenter_peak_mb"])
-
-    def _measured(self, task: Task, peak_mb: object) -> None:
-        """Note what memory a fit took."""
-        if isinstance(peak_mb, int | float):
-            self.peaks[learner(task)] = max(peak_mb * 2**20 / 1e9, self.peaks.get(learner(task), 0.0))
+            note_peak(self.peaks, cell.pools[-1], row["augmenter_peak_mb"])
 
     def _tick(self, running: list[tuple[Task, float]]) -> None:
         now = time.monotonic()

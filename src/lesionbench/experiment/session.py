@@ -6,7 +6,6 @@ import shutil
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
-from numbers import Integral
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -31,12 +30,12 @@ from lesionbench.experiment.settings import JUDGING
 from lesionbench.experiment.tables import keep_published, write_tables
 from lesionbench.experiment.tasks import RUNNING
 from lesionbench.experiment.worker_check import check_executor
-from lesionbench.spelling import shown
 from lesionbench.store.addresses import local_folder, open_store
 from lesionbench.store.digests import key_of
 from lesionbench.workers.dask_cluster import Dask
 from lesionbench.workers.entry_points import Executors
 from lesionbench.workers.executors import Opening
+from lesionbench.workers.local import number_of_jobs
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -50,16 +49,13 @@ if TYPE_CHECKING:
     from lesionbench.workers.executors import Executor
 
 
-MOST_JOBS = 4096
-
-
 @dataclass(frozen=True)
 class Place:
     """Where an experiment is written and what runs it; nothing here changes a result."""
 
     out: Path
     store: str | None = None  # a folder or a URL; None: the store of an earlier run in `out`, else a folder in `out`
-    jobs: int | None = None  # processes at a time; None: the cores, or one on a GPU
+    jobs: int | str | None = None  # processes at a time; None or auto: the cores, or one on a GPU
     executor: str = "local"  # its name, with settings in brackets
     scheduler: str | None = None  # the address of the dask scheduler
     file: Path | None = None  # the experiment file; published values are looked for beside it
@@ -69,12 +65,7 @@ class Place:
         """Raise SettingsError unless there can be this number of processes, and this time limit."""
         if self.timeout is not None:
             seconds_of(self.timeout)
-        whole = isinstance(self.jobs, Integral) and not isinstance(self.jobs, bool)
-        if self.jobs is not None and not (whole and 0 < self.jobs <= MOST_JOBS):
-            raise SettingsError(
-                f"the number of processes is a whole number from 1 to {MOST_JOBS}, not {shown(self.jobs)}",
-                Try("try {jobs}", jobs=2),
-            )
+        number_of_jobs(self.jobs)
 
     def where_tasks_run(self) -> Executor:
         """The executor; raises SettingsError when there is none of that name, or when it has no such settings."""
@@ -120,7 +111,7 @@ def run_experiment(plugins: Plugins, experiment: Experiment, place: Place, view:
         bench = begin(plugins, prepared, place.out, published)
         if has_list(place.out):  # so that `work` can go on with what this run leaves
             write_list(place.out, JobList.of(bench))
-        opening = Opening(place.jobs, prepared.device, place.out.absolute() / LOGS)
+        opening = Opening(number_of_jobs(place.jobs), prepared.device, place.out.absolute() / LOGS)
         with settled(bench.store):
             run = Run(bench, place.out, view, seconds_of(place.timeout) if place.timeout is not None else None)
             tables = run(partial(executor.open, opening))

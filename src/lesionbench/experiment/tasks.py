@@ -14,6 +14,7 @@ from lesionbench.errors import StoreError
 from lesionbench.experiment.bench import LOGS, Bench
 from lesionbench.experiment.cell import run_cell
 from lesionbench.experiment.grid import Cell, PoolJob
+from lesionbench.experiment.needs import learner
 from lesionbench.experiment.output import SETTINGS
 from lesionbench.experiment.pictures import draw_progress, draw_samples
 from lesionbench.experiment.worker_check import differences, made_with, where
@@ -143,14 +144,6 @@ def _touch(log: Path) -> None:
 def task_files(task: Task, out: Path) -> tuple[Path, Path]:
     """The two files of a running task: what it prints, there as long as it runs, and the file that cancels it."""
     return out / RUNNING / f"{task.name}.txt", out / RUNNING / f"{task.name}.cancel"
-
-
-def learner(task: Task) -> str:
-    """The plugin whose fit a task runs, as it is written."""
-    if isinstance(task, Cell):
-        changed = f" with {task.arm.on_the_fly} on the fly" if task.on_the_fly else ""
-        return f"{task.arm.classifier}{changed}"
-    return task.augmenter
 
 
 @dataclass(frozen=True)

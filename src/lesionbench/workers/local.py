@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import os
+import re
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from numbers import Integral
 from typing import TYPE_CHECKING, ClassVar
 
+from lesionbench.errors import SettingsError, Try
+from lesionbench.spelling import shown
 from lesionbench.workers.apart import KeptProcess, keep_in_thread
 from lesionbench.workers.executors import Executor, Opening, Workers
 from lesionbench.workers.memory import free_gigabytes
@@ -18,6 +22,10 @@ if TYPE_CHECKING:
     from lesionbench.pipeline.context import Device
 
 
+MOST_JOBS = 4096
+AUTO = "auto"
+
+
 class Local(Executor):
     """Processes on this machine."""
 
@@ -27,6 +35,23 @@ class Local(Executor):
         if opening.jobs:
             return local_workers(opening.jobs)
         return local_workers(default_jobs(opening.device), free_gigabytes())
+
+
+def number_of_jobs(jobs: int | str | None) -> int | None:
+    """The number of processes that was asked for, as a number or as text; None for `auto` and for None.
+
+    Raises SettingsError unless there can be this number of processes.
+    """
+    if jobs is None or jobs == AUTO:
+        return None
+    whole = isinstance(jobs, Integral) and not isinstance(jobs, bool)
+    number = int(jobs) if whole or (isinstance(jobs, str) and re.fullmatch("[0-9]{1,9}", jobs)) else 0
+    if not 0 < number <= MOST_JOBS:
+        raise SettingsError(
+            f"the number of processes is a whole number from 1 to {MOST_JOBS}, or {AUTO}, not {shown(jobs)}",
+            Try("try {jobs}", jobs=2),
+        )
+    return number
 
 
 def default_jobs(device: Device) -> int:
