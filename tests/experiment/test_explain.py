@@ -162,9 +162,9 @@ def test_a_damaged_entry_is_named_after_it_was_made_again(run, tmp_path):
     damaged = sentences(run)
     CommandLineHere(tmp_path)("run", run)
 
-    assert "What the store had of its predictions was damaged, but the run's folder has a copy." in copied
-    assert "What the store had of its predictions was damaged, and will be made again." in damaged
-    assert "What the store had of its predictions was damaged, set aside and made again." in sentences(run)
+    assert "The stored predictions were damaged, but the run's folder has a copy." in copied
+    assert "The stored predictions were damaged, and will be made again." in damaged
+    assert "The stored predictions were damaged, set aside and made again." in sentences(run)
 
 
 def test_a_fit_without_its_pool_is_told(run):

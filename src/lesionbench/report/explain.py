@@ -28,9 +28,10 @@ def _said(found: Explanation, out: Path) -> Iterator[tuple[str, int]]:
         yield found.error, 1
         yield f"more in {out / 'logs' / found.name}", 1
     if found.damage:
-        yield f"What the store had of its {found.what} was damaged, {found.damage}.", 0
+        verb = "were" if found.what.endswith("s") else "was"
+        yield f"The stored {found.what} {verb} damaged, {found.damage}.", 0
     if found.missing:
-        yield f"Not made yet, and needed by it: {', '.join(found.missing)}", 0
+        yield f"It needs what is not made yet: {', '.join(found.missing)}", 0
     if found.undrawn:
         yield "Its images are not in the store; they are drawn from the fit when a cell needs them.", 0
     if found.earlier is not None:

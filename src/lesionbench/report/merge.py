@@ -27,10 +27,10 @@ def _said(merged: Merged) -> Iterator[str]:
         else "No cell was in two of them, so nothing shows that their machines compute alike."
     )
     for words in merged.other:
-        yield f"differs, and is no obstacle: {words}"
+        yield f"different, but joined all the same: {words}"
     if merged.failed:
         yield f"{count(merged.failed, 'cell')} failed; the reasons are in cells.csv"
     if merged.waiting:
-        yield f"{count(merged.waiting, 'cell')} of the joined experiment are in none of the runs and wait"
+        yield f"in none of the runs, and still to be run: {count(merged.waiting, 'cell')}"
     if merged.not_stored:
-        yield f"{count(merged.not_stored, 'cell')} are not in the store of their run, so they would be made again"
+        yield f"not in the store of their run, so the next run makes them again: {count(merged.not_stored, 'cell')}"
