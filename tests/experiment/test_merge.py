@@ -218,7 +218,7 @@ def test_what_makes_arms_incomparable_is_named_and_nothing_is_written(runs, mess
 def test_what_only_rounds_or_judges_differently_is_told(runs, change, told):
     change(runs[1])
 
-    words = " ".join(merge_lines(merge(runs, Path("m"))))
+    words = " ".join(" ".join(merge_lines(merge(runs, Path("m")))).split())
 
     assert re.search(told, words)
 
