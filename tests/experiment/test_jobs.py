@@ -200,6 +200,18 @@ def test_a_job_that_another_process_does_is_left_to_it(listed):
     assert "is being made by another process" in left.stdout
 
 
+def test_a_leaderboard_keeps_what_it_has_when_the_store_is_gone(listed):
+    listed("work", "o", "--index", index_of(listed.cwd / "o", "none"))
+    listed("leaderboard", "o")
+    before = {path: path.read_bytes() for path in (listed.cwd / "o").glob("*.csv")}
+    shutil.rmtree(listed.cwd / "o" / "store")
+
+    listed("leaderboard", "o")
+
+    assert "done" in statuses(listed.cwd / "o").values()
+    assert {path: path.read_bytes() for path in (listed.cwd / "o").glob("*.csv")} == before
+
+
 def test_cells_that_are_done_and_not_in_the_tables_are_not_merged_as_missing(listed, one_list):
     with_index = index_of(listed.cwd / "o", "none")
     listed("jobs", *GRID, "--augmenter", "noise", "--out", "b")

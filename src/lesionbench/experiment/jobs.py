@@ -70,13 +70,13 @@ def write_jobs(
         write_splits(place.out, bench)
         collect(place.out, jobs)
         write_environment(place.out, prepared, plugins)  # predictions of another are gone now
+        write_list(place.out, jobs)  # and no list is older than the environment
         measured = _measured(jobs)
         rows = [_row(index, task, bench, measured) for index, task in enumerate(jobs.tasks)]
         write_whole(place.out / JOBS, as_csv(rows, JOB_COLUMNS))
         needs = _largest(rows, jobs, measured, at_once)
         fits = sum(isinstance(task, PoolJob) for task in jobs.tasks)
         script, edited = _write_script(place.out, len(rows), fits, needs) if array else (None, False)
-        write_list(place.out, jobs)
     done = sum(map(jobs.is_done, jobs.tasks))
     return Written(place.out, fits, len(rows) - fits, done, needs, script, edited)
 

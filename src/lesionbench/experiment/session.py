@@ -184,8 +184,11 @@ def judge_again(out: Path, changes: Mapping[str, Any]) -> Tables:
 
 
 def _collect(out: Path) -> None:
-    """Fetch what was made since the last time, unless a run does that now."""
+    """Fetch what was made since the last time, unless a run does that now or the store is not there."""
     jobs = jobs_of(out)
+    store = local_folder(jobs.prepared.store)
+    if store is not None and not store.is_dir():  # the tables are made of what was fetched before
+        return
     with ExitStack() as stack:
         try:
             stack.enter_context(locked(out, shared=True))
