@@ -1,5 +1,6 @@
 """Entries travel in a file that nobody needs to trust."""
 
+import os
 import random
 import stat
 import zipfile
@@ -163,6 +164,23 @@ def test_a_name_that_leads_elsewhere_is_refused_before_anything_is_written(archi
 
     assert nothing_written(other)
     assert not list(tmp_path.rglob("evil*"))
+
+
+def test_a_file_that_is_also_a_folder_is_refused_before_anything_is_written(archive, other):
+    with zipfile.ZipFile(archive, "a") as zipped:
+        zipped.writestr(f"{zipped.namelist()[-1]}/below", b"1")
+
+    with pytest.raises(OutputError, match="one of its files is also a folder"):
+        import_archive(other, archive)
+
+    assert nothing_written(other)
+
+
+def test_a_named_pipe_is_refused_and_not_waited_for(other, tmp_path):
+    os.mkfifo(tmp_path / "pipe.zip")
+
+    with pytest.raises(OutputError, match="it is no file"):
+        import_archive(other, tmp_path / "pipe.zip")
 
 
 def test_a_link_is_refused(archive, other):

@@ -96,6 +96,8 @@ def import_archive(store: Store, archive: Path) -> Imported:
     or if it would unpack to more than it can honestly hold or than the disk has room for.
     """
     try:
+        if archive.exists() and not archive.is_file():  # a named pipe would be waited for
+            raise _refusal(archive, "it is no file")
         with zipfile.ZipFile(archive) as zipped:
             by_entry = _checked(zipped, archive, store.folder)
             mark(store.folder)
@@ -127,9 +129,11 @@ def _checked(zipped: zipfile.ZipFile, archive: Path, folder: Path) -> dict[Entry
         if not (kind in KINDS and KEY.fullmatch(key) and _is_plain(path.removesuffix("/")) and _is_usual(member)):
             raise _refusal(archive, f"it holds {member.filename!r:.100}")
         by_entry.setdefault((kind, key), []).append(member)
-    names = [member.filename.casefold() for member in members]
-    if len(set(names)) < len(names):
+    names = {member.filename.casefold() for member in members}
+    if len(names) < len(members):
         raise _refusal(archive, "two of its files have one name")
+    if any(str(above) in names for name in names for above in PurePosixPath(name).parents):
+        raise _refusal(archive, "one of its files is also a folder")
     _refuse_bomb(members, archive, folder)
     return by_entry
 
