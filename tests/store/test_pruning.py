@@ -14,7 +14,7 @@ from lesionbench.store.inventory import take_inventory
 from lesionbench.store.layout import CODE, KINDS
 from lesionbench.store.pruning import plan_pruning, prune
 from lesionbench.store.store import Store
-from lesionbench.store.uses import read_uses
+from lesionbench.store.uses import read_uses, use_of
 from lesionbench.store.verifying import verify
 
 KEYS = [key_of(number) for number in range(4)]
@@ -195,3 +195,15 @@ def test_pruning_keeps_the_union_of_what_runs_use(tmp_path_factory, there, uses)
 
     left = {item.name for share in take_inventory(store.folder).kinds.values() for item in share.items}
     assert left == {name for name in there if name[0] == CODE or any(name in names for names in uses)}
+
+
+def test_runs_of_two_machines_in_folders_of_one_name_both_keep_their_entries(tmp_path, monkeypatch):
+    store = Store(tmp_path / "store")
+    (tmp_path / "run").mkdir()
+    for machine, key in (("one", KEYS[0]), ("two", KEYS[1])):
+        write(store, "fits", key)
+        monkeypatch.setattr("lesionbench.store.uses.socket.gethostname", lambda machine=machine: machine)
+        store.note_use(tmp_path / "run", [("fits", key)])
+
+    assert use_of(store.folder, tmp_path / "run").entries == {("fits", KEYS[0]), ("fits", KEYS[1])}
+    assert plan_pruning(store).entries.items == ()

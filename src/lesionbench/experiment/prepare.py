@@ -113,10 +113,8 @@ def prepare(
         plugin.input_files()  # raises for an unusable file before anything runs
     dataset, store = plugins.dataset(experiment.dataset), open_store(address)
     root = find_data(dataset, experiment.data)
-    made_from = provenance(dataset, plugins.get("dataset", dataset.name).package)
-    _refuse_edited(dataset, made_from["code"])
     digest = _sources(dataset, root, sources)
-    dataset_inputs = {"dataset": made_from, "sources": digest}
+    dataset_inputs = {"dataset": _dataset_provenance(dataset, plugins), "sources": digest}
 
     kept_data = store.read(DATASETS, key_of(dataset_inputs))
     data = _load_unchanged(dataset, root, digest) if kept_data is None else read_dataset(kept_data)
@@ -125,7 +123,6 @@ def prepare(
     kept_parts = store.read(SPLITS, key_of(splits_inputs))
     parts: NDArray[np.str_] = _divide(data, mode, experiment) if kept_parts is None else kept_parts.array("parts")
     _refuse_holding_back(experiment, data.images, parts)
-    about = _about(experiment, dataset, data, mode, parts)
     prepared = Prepared(
         experiment=experiment,
         data=root.absolute() if root is not None else None,
@@ -134,7 +131,7 @@ def prepare(
         dataset_inputs=dataset_inputs,
         splits_inputs=splits_inputs,
         train_digests=tuple(_train_digest(data.images.take(part == "train")) for part in parts),
-        about=about,
+        about=_about(experiment, dataset, data, mode, parts),
         device=device,
         precision=_precision(experiment, device),
         controls=used_controls(experiment, plugins),
@@ -144,6 +141,13 @@ def prepare(
     if keep and kept_parts is None:
         _keep_parts(store, prepared, parts)
     return prepared
+
+
+def _dataset_provenance(dataset: Dataset, plugins: Plugins) -> Inputs:
+    """What made the dataset's images; raises SettingsError if its code was edited since it was loaded."""
+    made_from = provenance(dataset, plugins.get("dataset", dataset.name).package)
+    _refuse_edited(dataset, made_from["code"])
+    return made_from
 
 
 def _sources(dataset: Dataset, root: Path | None, earlier: str | None) -> str:

@@ -93,16 +93,16 @@ def prune(store: Store, pruning: Pruning) -> None:
 def _forgotten(uses: list[Use], forget: Sequence[Path]) -> list[Use]:
     found = []
     for folder in forget:
-        use = next((use for use in uses if use.folder == folder.absolute()), None)
-        if use is None:
+        noted = [use for use in uses if use.folder == folder.absolute()]  # more than one if machines share the store
+        if not noted:
             known = ", ".join(str(use.folder) for use in uses)
             raise SettingsError(f"the runs of this store are {known}; {folder} is none of them")
-        if use.is_there:
+        if noted[0].is_there:
             raise SettingsError(
                 f"only a run whose folder is gone can be forgotten, and {folder} is there",
                 Try("delete the folder first"),
             )
-        found.append(use)
+        found += noted
     return found
 
 

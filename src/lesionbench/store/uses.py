@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -40,7 +41,12 @@ def write_use(store: Path, run_folder: Path, entries: Iterable[EntryName]) -> No
     for kind, key in sorted(set(entries)):
         keys.setdefault(kind, []).append(key)
     text = json.dumps({"folder": noted, "uses": keys})
-    write_whole_by_draft(store / USES / f"{key_of(noted)[:16]}.json", text, store / DRAFTS)
+    write_whole_by_draft(store / USES / f"{_note_name(noted)}.json", text, store / DRAFTS)
+
+
+def _note_name(noted: str) -> str:
+    """The name of a run's note: folders of two machines may have one name, and each has a note of its own."""
+    return key_of([noted, socket.gethostname()] if os.path.isabs(noted) else noted)[:16]  # noqa: PTH117  # it is text
 
 
 def _noted_folder(store: Path, folder: Path) -> str:
@@ -69,10 +75,10 @@ def use_of(store: Path, run_folder: Path) -> Use:
     """What the run in a folder uses; raises OutputError if it has not noted that."""
     uses = read_uses(store)
     folder = Path(os.path.normpath(run_folder.absolute()))
-    found = next((use for use in uses if use.folder == folder), None)
-    if found is None:
+    found = [use for use in uses if use.folder == folder]
+    if not found:
         known = ", ".join(str(use.folder) for use in uses) or "no run has"
         raise OutputError(
             f"the run in {run_folder} has not noted what it uses in {store} (noted: {known}); run it again"
         )
-    return found
+    return Use(folder, frozenset().union(*(use.entries for use in found)), found[0].note)  # one note a machine
