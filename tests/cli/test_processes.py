@@ -1,7 +1,12 @@
 """Every command in a new process, as a user types it; the other tests call the command line in their own process."""
 
+import errno
+import os
+
 import pytest
 from conftest import CommandLine, CommandLineHere
+
+from lesionbench.cli import main
 
 DATASET = "skin-phantom[size=32,train=48,test=20]"
 RUN = ("run", "--dataset", DATASET, "--classifier", "linear", "--augmenter", "oversample", "--validation", 0.3)
@@ -40,3 +45,16 @@ def test_a_wrong_setting_ends_a_process_with_status_2(in_a_new_process):
     refused = in_a_new_process("plan", "--dataset", DATASET, "--augmenter", "dcgna", status=2)
 
     assert refused.stderr.startswith("lesionbench: no augmenter 'dcgna' is installed")
+
+
+def test_a_full_disk_says_what_to_do(monkeypatch, capsys):
+    def full():
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(main, "app", full)
+
+    with pytest.raises(SystemExit) as ended:
+        main.main()
+
+    assert ended.value.code == 2
+    assert "No space left on device; make room on the disk of the output, the store" in capsys.readouterr().err

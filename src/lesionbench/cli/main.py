@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 from typing import Any
@@ -44,6 +45,9 @@ COMMANDS = (
     "plugins",
     "check",
 )  # in the order people need them
+
+FULL = (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC))
+ROOM = "; make room on the disk of the output, the store or temporary files: what is finished is kept"
 
 
 class InOrder(TyperGroup):
@@ -94,7 +98,8 @@ def _main() -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
     except OSError as error:  # a full disk, a folder that may not be written, a file that vanished
-        sys.stderr.write(visible(f"lesionbench: the system refuses: {error}\n"))
+        advice = ROOM if error.errno in FULL else ""
+        sys.stderr.write(visible(f"lesionbench: the system refuses: {error}{advice}\n"))
         sys.exit(2)
     except MemoryError:
         sys.stderr.write("lesionbench: the memory is not enough; use smaller images or less --jobs\n")
