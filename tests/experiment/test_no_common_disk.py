@@ -19,6 +19,7 @@ from lesionbench.plugins import Plugins
 from lesionbench.store import remote_files
 from lesionbench.store.addresses import open_store
 from lesionbench.store.layout import PREDICTIONS
+from lesionbench.workers.executors import KEPT
 
 GRID = ("run", "--dataset", "spy-dots", "--classifier", "spy-centroids", "--augmenter", "spy-copies")
 GRID = (*GRID, "--synthetic", "5", "--seeds", "2")
@@ -95,11 +96,12 @@ def test_a_run_whose_server_dies_keeps_everything_and_the_next_one_sends_it(in_f
     while not (cells_table.exists() and ",done," in cells_table.read_text()):
         time.sleep(0.05)
     server.stop()
-    _, said = running.communicate(timeout=240)
+    shown, said = running.communicate(timeout=240)
 
     assert running.returncode == 1, said
     assert said.splitlines()[-1].startswith(f"lesionbench: the store {store} does not answer (")
-    assert said.splitlines()[-1].endswith("what is finished is kept, so the same command goes on with it later")
+    assert said.splitlines()[-1].endswith("); 4 of 4 cells are done; " + KEPT)
+    assert "/leaderboard.csv" in shown
     assert "Traceback" not in said
     assert results(machine.cwd / "o") == in_folder
 
@@ -188,6 +190,19 @@ def test_a_worker_without_the_output_folder_sends_the_traceback_of_a_failed_task
 
     assert "no-such-classifier" in outcome.error
     assert "Traceback" in dict(outcome.files)[f"logs/{broken.name}/error.txt"].decode()
+
+
+@pytest.mark.slow
+def test_a_task_whose_store_does_not_answer_keeps_its_result_for_later(prepared, tmp_path, monkeypatch):
+    cell = cells(prepared.experiment, prepared.about.folds)[0]
+    (tmp_path / "o").mkdir()
+    (tmp_path / "o" / "experiment.toml").touch()  # a worker that sees the output folder
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
+
+    outcome = in_new_process(cell, prepared, tmp_path / "o")
+
+    assert outcome.error is None
+    assert f"the store {prepared.store} does not answer" in outcome.unsent
 
 
 @pytest.mark.slow

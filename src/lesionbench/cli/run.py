@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
@@ -11,6 +12,7 @@ import typer
 
 from lesionbench.cli import options
 from lesionbench.cli.signals import INTERRUPTED
+from lesionbench.errors import LesionbenchError, StoreError, WorkersLost
 from lesionbench.experiment.settings import JUDGING
 from lesionbench.plain_text import visible
 
@@ -52,11 +54,27 @@ def run(
         finished = run_experiment(plugins, experiment, place, view)
     except KeyboardInterrupt:
         _stopped(folder)
+    except (StoreError, WorkersLost):
+        _show_what_is_done(folder)
+        raise
     print_tables(finished.tables)
     if finished.failed_cells:
         say([f"{finished.failed_cells} cells failed; the reasons are in {folder}/cells.csv and {folder}/logs"])
     say([f"{folder}/leaderboard.csv"])
     raise typer.Exit(1 if finished.failed_cells else 0)
+
+
+def _show_what_is_done(folder: Path) -> None:
+    """Print the tables of a run that could not go to its end; nothing before its first cell is done."""
+    from lesionbench.experiment.tables import write_tables
+    from lesionbench.report.console import say
+    from lesionbench.report.terminal import print_tables, unfinished_lines
+
+    with suppress(LesionbenchError):  # what stopped the run is what to say
+        tables = write_tables(folder)
+        if tables.failed + tables.waiting < tables.cells:
+            print_tables(tables)
+            say([*unfinished_lines(tables), f"{folder}/leaderboard.csv"])
 
 
 def _stopped(folder: Path) -> NoReturn:

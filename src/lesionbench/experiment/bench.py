@@ -254,6 +254,10 @@ class Bench:
         """The entry of a cell's predictions, verified; None while the cell is not done."""
         return self.store.read(PREDICTIONS, self.keys.predictions(cell))
 
+    def is_kept(self, cell: Cell) -> bool:
+        """Whether a cell's predictions are in the store, whole; no also when the store does not answer."""
+        return self.store.seek(PREDICTIONS, self.keys.predictions(cell)) is not None
+
     def classification(self, cell: Cell) -> Entry | None:
         """The entry of a cell's predictions, not verified: for its record and its notes."""
         return self.store.glance(PREDICTIONS, self.keys.predictions(cell))

@@ -55,7 +55,7 @@ def modules_behind(plugin: Plugin, *stage: str) -> dict[str, str]:
 
 def keep_modules(store: Store, code: str, modules: dict[str, str]) -> None:
     """Keep the digests of modules under the digest of the code that they are, so that a later change can be named."""
-    if store.read(CODE, code) is None:
+    if store.seek(CODE, code) is None:
         with store.write(CODE, code) as draft:
             draft.put_json(MODULES, modules)
 

@@ -98,6 +98,13 @@ class Run:
         """How many cells are not done."""
         return sum(row["status"] != "done" for row in self.rows.values())
 
+    @property
+    def state(self) -> str:
+        """How many cells are done and how many failed, in words; none was looked at before the run began."""
+        status = Counter(row["status"] for row in self.rows.values())
+        failed = f", {status['failed']} failed" if status["failed"] else ""
+        return f"{status['done']} of {len(self.rows)} cells are done{failed}" if self.rows else "no cell was run"
+
     @cached_property
     def exports(self) -> Exports:
         """What copies predictions from the store."""

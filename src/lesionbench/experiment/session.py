@@ -34,11 +34,11 @@ from lesionbench.store.addresses import local_folder, open_store
 from lesionbench.store.digests import key_of
 from lesionbench.workers.dask_cluster import Dask
 from lesionbench.workers.entry_points import Executors
-from lesionbench.workers.executors import Opening
+from lesionbench.workers.executors import KEPT, Opening
 from lesionbench.workers.local import number_of_jobs
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from lesionbench.experiment.prepare import Prepared
     from lesionbench.experiment.runner import View
@@ -112,8 +112,8 @@ def run_experiment(plugins: Plugins, experiment: Experiment, place: Place, view:
         if has_list(place.out):  # so that `work` can go on with what this run leaves
             write_list(place.out, JobList.of(bench))
         opening = Opening(number_of_jobs(place.jobs), prepared.device, place.out.absolute() / LOGS)
-        with settled(bench.store):
-            run = Run(bench, place.out, view, seconds_of(place.timeout) if place.timeout is not None else None)
+        run = Run(bench, place.out, view, seconds_of(place.timeout) if place.timeout is not None else None)
+        with settled(bench.store, lambda: f"{run.state}; "):
             tables = run(partial(executor.open, opening))
     return Finished(place.out, tables, run.unfinished)
 
@@ -158,17 +158,18 @@ def begin(plugins: Plugins, prepared: Prepared, out: Path, published: Path | Non
 
 
 @contextmanager
-def settled(store: Store) -> Iterator[None]:
-    """A block that fills a store; what an earlier one could not send is sent first, and all of its own at last."""
+def settled(store: Store, state: Callable[[], str] = str) -> Iterator[None]:
+    """A block that fills a store; what an earlier one could not send is sent first, and all of its own at last.
+
+    state: how far the block has come, for the error that says that the store does not answer.
+    """
     try:
         store.sweep()
         store.settle()
         yield
         store.settle()
     except StoreError as error:
-        raise StoreError(
-            f"{error.message}; what is finished is kept, so the same command goes on with it later"
-        ) from None
+        raise StoreError(f"{error.message}; {state()}{KEPT}") from None
 
 
 def judge_again(out: Path, changes: Mapping[str, Any]) -> Tables:

@@ -171,7 +171,7 @@ def do(
 def _run(task: Task, prepared: Prepared, out: Path, own: bytes) -> None:
     bench = Bench(prepared, installed(own), out / LOGS)
     if isinstance(task, Cell):
-        if bench.predictions(task) is None:  # otherwise a worker died after it had kept them
+        if not bench.is_kept(task):  # otherwise a worker died after it had kept them
             run_cell(task, bench)
     else:
         pool = bench.pool(task)
