@@ -73,7 +73,10 @@ def test_a_run_that_is_gone_is_named_and_keeps_its_entries_until_it_is_forgotten
     assert everything(lesionbench.cwd) == before
     assert "would be deleted" in shown
     assert "type the same command with --yes" in shown
-    assert " deleted" in lesionbench("store", "prune", "a", "--forget", "b", "--yes").stdout
+    assert f"would be forgotten: {lesionbench.cwd}/b" in shown
+    done = lesionbench("store", "prune", "a", "--forget", "b", "--yes").stdout.splitlines()
+    assert done[0] == f"forgotten: {lesionbench.cwd}/b"
+    assert done[1].endswith(" deleted")
     again = lesionbench("run", "a/experiment.toml").stdout
     assert "2 cells, 2 of them finished before" in again
 
@@ -100,12 +103,28 @@ def test_export_and_import_spare_another_machine_the_fits(lesionbench):
     plan = lesionbench("plan", *GRID, "--out", "c", "--store", "elsewhere").stdout
 
     assert "2 cells: 2 done, 0 to do" in plan
+    refused = lesionbench("store", "prune", "--store", "elsewhere", "--yes", status=2).stderr
+    assert "no run has noted what it uses" in refused
+
+
+def test_what_was_imported_is_kept_until_the_archive_is_forgotten(lesionbench):
+    lesionbench("store", "export", "a.zip", "--run", "a")
+    lesionbench("run", *GRID, "--seed", 5, "--out", "b", "--store", "elsewhere")
+    lesionbench("store", "import", "a.zip", "--store", "elsewhere")
+
+    kept = lesionbench("store", "prune", "--store", "elsewhere", "--yes").stdout
+    assert "nothing to delete" in kept
+    assert f"kept: what was imported from {lesionbench.cwd}/a.zip" in kept
+    assert "a.zip  (imported)" in lesionbench("store", "list", "--store", "elsewhere").stdout
+    assert " deleted" in lesionbench("store", "prune", "--store", "elsewhere", "--forget", "a.zip", "--yes").stdout
+    assert "2 of them finished before" in lesionbench("run", "b/experiment.toml").stdout
 
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
         (("list",), "the store must be named; name the folder of a run, or --store DIR"),
+        (("list", "a", "--store", "a/store"), "name a run or --store, not both"),
         (("verify", "nowhere"), "nowhere holds no experiment"),
         (("prune", "--store", "nowhere"), "there is no store in nowhere"),
         (("list", "--store", "s3://bucket/x"), "this works on a store in a folder, not on s3://bucket/x"),

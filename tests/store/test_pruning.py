@@ -83,7 +83,7 @@ def test_a_run_that_is_not_found_keeps_its_entries_until_it_is_forgotten(store, 
 def test_a_run_that_is_there_cannot_be_forgotten(store, tmp_path):
     with pytest.raises(SettingsError, match="only a run whose folder is gone can be forgotten"):
         plan_pruning(store, forget=[tmp_path / "b"])
-    with pytest.raises(SettingsError, match=r"the runs of this store are .*a, .*b; .*c is none of them"):
+    with pytest.raises(SettingsError, match=r"this store knows .*a, .*b; .*c is none of them"):
         plan_pruning(store, forget=[tmp_path / "c"])
 
 

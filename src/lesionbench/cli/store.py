@@ -54,13 +54,17 @@ def prune(
     ] = 0,
     forget: Annotated[
         list[Path] | None,
-        typer.Option(metavar="RUN", help="A run that is gone for good, so that its entries may go; repeat for more."),
+        typer.Option(
+            metavar="RUN|ZIP",
+            help="A run that is gone for good, or an archive that was imported: its entries may go; repeat for more.",
+        ),
     ] = None,
     yes: Annotated[bool, typer.Option("--yes", help="Delete; without it, only say what would be deleted.")] = False,
 ) -> None:
     """Delete what no run uses, or say what that would be.
 
-    What a run uses is kept as long as its folder is there, and also if it is not found here, unless it is forgotten.
+    What a run uses is kept as long as its folder is there, and also if it is not found here, unless it is forgotten;
+    so is what was imported.
     """
     from lesionbench.experiment.output import named_store
     from lesionbench.report.console import say
@@ -72,8 +76,8 @@ def prune(
     if yes:
         prune(named, pruning)
     say(pruning_lines(pruning, named.folder, done=yes))
-    if not yes and pruning.size:
-        say(["to delete it, type the same command with --yes"])
+    if not yes and (pruning.size or pruning.forgotten):
+        say(["nothing was changed yet: type the same command with --yes"])
 
 
 @app.command("export")
@@ -111,7 +115,8 @@ def import_entries(
 ) -> None:
     """Read the entries of such a file into a store.
 
-    What is there already stays as it is. Damaged entries are named and left out, with exit status 1.
+    What is there already stays as it is, and pruning keeps what came in until the archive is forgotten. Damaged entries
+    are named and left out, with exit status 1.
     """
     from lesionbench.experiment.output import named_store
     from lesionbench.report.console import say

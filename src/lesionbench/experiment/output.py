@@ -157,8 +157,10 @@ def store_address(out: Path, resolved: Mapping[str, Any], given: str | None = No
 def named_store(run: Path | None, address: str | None, *, must_exist: bool = True) -> Store:
     """The store in the folder that was given, else that of a run.
 
-    Raises SettingsError if neither was given or the store is not a folder, OutputError if there is no store.
+    Raises SettingsError unless one of them was given and the store is a folder, OutputError if there is no store.
     """
+    if run is not None and address is not None:
+        raise SettingsError(f"the store of {run} and {address} were named", Try("name a run or {store}, not both"))
     if run is None and address is None:
         raise SettingsError("the store must be named", Try("name the folder of a run, or {store}", store="DIR"))
     given = store_address(run, read_settings(run)[1], address) if run is not None else address

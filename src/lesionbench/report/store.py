@@ -70,7 +70,8 @@ def _runs(inventory: Inventory) -> Iterator[str]:
     yield "runs that use it"
     rows = [["entries", "to make", "size", "folder"]]
     for run in inventory.runs:
-        folder = str(run.use.folder) + ("" if run.use.is_there else "  (not found)")
+        state = "  (imported)" if run.use.is_archive else "" if run.use.is_there else "  (not found)"
+        folder = f"{run.use.folder}{state}"
         rows.append([str(len(run.share.items)), str(run.missing), size_text(run.share.size), folder])
     yield from aligned(rows, left=(3,))
 
@@ -91,21 +92,22 @@ def flaw_lines(flaws: tuple[Flaw, ...]) -> list[str]:
 
 
 def pruning_lines(pruning: Pruning, folder: Path, *, done: bool) -> list[str]:
-    """What is deleted and what is kept."""
-    verb = "deleted" if done else "would be deleted"
+    """What is forgotten, what is deleted and what is kept."""
+    would_be = "" if done else "would be "
     parts = [
         ("used by no run", pruning.entries),
         ("damaged and set aside", pruning.damaged),
         ("checkpoints of fits that no run waits for", pruning.unfinished),
     ]
     rows = [[str(len(share.items)), size_text(share.size), name] for name, share in parts if share.items]
-    lines = [f"{folder}: {size_text(pruning.size)} {verb}" if rows else f"{folder}: nothing to delete"]
+    lines = [f"{folder}: {size_text(pruning.size)} {would_be}deleted" if rows else f"{folder}: nothing to delete"]
     return [
+        *(f"{would_be}forgotten: {use.folder}" for use in pruning.forgotten),
         *lines,
         *aligned(rows, left=(2,)),
         *(f"kept: what {use.folder} uses" for use in pruning.kept),
         *(_not_found_line(use) for use in pruning.not_found),
-        *(f"forgotten: {use.folder}" for use in pruning.forgotten),
+        *(f"kept: what was imported from {use.folder}, until that is forgotten" for use in pruning.imported),
     ]
 
 

@@ -20,6 +20,7 @@ from lesionbench.store.inventory import entries
 from lesionbench.store.layout import CODE, DRAFTS, KEY, KINDS, MARK
 from lesionbench.store.marks import check_mark, mark, mark_text
 from lesionbench.store.packed import A_PIECE, add_entry
+from lesionbench.store.uses import write_use
 from lesionbench.store.verifying import Flaw, flaw_of
 from lesionbench.store.whole_files import sync, whole_file
 
@@ -92,6 +93,7 @@ def _odd_name(folder: Path) -> str | None:
 def import_archive(store: Store, archive: Path) -> Imported:
     """Read the entries of an archive into a store; an entry that is there and whole stays as it is.
 
+    It is noted that they came from there, so that pruning keeps them until the archive is forgotten.
     Raises OutputError, before anything is written, if the file is no archive of ours, if a name in it leads elsewhere,
     or if it would unpack to more than it can honestly hold or than the disk has room for.
     """
@@ -109,6 +111,12 @@ def import_archive(store: Store, archive: Path) -> Imported:
     except UNREADABLE as error:
         raise _refusal(archive, str(error)) from None
     damaged = [f"{kind}/{key}" for (kind, key), how in zip(by_entry, results, strict=True) if how == "damaged"]
+    write_use(
+        store.folder,
+        archive,
+        [one for one, how in zip(by_entry, results, strict=True) if how != "damaged"],
+        archive=True,
+    )
     return Imported(results.count("new"), results.count("there"), tuple(damaged))
 
 

@@ -33,6 +33,7 @@ class Pruning:
     unfinished: Share
     kept: tuple[Use, ...]  # of runs whose folder is there
     not_found: tuple[Use, ...]  # of runs whose folder is gone or on another machine; they keep what they use
+    imported: tuple[Use, ...]  # of archives, which keep what came from them
     forgotten: tuple[Use, ...]
 
     @property
@@ -45,11 +46,11 @@ def plan_pruning(store: Store, older: float = 0.0, forget: Sequence[Path] = ()) 
     """What pruning would delete: entries that no run uses and nobody makes now, damaged ones, and old checkpoints.
 
     older: only what was made that many days ago or earlier.
-    forget: folders of runs that are gone for good, and that need their entries no more.
+    forget: folders of runs that are gone for good, and archives, whose entries are not needed any more.
     Raises OutputError if no run has noted what it uses, SettingsError if a run to forget is still there or not known.
     """
     uses = read_uses(store.folder)
-    if not uses:
+    if all(use.is_archive for use in uses):
         raise OutputError(
             f"no run has noted what it uses in {store.folder}, so nothing can be called unused; "
             "run the experiments of this store again: what is finished is not run twice"
@@ -70,7 +71,8 @@ def plan_pruning(store: Store, older: float = 0.0, forget: Sequence[Path] = ()) 
             )
         ),
         tuple(use for use in kept if use.is_there),
-        tuple(use for use in kept if not use.is_there),
+        tuple(use for use in kept if not use.is_there and not use.is_archive),
+        tuple(use for use in kept if use.is_archive),
         tuple(forgotten),
     )
 
@@ -96,7 +98,7 @@ def _forgotten(uses: list[Use], forget: Sequence[Path]) -> list[Use]:
         noted = [use for use in uses if use.folder == folder.absolute()]  # more than one if machines share the store
         if not noted:
             known = ", ".join(str(use.folder) for use in uses)
-            raise SettingsError(f"the runs of this store are {known}; {folder} is none of them")
+            raise SettingsError(f"this store knows {known}; {folder} is none of them")
         if noted[0].is_there:
             raise SettingsError(
                 f"only a run whose folder is gone can be forgotten, and {folder} is there",

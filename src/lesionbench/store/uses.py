@@ -22,11 +22,12 @@ EntryName = tuple[str, str]  # the kind of an entry, and its key
 
 @dataclass(frozen=True)
 class Use:
-    """The entries that a run uses; `note` is the file that says so."""
+    """The entries that a run uses, or that came from an archive; `note` is the file that says so."""
 
-    folder: Path
+    folder: Path  # of the run, or the archive
     entries: frozenset[EntryName]
     note: Path
+    is_archive: bool = False
 
     @property
     def is_there(self) -> bool:
@@ -34,13 +35,16 @@ class Use:
         return self.folder.is_dir()
 
 
-def write_use(store: Path, run_folder: Path, entries: Iterable[EntryName]) -> None:
-    """Note which entries of the store in a folder a run uses, in place of what it noted before."""
+def write_use(store: Path, run_folder: Path, entries: Iterable[EntryName], *, archive: bool = False) -> None:
+    """Note which entries of the store in a folder a run uses, in place of what it noted before.
+
+    archive: the entries came from this file instead, and are kept although no run has noted yet that it uses them.
+    """
     store, noted = store.absolute(), _noted_folder(store.absolute(), run_folder.absolute())
     keys: dict[str, list[str]] = {}
     for kind, key in sorted(set(entries)):
         keys.setdefault(kind, []).append(key)
-    text = json.dumps({"folder": noted, "uses": keys})
+    text = json.dumps({"folder": noted, "uses": keys} | ({"archive": True} if archive else {}))
     write_whole_by_draft(store / USES / f"{_note_name(noted)}.json", text, store / DRAFTS)
 
 
@@ -67,7 +71,7 @@ def read_uses(store: Path) -> list[Use]:
                 f"{note} is damaged, so it is not known which entries a run uses",
                 Try("remove that file, and run the experiments of this store again to note it"),
             ) from None
-        uses.append(Use(folder, entries, note))
+        uses.append(Use(folder, entries, note, noted.get("archive") is True))
     return sorted(uses, key=lambda use: use.folder)
 
 
