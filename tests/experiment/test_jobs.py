@@ -146,9 +146,11 @@ def test_a_failed_pool_fails_what_needs_it_with_its_cause_and_the_rest_goes_on(w
     with_spies("work", "o", "--index", cell)
     printed = with_spies("leaderboard", "o").stdout
 
-    assert "6 of 7 cells are not in the tables: 2 failed, 4 wait" in printed
+    assert "1 of 7 cells done, 2 failed, 4 wait: lesionbench work o" in printed
+    assert "failed: spy-copies-" in printed
     assert "the loss must stay finite" in failed.stderr
     assert failed.stderr.count("\n") == 1
+    assert "s: spy-copies[fails=True]: the loss must stay finite" in failed.stdout
     name = table(out / "jobs.csv")[failing]["task"]
     assert "see logs/spy-copies-" in (out / "logs" / name / "error.txt").read_text()
     rows = {row["cell"]: row for row in table(out / "cells.csv")}
@@ -161,6 +163,7 @@ def test_whatever_is_ready_is_done_until_nothing_is_left(with_spies):
     with_spies("jobs", *FAILING, "--out", "o")
 
     worked = with_spies("work", "o", "--jobs", 2, status=1)
+    assert "nothing is left to do; 3 tasks failed, and the same command tries them again" in worked.stdout
     with_spies("leaderboard", "o")
 
     assert "the loss must stay finite" in worked.stderr
@@ -235,15 +238,50 @@ def test_work_that_is_stopped_fails_nothing(with_spies, arguments):
     index = index_of(out, "spy-copies-")
     arguments = [*arguments[:1], index] if arguments else ["--jobs", 2]
     command = with_spies.command("work", "o", *arguments)
-    with subprocess.Popen(command, cwd=with_spies.cwd, env=with_spies.env(), stdout=subprocess.PIPE, text=True) as work:
+    environment = {**with_spies.env(), "SLURM_ARRAY_JOB_ID": "77"}
+    with subprocess.Popen(
+        command, cwd=with_spies.cwd, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as work:
         slow = table(out / "jobs.csv")[index]["task"]
         assert any(line.startswith(f"making {slow}") for line in work.stdout)
         work.terminate()
         assert work.wait(30) == 128 + signal.SIGTERM
+        assert "stopped; what is finished is kept. To go on: lesionbench work o" in work.stderr.read()
 
     assert not [*out.glob("logs/*/error.txt")]
+    assert not (out / "logs" / "slurm" / "failed").exists()
     with_spies("leaderboard", "o")
     assert "failed" not in statuses(out).values()
+
+
+@pytest.mark.slow
+def test_who_waits_for_a_work_that_is_stopped_goes_on_and_can_be_stopped_too(with_spies):
+    with_spies("jobs", *GRID, "--augmenter", "spy-copies[seconds=100]", "--out", "o")
+    out = with_spies.cwd / "o"
+    index = next(int(row["index"]) for row in table(out / "jobs.csv") if row["task"].startswith("spy-copies-"))
+    slow = table(out / "jobs.csv")[index]["task"]
+
+    def start(*arguments):
+        return subprocess.Popen(
+            with_spies.command("work", "o", *arguments), cwd=with_spies.cwd, env=with_spies.env(), text=True,
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        )  # fmt: skip
+
+    with start("--index", index) as first:
+        assert any(line.startswith(f"making {slow}") for line in first.stdout)
+        with start() as second:
+            assert any(line.startswith("waiting for what other processes make") for line in second.stdout)
+            first.send_signal(signal.SIGINT)
+            assert any(line.startswith(f"making {slow}") for line in second.stdout)
+            with start() as third:
+                assert any(line.startswith("waiting for what other processes make") for line in third.stdout)
+                third.send_signal(signal.SIGINT)
+                assert third.wait(30) == 128 + signal.SIGINT
+            second.terminate()
+            assert second.wait(30) == 128 + signal.SIGTERM
+
+    assert first.returncode == 128 + signal.SIGINT
+    assert not [*out.glob("logs/*/error.txt")]
 
 
 def test_who_only_waits_ends_when_it_is_stopped(listed, monkeypatch):

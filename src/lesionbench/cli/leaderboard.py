@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -20,10 +21,12 @@ def leaderboard(
 
     Every table is made again from the predictions, byte for byte; the run's folder keeps the options given here.
     """
+    from lesionbench.experiment.job_list import has_list
     from lesionbench.experiment.session import judge_again
     from lesionbench.report.console import say
     from lesionbench.report.terminal import print_tables, unfinished_lines
 
     tables = judge_again(folder, settings)
     print_tables(tables)
-    say([*unfinished_lines(tables), f"{folder}/leaderboard.csv"])
+    go_on = f"lesionbench {'work' if has_list(folder) else 'run'} {shlex.quote(str(folder))}"
+    say([*unfinished_lines(tables, folder, go_on), f"{folder}/leaderboard.csv"])

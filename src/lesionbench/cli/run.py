@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shlex
-import sys
 from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
@@ -11,10 +10,9 @@ from typing import Annotated, Any, NoReturn
 import typer
 
 from lesionbench.cli import options
-from lesionbench.cli.signals import INTERRUPTED
+from lesionbench.cli.signals import end_stopped
 from lesionbench.errors import LesionbenchError, StoreError, WorkersLost
 from lesionbench.experiment.settings import JUDGING
-from lesionbench.plain_text import visible
 
 
 @options.with_settings(options.USUAL, (*JUDGING, *options.RARE))
@@ -41,6 +39,7 @@ def run(
     from lesionbench.report.console import say
     from lesionbench.report.progress import choose_view
     from lesionbench.report.terminal import print_tables
+    from lesionbench.report.words import count
 
     plugins = Plugins.load()
     file = options.experiment_file(file)
@@ -59,7 +58,8 @@ def run(
         raise
     print_tables(finished.tables)
     if finished.failed_cells:
-        say([f"{finished.failed_cells} cells failed; the reasons are in {folder}/cells.csv and {folder}/logs"])
+        failed = count(finished.failed_cells, "cell")
+        say([f"{failed} failed; the reasons are in {folder}/cells.csv and {folder}/logs; the same command tries again"])
     say([f"{folder}/leaderboard.csv"])
     raise typer.Exit(1 if finished.failed_cells else 0)
 
@@ -72,17 +72,19 @@ def _show_what_is_done(folder: Path) -> None:
 
     with suppress(LesionbenchError):  # what stopped the run is what to say
         tables = write_tables(folder)
-        if tables.failed + tables.waiting < tables.cells:
+        if len(tables.failed) + tables.waiting < tables.cells:
             print_tables(tables)
-            say([*unfinished_lines(tables), f"{folder}/leaderboard.csv"])
+            go_on = f"lesionbench run {shlex.quote(str(folder))}"
+            say([*unfinished_lines(tables, folder, go_on), f"{folder}/leaderboard.csv"])
 
 
 def _stopped(folder: Path) -> NoReturn:
     """Say how to go on with a run that was stopped; a run that has not begun leaves nothing to go on with."""
     from lesionbench.experiment.output import SETTINGS
+    from lesionbench.experiment.session import finished_cells
 
     if not (folder / SETTINGS).exists():
         raise KeyboardInterrupt
-    go_on = shlex.quote(f"{folder}/{SETTINGS}")
-    sys.stderr.write(visible(f"\nlesionbench: stopped; what is finished is kept. To go on: lesionbench run {go_on}\n"))
-    raise typer.Exit(INTERRUPTED)
+    done, total = finished_cells(folder)
+    kept = f"{done} of {total} cells are done and kept" if total else "what is finished is kept"
+    end_stopped(kept, f"lesionbench run {shlex.quote(f'{folder}/{SETTINGS}')}")

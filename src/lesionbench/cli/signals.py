@@ -6,7 +6,9 @@ import signal
 import sys
 import threading
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
+
+from lesionbench.plain_text import visible
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -41,3 +43,9 @@ def ended_by_signals() -> Iterator[None]:
     finally:
         for one in taken:
             signal.signal(one, signal.SIG_DFL)
+
+
+def end_stopped(kept: str, command: str) -> NoReturn:
+    """Say what of a stopped command is kept and how to go on, and exit."""
+    sys.stderr.write(visible(f"\nlesionbench: stopped; {kept}. To go on: {command}\n"))
+    sys.exit(INTERRUPTED)

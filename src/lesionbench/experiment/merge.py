@@ -118,7 +118,7 @@ def merge(folders: Sequence[Path], out: Path) -> Merged:
         runs=len(parts),
         cells=tables.cells,
         common=common,
-        failed=tables.failed,
+        failed=len(tables.failed),
         waiting=tables.waiting,
         not_stored=not_stored,
         other=_other(parts),

@@ -25,6 +25,7 @@ from lesionbench.experiment.output import (
     try_to_make,
 )
 from lesionbench.experiment.prepare import prepare
+from lesionbench.experiment.results import noted_cells
 from lesionbench.experiment.runner import Run
 from lesionbench.experiment.settings import JUDGING
 from lesionbench.experiment.tables import keep_published, write_tables
@@ -116,6 +117,15 @@ def run_experiment(plugins: Plugins, experiment: Experiment, place: Place, view:
         with settled(bench.store, lambda: f"{run.state}; "):
             tables = run(partial(executor.open, opening))
     return Finished(place.out, tables, run.unfinished)
+
+
+def finished_cells(out: Path) -> tuple[int, int]:
+    """How many cells of the run in `out` are done, and how many there are; 0 of 0 when it has not written them yet."""
+    try:
+        noted = noted_cells(out).values()
+    except OutputError:
+        return 0, 0
+    return sum(row["status"] == "done" for row in noted), len(noted)
 
 
 def make_ready(

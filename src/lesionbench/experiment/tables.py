@@ -135,7 +135,7 @@ class Tables:
     doses: list[Row]  # of the augmenters that are no controls
     comparison: list[Row]
     cells: int
-    failed: int  # cells
+    failed: tuple[str, ...]  # the names of the cells that failed
     waiting: int  # cells that have not been run, or not to their end
 
 
@@ -167,8 +167,8 @@ def write_tables(out: Path, judged: Experiment | None = None) -> Tables:
     try_to_draw(lambda: save_dose_plots(out / "dose_response.png", [_plot(curve) for curve in evidence.curves]))
     choices = zip(evidence.rows["dose_choice"], evidence.curves, strict=True)
     doses = [row for row, curve in choices if not curve.is_control]
-    cells, failed = len(results.grid), len(results.failed)
-    waiting = cells - failed - len(results.found)
+    cells, failed = len(results.grid), tuple(cell.name for cell in results.grid if cell.name in results.failed)
+    waiting = cells - len(failed) - len(results.found)
     return Tables(rows, evidence.rows["comparisons"], doses, compared, cells, failed, waiting)
 
 

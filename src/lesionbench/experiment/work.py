@@ -173,6 +173,9 @@ class Work:
             if outcome.error is None:
                 self.say(f"made {task.name} in {time.monotonic() - begin:.0f} s")
                 return Ended.DONE
+            if self.stopped.is_set():  # then the task was stopped too, whatever came of it
+                raise Stopped
+            self.say(f"{task.name} failed in {time.monotonic() - begin:.0f} s: {outcome.error}")
             return self._record(task, outcome)
 
     def _made(self, task: Task) -> Outcome:

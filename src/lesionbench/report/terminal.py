@@ -12,6 +12,8 @@ from lesionbench.report.console import open_console, print_table
 from lesionbench.report.words import count, shown
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from lesionbench.experiment.tables import Tables
     from lesionbench.pipeline.leaderboard import Row
 
@@ -31,6 +33,7 @@ HEADINGS = {
     "tie_group": "tie",
 }
 
+MOST_NAMED = 10  # cells that failed
 TEXTS = ("augmenter", "on_the_fly", "classifier")
 
 
@@ -42,11 +45,19 @@ def print_tables(tables: Tables) -> None:
     print_comparison(tables.comparison)
 
 
-def unfinished_lines(tables: Tables) -> list[str]:
-    """How many cells the tables are without; nothing when every cell is done."""
-    why = [f"{number} {what}" for number, what in ((tables.failed, "failed"), (tables.waiting, "wait")) if number]
-    missing = tables.failed + tables.waiting
-    return [f"{missing} of {count(tables.cells, 'cell')} are not in the tables: {', '.join(why)}"] if why else []
+def unfinished_lines(tables: Tables, out: Path, go_on: str) -> list[str]:
+    """How many cells the tables are without, and which failed; nothing when every cell is done.
+
+    go_on: the command that makes them.
+    """
+    failed, missing = tables.failed, len(tables.failed) + tables.waiting
+    why = [f"{number} {what}" for number, what in ((len(failed), "failed"), (tables.waiting, "wait")) if number]
+    done = f"{tables.cells - missing} of {count(tables.cells, 'cell')} done"
+    lines = [f"{done}, {', '.join(why)}: {go_on}"] if why else []
+    if failed:
+        more = f" and {len(failed) - MOST_NAMED} more" if len(failed) > MOST_NAMED else ""
+        lines.append(f"failed: {', '.join(failed[:MOST_NAMED])}{more}; the reasons are in {out}/cells.csv")
+    return lines
 
 
 def print_verdicts(rows: list[Row]) -> None:
