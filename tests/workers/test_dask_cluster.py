@@ -9,11 +9,12 @@ import time
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from threading import Timer
 
 import pytest
 from conftest import CommandLine
 
-from lesionbench.errors import SettingsError
+from lesionbench.errors import SettingsError, WorkersLost
 from lesionbench.workers.dask_cluster import Dask
 from lesionbench.workers.executors import KEPT, Needs
 
@@ -199,9 +200,34 @@ def test_a_lost_scheduler_is_one_message_and_what_is_finished_is_kept(command_li
 
     assert run.returncode == 1
     assert "distributed" not in said
+    assert "is run again" not in said
+    assert "no worker is there" not in said
     assert errors.splitlines() == [f"lesionbench: the dask scheduler at '{cluster.address}' is gone; {KEPT}"]
     command_line(*GRID, *SHORT, "--out", "lost")
     assert tables(command_line.cwd / "lost") == local
+
+
+@pytest.mark.slow
+def test_a_scheduler_that_is_lost_while_workers_are_asked_is_the_same_message(command_line, tmp_path):
+    with a_cluster(tmp_path, command_line.env(), 1) as cluster:
+        Timer(3, cluster.scheduler.kill).start()
+        with pytest.raises(WorkersLost, match=f"the dask scheduler at '{cluster.address}' is gone; {KEPT}"):
+            Dask(scheduler=cluster.address).everywhere(time.sleep, 30)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--scheduler", "127.0.0.1"), "(missing port number in address '127.0.0.1'); give the address"),
+        (("--store", "memory://x", "--scheduler", "tcp://127.0.0.1:9"), "in the memory of one process"),
+    ],
+)
+def test_what_cannot_be_used_is_one_message_and_nothing_is_written(command_line, options, message):
+    refused = command_line(*GRID, *SHORT, "--executor", "dask", *options, "--out", "unusable", status=2)
+
+    assert message in refused.stderr
+    assert len(refused.stderr.splitlines()) == 1
+    assert not (command_line.cwd / "unusable").exists()
 
 
 @pytest.mark.slow

@@ -203,6 +203,8 @@ class Run:
                     for future in [one for one in running if one.done()]:  # `wait` misses some that were cancelled
                         task, start = running[future]
                         outcome = _outcome(future)
+                        if outcome.lost:
+                            workers.check()
                         del running[future]
                         self._ending(task, outcome)(task, outcome, time.monotonic() - start)
                     self._tick(list(running.values()))

@@ -104,7 +104,7 @@ def run_experiment(plugins: Plugins, experiment: Experiment, place: Place, view:
     Raises InputError before anything is written; KeyboardInterrupt passes through, and what is finished is kept.
     """
     executor = place.where_tasks_run()
-    prepared, published = make_ready(plugins, experiment, place, executor)
+    prepared, published = make_ready(plugins, experiment, place, executor, view.say)
     view.prepared(prepared)
     with locked(place.out) as alone, view:
         if alone:
@@ -129,11 +129,16 @@ def finished_cells(out: Path) -> tuple[int, int]:
 
 
 def make_ready(
-    plugins: Plugins, experiment: Experiment, place: Place, executor: Executor | None
+    plugins: Plugins,
+    experiment: Experiment,
+    place: Place,
+    executor: Executor | None,
+    say: Callable[[str], object] = str,
 ) -> tuple[Prepared, Path | None]:
     """The experiment with its images and splits in the store, and the file of published values beside its file.
 
     executor: where tasks run; None when that is not known yet, and then a GPU that is asked for need not be here.
+    say: tells the user what takes time.
     Raises InputError before anything is written.
     """
     noted = check_output(place.out, experiment)
@@ -149,7 +154,7 @@ def make_ready(
     if published is not None:
         read_published(published)  # raises SettingsError before anything is written
     if executor is not None:
-        check_executor(executor, experiment, plugins, place.out, store)
+        check_executor(executor, experiment, plugins, place.out, store, say)
     return prepare(
         experiment, plugins, store, noted.get("sources"), elsewhere=executor is None or not executor.is_here
     ), published

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lesionbench.errors import SettingsError
+from lesionbench.errors import SettingsError, Try
 from lesionbench.experiment.keys import AUGMENTING, CLASSIFYING
 from lesionbench.experiment.needs import needs_of
 from lesionbench.experiment.prepare import chosen_device, used_plugins
@@ -20,7 +20,7 @@ from lesionbench.plugins import installed
 from lesionbench.store.addresses import local_folder
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from lesionbench.experiment.settings import Experiment
     from lesionbench.pipeline.context import Device
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from lesionbench.workers.executors import Executor
 
 NONE = "none"
+MEMORY = "memory://"
 SHOWN = 3  # differences that a message names
 
 
@@ -41,15 +42,22 @@ class Seen:
     has_gpu: bool = True
 
 
-def check_executor(executor: Executor, experiment: Experiment, plugins: Plugins, out: Path, store: str) -> None:
+def check_executor(
+    executor: Executor, experiment: Experiment, plugins: Plugins, out: Path, store: str, say: Callable[[str], object]
+) -> None:
     """Raise SettingsError, which names what differs, unless tasks can run on every worker that is there.
 
     The workers must have the versions and the code of this process, and see its folders; these are left as they are.
     """
+    if not executor.is_here and store.startswith(MEMORY):
+        raise SettingsError(
+            f"a store at {store} is in the memory of one process, and workers are others", Try("choose another {store}")
+        )
     device = chosen_device(experiment, not executor.is_here)
     executor.check(needs_of(used_plugins(experiment, plugins), device))
     if not executor.is_standing:
         return
+    say("asking every worker which versions and folders it has")
     folders = [folder.absolute() for folder in (out, local_folder(store)) if folder is not None]
     shared = local_folder(store) is not None
     with ExitStack() as stack:

@@ -11,6 +11,7 @@ import threading
 import time
 import uuid
 from contextlib import contextmanager, suppress
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic import Field
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 GPU, MEMORY, CORES = "GPU", "MEMORY", "CORES"  # how workers name their resources; memory in bytes
 PATIENCE = 10  # seconds until a scheduler that does not answer is given up
 LOOK = 1.0  # seconds between two looks at the workers, or at whether a task is still wanted
+A_MOMENT = 0.1  # seconds between two looks at a connection that is made
 LOGGERS = ("distributed", "tornado", "asyncio")  # they write many lines when a connection is lost
 
 
@@ -38,7 +40,7 @@ class Dask(Executor):
     scheduler: str | None = Field(None, description="the address of the scheduler, such as tcp://127.0.0.1:8786")
 
     def check(self, needs: Needs) -> None:
-        with self._client() as client:
+        with self._asked() as client:
             workers = client.scheduler_info(n_workers=-1)["workers"]
         if not workers:
             raise SettingsError(
@@ -52,7 +54,7 @@ class Dask(Executor):
             )
 
     def everywhere(self, function: Callable[..., Any], *args: Any) -> dict[str, Any]:
-        with self._client() as client:
+        with self._asked() as client:
             answers: dict[str, Any] = client.run(_look_apart, function, *args, on_error="return")
         return answers
 
@@ -65,14 +67,19 @@ class Dask(Executor):
             yield DaskWorkers(client, str(self.scheduler))
 
     @contextmanager
+    def _asked(self) -> Iterator[Any]:
+        """A client for questions; raises WorkersLost if the scheduler goes meanwhile."""
+        with self._client() as client:
+            try:
+                yield client
+            except OSError:
+                raise WorkersLost(_gone(self.scheduler)) from None
+
+    @contextmanager
     def _client(self) -> Iterator[Any]:
         """A client of the scheduler; raises SettingsError if there is none."""
-        try:
-            from distributed import Client
-        except ImportError:
-            raise SettingsError(
-                "the executor dask needs dask.distributed; type: pip install 'lesionbench[dask]'"
-            ) from None
+        if find_spec("distributed") is None:
+            raise SettingsError("the executor dask needs dask.distributed; type: pip install 'lesionbench[dask]'")
         if self.scheduler is None:
             raise SettingsError(
                 "the executor dask needs the address of a scheduler",
@@ -80,7 +87,7 @@ class Dask(Executor):
             )
         with _quiet():
             try:
-                client: Any = Client(self.scheduler, timeout=PATIENCE, set_as_default=False)  # type: ignore[no-untyped-call]  # dask is not typed
+                client = _connected(self.scheduler)
             except (OSError, ValueError) as error:
                 raise SettingsError(
                     f"no dask scheduler answers at {self.scheduler!r} ({error})",
@@ -88,6 +95,25 @@ class Dask(Executor):
                 ) from None
             with client:
                 yield client
+
+
+def _connected(address: str) -> Any:
+    """A client of the scheduler at an address; raises OSError or ValueError if there is none."""
+    from distributed import Client
+
+    client: Any = Client.__new__(Client)
+    try:
+        client.__init__(address, timeout=PATIENCE, set_as_default=False)
+    except (OSError, ValueError):
+        with suppress(Exception):
+            client.close(timeout=LOOK)
+        client.status = "closed"  # otherwise it is closed once more at the end, which takes seconds and fails aloud
+        raise
+    return client
+
+
+def _gone(scheduler: str | None) -> str:
+    return f"the dask scheduler at {scheduler!r} is gone; {KEPT}"
 
 
 @contextmanager
@@ -124,10 +150,17 @@ class DaskWorkers(Workers):
             raise WorkersLost(f"no worker of the dask scheduler at {self._scheduler!r} can run the tasks; {KEPT}")
         return sum(worker["nthreads"] for worker in fit)
 
+    def check(self) -> None:
+        """Raise WorkersLost when the scheduler is gone; waits while the client tries to reach it again."""
+        end = time.monotonic() + 2 * PATIENCE
+        while self._client.status == "connecting" and time.monotonic() < end:
+            time.sleep(A_MOMENT)
+        if self._client.status in ("closing", "closed"):
+            raise WorkersLost(_gone(self._scheduler))
+
     def _look(self) -> None:
         """Ask the scheduler for its workers, from time to time."""
-        if self._client.status in ("closing", "closed"):
-            raise WorkersLost(f"the dask scheduler at {self._scheduler!r} is gone; {KEPT}")
+        self.check()
         if time.monotonic() < self._looked + LOOK:
             return
         self._looked = time.monotonic()

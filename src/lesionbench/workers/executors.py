@@ -58,6 +58,9 @@ class Workers:
         """
         return self._slots
 
+    def check(self) -> None:
+        """Raise WorkersLost when no task will ever run here again; called when a result did not come back."""
+
     def submit(self, needs: Needs, function: Callable[..., Any], *args: Any) -> Future[Any]:
         """The future of one task, which runs where it gets what it needs."""
         return self.executor.submit(function, *args)
