@@ -119,7 +119,7 @@ def test_a_run_whose_server_dies_keeps_everything_and_the_next_one_sends_it(in_f
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"AWS_ENDPOINT_URL": "http://127.0.0.1:9"}, "the store s3://none does not answer"),
+        ({"AWS_ENDPOINT_URL": "http://127.0.0.1:9"}, "; check the network and AWS_ENDPOINT_URL, which names"),
         ({}, "there is no bucket for the store s3://none"),
         ({"AWS_ACCESS_KEY_ID": "", "AWS_SECRET_ACCESS_KEY": ""}, "needs access keys, and none were found"),
     ],

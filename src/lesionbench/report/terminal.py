@@ -81,26 +81,33 @@ def _judged(row: Row, several: bool) -> list[str]:
 def print_doses(rows: list[Row]) -> None:
     """Print how much is enough, for every row of dose_choice.csv that is given."""
     console = open_console(160)
+    varying = [name for name in TEXTS[1:] if len({row[name] for row in rows}) > 1]
     for row in rows:
-        console.print(visible(_enough(row) + _chosen(row)), markup=False)
+        whose = ", ".join([str(row["augmenter"]), *(_of_dose(row, name) for name in varying)])
+        console.print(visible(f"{whose}: {_enough(row)}{_chosen(row)}"), markup=False)
+
+
+def _of_dose(row: Row, name: str) -> str:
+    return f"{row[name]} on the fly" if name == "on_the_fly" else str(row[name])
 
 
 def _enough(row: Row) -> str:
     dose = row["smallest_not_inferior_dose"]
     if dose is None:
-        return f"{row['augmenter']}: how much is enough is not known: {row['reason']}"
+        return f"how much is enough is not known: {row['reason']}"
     margin = _points(row["margin"], sign=False)
-    return f"{row['augmenter']}: dose {dose} is enough (not inferior to the best dose by {margin} points)"
+    return f"dose {dose} is enough (not inferior to the best dose by {margin} points)"
 
 
 def _chosen(row: Row) -> str:
     if row["chosen_dose"] is None:
         return ""
     on_test = shown(row["chosen_on_test"], 2, percent=True)
-    return (
-        f"; validation chooses {row['chosen_dose']}, {on_test} on test; "
-        f"the best on test, {row['best_on_test_dose']}, looks {_points(row['optimism'])} points better"
-    )
+    chosen = f"; validation chooses {row['chosen_dose']}, {on_test} on test"
+    better = _points(row["optimism"])
+    if better == "+0.00":
+        return chosen
+    return f"{chosen}; the best on test, {row['best_on_test_dose']}, looks {better} points better"
 
 
 def _points(value: object, sign: bool = True) -> str:

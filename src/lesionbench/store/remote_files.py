@@ -92,9 +92,14 @@ class RemoteFiles:
                 self._refuse_denied(error)
                 if pause is None:
                     self._patient_from = time.monotonic() + IMPATIENT
-                    raise StoreError(f"the store {self.address} does not answer ({_one_line(error)})") from error
+                    words = f"the store {self.address} does not answer ({_one_line(error)})"
+                    raise StoreError(words, *self._advice()) from error
                 time.sleep(pause)
         raise AssertionError
+
+    def _advice(self) -> list[Try]:
+        s3 = self.address.partition("://")[0] in S3
+        return [Try("check the network and AWS_ENDPOINT_URL, which names a server other than Amazon's")] if s3 else []
 
     def _missing(self) -> StoreError:
         return StoreError(f"there is no bucket for the store {self.address}; make it, or correct its name")
