@@ -125,7 +125,8 @@ def test_other_images_are_named_behind_the_division(run):
 def test_another_repeat_fold_or_dose_is_no_earlier_version(run):
     made_from(run, "predictions", lambda inputs: inputs.update({"seed": 5}))
 
-    assert words(run)[1] == "No earlier version of it is known here."
+    said = "It was never made with this seed (base seed 0); the store has it for other seeds."
+    assert said in sentences(run)
     made_from(run, "predictions", lambda inputs: inputs.update({"fold": 1}))
     assert explain(run, CELL, Plugins.load()).earlier is None
 
@@ -146,11 +147,36 @@ def test_a_failed_cell_says_why_and_where_to_look(run):
     assert str(run / "logs" / CELL) in " ".join(words(run)).replace("\n", "")
 
 
-def test_a_failed_pool_says_why(run):
-    shutil.rmtree(run / "store" / "fits")
+def test_a_failed_pool_says_why_and_fails_its_cells_before_a_table_does(run):
+    for kind in ("fits", "pools", "predictions"):
+        shutil.rmtree(run / "store" / kind)
+    shutil.rmtree(run / "predictions")
     (run / "logs" / POOL / "error.txt").write_text("the loss is not finite\n\nTraceback")
 
     assert words(run, POOL)[:2] == [f"{POOL}: failed", "  the loss is not finite"]
+    assert words(run)[:2] == [f"{CELL}: failed", "  the loss is not finite"]
+
+
+def test_a_fit_that_is_done_is_not_called_missing(run):
+    shutil.rmtree(run / "store" / "pools")
+    shutil.rmtree(run / "store" / "predictions")
+    shutil.rmtree(run / "predictions")
+
+    assert f"Needed by it, and fitted but not drawn yet: {POOL}" in words(run)
+    assert "not made yet" not in sentences(run)
+
+
+def test_a_cell_of_another_run_is_the_nearest_and_runs_for_the_first_time(run, tmp_path):
+    other = ["--store", run / "store", "--out", "b"]
+    settings = [*RUN[1:5], "--classifier", "linear[components=5]", "--seeds", 1]
+    CommandLineHere(tmp_path)("jobs", *settings, *other)
+    with (tmp_path / "b" / "cells.csv").open(newline="") as file:
+        cell = next(csv.DictReader(file))["cell"]
+
+    said = CommandLineHere(tmp_path)("explain", "b", cell).stdout
+
+    assert "The nearest that the store has, made 20" in said
+    assert "It runs again" not in said
 
 
 def test_a_damaged_entry_is_named_after_it_was_made_again(run, tmp_path):

@@ -14,9 +14,12 @@ from lesionbench.experiment.tables import CellRows, write_cells
 from lesionbench.experiment.tasks import logged_error
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
+    from lesionbench.experiment.grid import PoolJob
     from lesionbench.experiment.job_list import JobList
+    from lesionbench.experiment.tasks import Task
 
 
 def jobs_of(out: Path) -> JobList:
@@ -37,7 +40,7 @@ def collect(out: Path, jobs: JobList) -> None:
     for cell in jobs.tasks:
         if isinstance(cell, Cell):
             digest = exports.digest(cell)
-            found.append(rows.row(cell, digest, None if digest else _cause(out, jobs, cell)))
+            found.append(rows.row(cell, digest, None if digest else cause_of_failure(out, cell, jobs.is_done)))
     write_cells(out, found)
 
 
@@ -55,11 +58,11 @@ def refuse_uncollected(out: Path) -> None:
         )
 
 
-def _cause(out: Path, jobs: JobList, cell: Cell) -> str | None:
-    """Why a cell failed: a pool that it needs did, or its own fit; None if nothing was tried, or to be tried again."""
-    for job in cell.needs:
-        logged = None if jobs.is_done(job) else logged_error(out, job)
+def cause_of_failure(out: Path, task: Task, is_done: Callable[[PoolJob], bool]) -> str | None:
+    """Why a task failed: a pool that it needs did, or its own fit; None if nothing was tried, or to be tried again."""
+    for job in task.needs:
+        logged = None if is_done(job) else logged_error(out, job)
         if logged is not None:
             return logged.cause
-    logged = logged_error(out, cell)
+    logged = logged_error(out, task)
     return None if logged is None or logged.is_of_a_pool else logged.cause

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from lesionbench.experiment.bench import LOGS, Bench, read_record
 from lesionbench.experiment.code_digest import module_digests
+from lesionbench.experiment.collect import cause_of_failure
 from lesionbench.experiment.grid import Cell, PoolJob, find_task, tasks_of
 from lesionbench.experiment.keys import HELD_BACK
 from lesionbench.experiment.output import predictions_path, read_settings, store_address
@@ -14,7 +15,6 @@ from lesionbench.experiment.prepare import SPLITTING, prepare
 from lesionbench.experiment.provenance import MODULES, modules_behind
 from lesionbench.experiment.results import noted_cells
 from lesionbench.experiment.settings import own_plugins
-from lesionbench.experiment.tasks import logged_error
 from lesionbench.store.layout import CODE, DATASETS, FITS, PREDICTIONS, SPLITS
 
 if TYPE_CHECKING:
@@ -50,6 +50,7 @@ class Earlier:
 
     made: float  # seconds since the epoch
     differences: tuple[Difference, ...]
+    is_of_another_seed: bool = False  # and then no differences are named
 
 
 @dataclass(frozen=True)
@@ -63,8 +64,11 @@ class Explanation:
     made: float | None  # when the entry that it uses was made, in seconds since the epoch
     record: Record | None  # what that entry cost
     damage: str  # what became of an entry with its key that was damaged; empty without one
-    missing: tuple[str, ...]  # the pools that it waits for
+    missing: tuple[str, ...]  # the pools that it waits for and that are not fitted
+    to_draw: tuple[str, ...]  # those that are fitted and not drawn
     undrawn: bool  # a fit is there, and the pool drawn from it is not
+    base_seed: int
+    ran: bool = False  # whether the run in this folder has had it
     earlier: Earlier | None = None
 
 
@@ -79,11 +83,14 @@ def explain(out: Path, name: str, plugins: Plugins) -> Explanation:
     task = find_task(tasks, name, out)
     plugins.elsewhere = own_plugins(resolved)
     prepared = prepare(experiment, plugins, store_address(out, resolved), resolved.get("sources"), keep=False)
-    noted = noted_cells(out).get(name, {}) if (out / "cells.csv").exists() else {}
+    noted = noted_cells(out) if (out / "cells.csv").exists() else {}
+    done = {name for name, row in noted.items() if row["status"] == "done"}
     bench = Bench(prepared, plugins, out / LOGS)
-    found = _explained(task, bench, noted, out)
+    found = _explained(task, bench, noted.get(name, {}), out)
+    cells_done = [one for one in tasks.values() if one.name in done]
+    ran = any(task is one or task in one.needs for one in cells_done)
     others = {_entry_of(task, bench.keys)[1] for task in tasks.values()}  # of this very run
-    return replace(found, earlier=_nearest(task, others, bench.keys, bench.store))
+    return replace(found, ran=ran, earlier=_nearest(task, others, bench.keys, bench.store))
 
 
 def _entry_of(task: Cell | PoolJob, keys: Keys) -> tuple[str, str]:
@@ -98,7 +105,9 @@ def _explained(task: Cell | PoolJob, bench: Bench, noted: Mapping[str, str], out
     copied = entry is None and damaged is not None and _is_copied(task, out)
     if copied:
         entry = damaged
-    error = None if entry else _error(task, noted, out)
+    error = None if entry else _error(task, noted, out, bench)
+    no_pool = [] if entry else [job for job in task.needs if not bench.has_pool(job)]
+    to_draw = [job.name for job in no_pool if bench.fit(job) is not None]
     return Explanation(
         name=task.name,
         what="predictions" if isinstance(task, Cell) else "fit",
@@ -108,16 +117,17 @@ def _explained(task: Cell | PoolJob, bench: Bench, noted: Mapping[str, str], out
         record=read_record(entry),
         damage=COPIED if copied else _damage(store, kind, key, made=entry is not None),
         undrawn=entry is not None and isinstance(task, PoolJob) and not bench.has_pool(task),
-        missing=() if entry else tuple(job.name for job in task.needs if not bench.has_pool(job)),
+        missing=tuple(job.name for job in no_pool if job.name not in to_draw),
+        to_draw=tuple(to_draw),
+        base_seed=bench.prepared.experiment.seed,
     )
 
 
-def _error(task: Cell | PoolJob, noted: Mapping[str, str], out: Path) -> str | None:
-    """Why a task failed: as cells.csv says, which has no pools; of these, as their logs say."""
-    if isinstance(task, Cell):
-        return noted.get("error") if noted.get("status") == "failed" else None
-    logged = logged_error(out, task)
-    return None if logged is None else logged.cause
+def _error(task: Cell | PoolJob, noted: Mapping[str, str], out: Path, bench: Bench) -> str | None:
+    """Why a task failed: as cells.csv says, which has no pools and not yet what `work` did; of these, as logs say."""
+    if noted.get("status") == "failed":
+        return noted.get("error")
+    return cause_of_failure(out, task, lambda job: bench.fit(job) is not None)
 
 
 def _is_copied(task: Cell | PoolJob, out: Path) -> bool:
@@ -132,7 +142,7 @@ def _damage(store: Store, kind: str, key: str, *, made: bool) -> str:
 
 
 def _nearest(task: Cell | PoolJob, of_run: Collection[str], keys: Keys, store: Store) -> Earlier | None:
-    """The entry that differs least; of several, the one made last. None if none is of this cell.
+    """The entry that differs least; of several, the one made last. None if none is of this cell, with any seed.
 
     of_run: the keys of the run itself, which are of other cells.
     """
@@ -142,12 +152,15 @@ def _nearest(task: Cell | PoolJob, of_run: Collection[str], keys: Keys, store: S
     for other in store.keys(kind):
         entry = store.glance(kind, other) if other not in of_run else None
         distance = None if entry is None else compare.distance(task, entry.inputs)
-        if entry is not None and distance is not None and distance < ANOTHER_REPEAT:
+        if entry is not None and distance is not None:
             rank = (distance, -entry.made)
             found = (rank, entry) if found is None or rank < found[0] else found
     if found is None:
         return None
-    return Earlier(found[1].made, tuple(compare.differences(task, found[1].inputs)))
+    (distance, _), entry = found
+    if distance >= ANOTHER_REPEAT:
+        return Earlier(entry.made, (), is_of_another_seed=True)
+    return Earlier(entry.made, tuple(compare.differences(task, entry.inputs)))
 
 
 class _Compare:

@@ -32,14 +32,29 @@ def _said(found: Explanation, out: Path) -> Iterator[tuple[str, int]]:
         yield f"The stored {found.what} {verb} damaged, {found.damage}.", 0
     if found.missing:
         yield f"It needs what is not made yet: {', '.join(found.missing)}", 0
+    if found.to_draw:
+        yield f"Needed by it, and fitted but not drawn yet: {', '.join(found.to_draw)}", 0
     if found.undrawn:
         yield "Its images are not in the store; they are drawn from the fit when a cell needs them.", 0
-    if found.earlier is not None:
-        date = _date(found.earlier.made)
-        yield f"An earlier version, made {date}, differs:" if found.made else f"It runs again, because since {date}:", 0
+    if found.earlier is not None and not found.earlier.is_of_another_seed:
+        yield _heading(found, _date(found.earlier.made)), 0
         yield from _differences(found.earlier.differences, 1)
     elif found.made is None and not found.damage:
-        yield "No earlier version of it is known here.", 0
+        yield _never_made(found), 0
+
+
+def _heading(found: Explanation, date: str) -> str:
+    if found.made:
+        return f"An earlier version, made {date}, differs:"
+    if found.ran:
+        return f"It runs again, because since {date}:"
+    return f"The nearest that the store has, made {date}, differs:"
+
+
+def _never_made(found: Explanation) -> str:
+    if found.earlier is None:
+        return "No earlier version of it is known here."
+    return f"It was never made with this seed (base seed {found.base_seed}); the store has it for other seeds."
 
 
 def _status(found: Explanation) -> str:
