@@ -142,7 +142,10 @@ def test_a_plan_runs_nothing_and_writes_nothing(with_spies):
     ).stdout
 
     assert "3 arms x 3 folds x 2 seeds = 18 cells: 0 done, 18 to do, after 6 augmenter fits" in planned
-    assert "oversample, spy-centroids have never been timed here: add --measure" in planned
+    assert (
+        "this store has no time of oversample, spy-centroids: add --measure to time a few steps, or name a --store"
+        in planned
+    )
     assert list(with_spies.cwd.iterdir()) == []
 
 

@@ -193,6 +193,17 @@ def test_who_needs_what_another_makes_does_other_work_and_then_its_own(listed, m
     assert said[-1].startswith(f"made {jobs.tasks[index].name}")
 
 
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["work", "o", "--index", 3, "--jobs", 2], "leave out --jobs, or --index to do all"),
+        (["jobs", "--timeout", "5m", "--out", "x"], "give --timeout 5m to lesionbench work"),
+    ],
+)
+def test_options_that_do_not_go_together_are_refused(listed, arguments, message):
+    assert message in listed(*arguments, status=2).stderr
+
+
 def test_a_job_that_another_process_does_is_left_to_it(listed):
     jobs = read_list(listed.cwd / "o")
     index = index_of(listed.cwd / "o", "none")
@@ -322,12 +333,12 @@ def test_an_edited_script_is_kept_and_the_new_one_lies_beside_it(listed):
 
 
 def test_a_run_and_work_keep_each_other_out_and_work_does_not(tmp_path):
-    with locked(tmp_path), pytest.raises(OutputError, match="wait for it"), locked(tmp_path, shared=True):
+    with locked(tmp_path), pytest.raises(OutputError, match="wait until it ends"), locked(tmp_path, shared=True):
         pass
     with (
         locked(tmp_path, shared=True),
         locked(tmp_path, shared=True),
-        pytest.raises(OutputError, match="wait for it"),
+        pytest.raises(OutputError, match="wait until it ends"),
         locked(tmp_path),
     ):
         pass

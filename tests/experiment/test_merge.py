@@ -190,7 +190,7 @@ REFUSED = {
     "positive_class: b in a, a in b": settings(positive_class="a"),
     r"the division of the images \(splits.csv\)": lambda run: edit(run / "splits.csv", "dot1,0", "dot1,9"),
     "the files of the data": resolved(sources="x"),
-    r"seed: 0 in a, 7 in b.*counted from 1 in every run, so repeats of another base seed": settings(seed=7),
+    r"different base seeds \(0 and 7\), which cannot be joined; run both with seed=0": settings(seed=7),
     r"seeds: 2 in a, 1 in b.*lesionbench run b/experiment.toml seeds=2 store=": settings(without="_seed2", seeds=1),
     "different predictions for the same cell none_spy-centroids_fold0_seed1": other_scores,
     "there is no environment.json in b": lambda run: (run / ENVIRONMENT).unlink(),

@@ -75,7 +75,11 @@ def test_the_order_of_the_rows_of_a_leaderboard_does_not_count(with_run):
     heading, *rows = path.read_text().splitlines(keepends=True)
     path.write_text("".join([heading, *reversed(rows)]))
 
-    assert "identical" in with_run("reproduce", "o", "--quiet").stdout
+    first, second = (with_run("reproduce", "o", "--quiet").stdout for _ in range(2))
+
+    assert "identical" in first
+    assert "before" not in first
+    assert "2 cells had been run into o-again before, and nothing of them was run now" in " ".join(second.split())
 
 
 def test_check_names_what_differs_and_runs_nothing(with_run):
@@ -101,6 +105,7 @@ def test_check_of_another_processor_alone_is_status_0(with_run):
     [
         (lambda run: (run / ENVIRONMENT).unlink(), [], "there is no environment.json"),
         (lambda run: None, ["--out", "o/again"], "is run again outside of o"),
+        (lambda run: None, ["--check", "--out", "x"], "leave out --check or --out"),
         (shutil.rmtree, [], "o holds no experiment"),
         (lambda run: (run / "leaderboard.csv").write_text(""), [], "is not the leaderboard of that run"),
     ],

@@ -307,7 +307,7 @@ def test_a_run_keeps_others_out_and_ctrl_c_stops_it_cleanly_and_says_how_to_go_o
     os.kill(process.pid, signal.SIGINT)
     _, errors = process.communicate(timeout=120)
 
-    assert "another process is writing into o" in second.stderr
+    assert "is busy in o; wait until it ends; or choose another --out" in second.stderr
     assert process.returncode == 130
     assert "To go on: lesionbench run o/experiment.toml" in errors
     assert "Traceback" not in errors

@@ -89,7 +89,10 @@ def test_one_task_is_cancelled_and_the_rest_goes_on(hanging_run):
     assert "did you mean 'none_spy-centroids_fold0_seed1'" in unknown.stderr
     found = rows(command_line.cwd)
     assert found["spy-centroids"]["status"] == "done"
-    assert found["spy-centroids[seconds=600.0]"]["error"] == "spy-centroids[seconds=600.0]: it was cancelled"
+    assert (
+        found["spy-centroids[seconds=600.0]"]["error"]
+        == "spy-centroids[seconds=600.0]: cancelled by lesionbench cancel"
+    )
 
 
 def test_a_task_that_is_out_of_time_fails_and_is_named(with_spies):

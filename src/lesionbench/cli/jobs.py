@@ -21,17 +21,21 @@ def jobs(
         int | None, typer.Option(metavar="N", min=1, help="Jobs of the array at a time. [default: all]")
     ] = None,
     store: options.StoreAddress = None,
+    timeout: Annotated[str | None, typer.Option(hidden=True)] = None,
 ) -> None:
     """Write an experiment as jobs for a cluster or some machines.
 
     Nothing is run. The list of jobs is in jobs.csv; `lesionbench work` does them.
     """
+    from lesionbench.errors import SettingsError, Try
     from lesionbench.experiment.jobs import write_jobs
     from lesionbench.experiment.session import Place
     from lesionbench.experiment.settings import load_experiment
     from lesionbench.plugins import Plugins
     from lesionbench.report.jobs import jobs_lines
 
+    if timeout is not None:
+        raise SettingsError("jobs runs nothing", Try("give {timeout} to lesionbench work", timeout=timeout))
     plugins = Plugins.load()
     file = options.experiment_file(file)
     experiment = load_experiment(file, settings, plugins)

@@ -26,6 +26,7 @@ def reproduce(
     compared byte for byte. The exit status is 0 if all is identical, 1 if something differs, 2 if the run cannot be
     repeated: other images, or a plugin that is not installed.
     """
+    from lesionbench.errors import SettingsError, Try
     from lesionbench.experiment.reproduce import check_environment
     from lesionbench.experiment.reproduce import reproduce as run_again
     from lesionbench.experiment.session import Place
@@ -34,6 +35,8 @@ def reproduce(
     from lesionbench.report.progress import choose_view
     from lesionbench.report.reproduce import environment_lines, reproduced_lines
 
+    if check and out is not None:
+        raise SettingsError("a check runs nothing into a folder", Try("leave out {check} or {out}"))
     plugins = Plugins.load()
     differences = check_environment(folder, plugins, data)
     say(environment_lines(differences))

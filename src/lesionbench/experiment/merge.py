@@ -145,6 +145,13 @@ def _refuse_other_protocol(first: _Part, part: _Part) -> None:
     def difference(name: str, one: object, other: object) -> str:
         return f"{name}: {one} {names[0]}, {other} {names[1]}"
 
+    seeds = ours.experiment.seed, theirs.experiment.seed
+    if seeds[0] != seeds[1]:
+        raise OutputError(
+            f"{first.folder} and {part.folder} have different base seeds ({seeds[0]} and {seeds[1]}), which cannot be "
+            "joined",
+            Try("run both with {seed}", seed=seeds[0]),
+        )
     fixed = [name for name in Experiment.model_fields if name not in FREE]
     pairs = [(name, getattr(ours.experiment, name), getattr(theirs.experiment, name)) for name in fixed]
     pairs += [(name, ours.resolved.get(name), theirs.resolved.get(name)) for name in PROTOCOL]
@@ -167,14 +174,6 @@ def _refuse_other_protocol(first: _Part, part: _Part) -> None:
 def _seeds_advice(first: _Part, part: _Part) -> list[Try]:
     """What to type where the repeats differ."""
     ours, theirs = first.results.experiment, part.results.experiment
-    if ours.seed != theirs.seed:
-        return [
-            Try(
-                "repeats are counted from 1 in every run, so repeats of another base seed cannot be joined; give both "
-                "runs the same {seed}, and one as many {seeds} as you need",
-                seed=ours.seed,
-            )
-        ]
     if ours.seeds == theirs.seeds:
         return []
     fewer, seeds = (first, theirs.seeds) if ours.seeds < theirs.seeds else (part, ours.seeds)

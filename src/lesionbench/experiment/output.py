@@ -199,8 +199,10 @@ def locked(out: Path, *, shared: bool = False) -> Iterator[bool]:
             try:
                 fcntl.flock(lock, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
             except BlockingIOError:
-                advice = [] if shared else [ANOTHER_OUT]
-                raise OutputError(f"another process is writing into {out}; wait for it", *advice) from None
+                advice = [] if shared else [Try("or choose another {out}")]
+                raise OutputError(
+                    f"another lesionbench (run, jobs or work) is busy in {out}; wait until it ends", *advice
+                ) from None
             except OSError as error:
                 if error.errno not in NO_LOCKS:
                     raise

@@ -51,6 +51,7 @@ class Reproduced:
     out: Path
     compared: int  # cells that were done the first time
     left_out: int  # cells that were not
+    kept: int  # cells of an earlier attempt in the same folder, which were not run again
     others: tuple[OtherCell, ...]
     numbers: dict[str, float]  # the metrics of the leaderboard that differ, with their largest differences
 
@@ -85,11 +86,13 @@ def reproduce(run: Path, place: Place, plugins: Plugins, view: View, data: Path 
         raise OutputError(f"the experiment is run again outside of {run}, not in {place.out}", ANOTHER_OUT)
     numbers = _numbers(run, before)
     experiment, _ = _experiment(run, plugins, data)
-    run_experiment(plugins, experiment, replace(place, store=str(place.out / "store"), file=run / SETTINGS), view)
+    place = replace(place, store=str(place.out / "store"), file=run / SETTINGS)
+    finished = run_experiment(plugins, experiment, place, view)
     return Reproduced(
         out=place.out,
         compared=len(before.found),
         left_out=len(before.grid) - len(before.found),
+        kept=finished.cells_before,
         others=tuple(_other_cells(run, before, place.out)),
         numbers=_other_numbers(numbers, _numbers(place.out, before)),
     )

@@ -91,6 +91,7 @@ class Run:
     peaks: dict[str, float] = field(default_factory=dict)  # the largest memory of fits so far (GB), by plugin
     heard: dict[Task, tuple[dict[str, Any], float]] = field(default_factory=dict)  # the last report of tasks, and when
     changed: bool = True  # whether a row of cells.csv is not written yet
+    done_before: int = 0  # how many cells were done when it began
     written: float = 0.0  # when cells.csv was written, by the monotonic clock
 
     @property
@@ -127,7 +128,8 @@ class Run:
         write_splits(self.out, self.bench)
         with self.bench.store.listed():
             todo = [cell for cell in grid if not self._is_finished(cell)]
-            self.view.begin(len(grid), len(grid) - len(todo), self.out)
+            self.done_before = len(grid) - len(todo)
+            self.view.begin(len(grid), self.done_before, self.out)
             for cell in grid:
                 self._note(cell, None)
             self._write_cells()
@@ -181,6 +183,8 @@ class Run:
         """Queue the missing pools first, because cells wait for them, then the cells that wait for nothing."""
         jobs = dict.fromkeys(job for cell in todo for job in cell.needs)  # the links of a chain in their order
         missing = [job for job in jobs if not self.bench.has_pool(job)]
+        if len(missing) < len(jobs):
+            self._say(f"of the {len(jobs)} augmenter fits that these cells need, {len(jobs) - len(missing)} are there")
         must_wait_for = set(missing)
         tasks: list[Task] = [*missing, *todo]
         for task in tasks:

@@ -90,6 +90,7 @@ class Finished:
     out: Path
     tables: Tables
     failed_cells: int  # how many cells have no predictions, for whatever reason
+    cells_before: int  # how many cells were done before it began
 
 
 def default_folder(experiment: Experiment) -> Path:
@@ -116,7 +117,7 @@ def run_experiment(plugins: Plugins, experiment: Experiment, place: Place, view:
         run = Run(bench, place.out, view, seconds_of(place.timeout) if place.timeout is not None else None)
         with settled(bench.store, lambda: f"{run.state}; "):
             tables = run(partial(executor.open, opening))
-    return Finished(place.out, tables, run.unfinished)
+    return Finished(place.out, tables, run.unfinished, run.done_before)
 
 
 def finished_cells(out: Path) -> tuple[int, int]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import groupby
 from typing import TYPE_CHECKING
 
-from lesionbench.errors import in_python
+from lesionbench.errors import Try, in_python
 from lesionbench.evidence.statistics.power import POWER
 from lesionbench.pipeline.augmenter import BASELINE
 from lesionbench.report.words import aligned, count
@@ -48,13 +48,14 @@ def _described(arm: Arm) -> str:
 
 
 def _time(plan: Plan, write: Write) -> str:
-    known = f"about {plan.seconds / 60:.1f} minutes with {write('jobs', plan.jobs)}"
+    how_long = "under a minute" if plan.seconds < 57 else f"about {plan.seconds / 60:.1f} minutes"
+    known = f"{how_long} with {write('jobs', plan.jobs)}"
     words = known if plan.seconds else "time not known yet"
     if plan.experiment.on_the_fly != (BASELINE,):
         words += " (changes on the fly not counted)"
     if plan.never_timed:
-        names, have = ", ".join(plan.never_timed), "has" if len(plan.never_timed) == 1 else "have"
-        words += f"; {names} {have} never been timed here: add {write('measure', True)} to time a few steps"
+        advice = Try("add {measure} to time a few steps, or name a {store} that has run them", measure=True)
+        words += f"; this store has no time of {', '.join(plan.never_timed)}: {advice.written(write)}"
     return words
 
 

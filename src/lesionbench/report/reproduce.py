@@ -41,6 +41,9 @@ def reproduced_lines(found: Reproduced) -> list[str]:
         lines += wrapped(f"{other.name}: {by}", 1)
     if len(found.others) > MOST_NAMED:
         lines.append(f"  and {count(len(found.others) - MOST_NAMED, 'cell')} more")
+    if found.kept:
+        kept = f"{count(found.kept, 'cell')} had been run into {found.out} before"
+        lines += wrapped(f"{kept}, and nothing of them was run now; for a new run, name a new folder")
     if found.left_out:
         lines.append(f"{count(found.left_out, 'cell')} of the run had no predictions, so they were not compared")
     return lines

@@ -86,7 +86,7 @@ class Cancelled:
     """A task was stopped because somebody asked for it."""
 
     def __str__(self) -> str:
-        return "it was cancelled"
+        return "cancelled by lesionbench cancel"
 
 
 class Stopped(Exception):
