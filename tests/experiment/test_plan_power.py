@@ -43,6 +43,17 @@ def test_a_plan_ends_with_the_smallest_difference_at_three_discordances(tmp_path
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_terminal_breaks_sentences_between_words(monkeypatch):
+    whole = planned(*SKIN, "--discordance", 0.4)
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("COLUMNS", "80")
+
+    lines = planned(*SKIN, "--discordance", 0.4)
+
+    assert max(map(len, lines)) <= 80 < max(map(len, whole))
+    assert " ".join(lines).split() == " ".join(whole).split()
+
+
 def test_one_discordance_is_described_in_sentences():
     lines = planned(*SKIN, "--discordance", 0.4)
     of_class = 100 * smallest_difference(30, 0.4)

@@ -42,7 +42,7 @@ def plan(
     from lesionbench.experiment.session import Place
     from lesionbench.experiment.settings import load_experiment
     from lesionbench.plugins import Plugins
-    from lesionbench.report.console import say
+    from lesionbench.report.console import say_in_words
     from lesionbench.report.plan import plan_lines
 
     plugins = Plugins.load()
@@ -51,7 +51,7 @@ def plan(
     request = power_request(None if discordance is None else shares(discordance), like)
     place = Place(options.output_folder(out, file, experiment), store, jobs)
     planned = plan_experiment(plugins, experiment, place, request, measure=measure)
-    say(plan_lines(planned, options.typed))
+    say_in_words(plan_lines(planned, options.typed))
 
 
 def shares(text: str) -> list[float]:

@@ -56,3 +56,13 @@ def say(lines: Iterable[str]) -> None:
     for line in lines:
         sys.stdout.write(f"{visible(line)}\n")
         sys.stdout.flush()
+
+
+def say_in_words(lines: Iterable[str]) -> None:
+    """Print lines that a terminal shows broken between words; they stay whole in a file or a pipe."""
+    console = Console(highlight=False)
+    if not console.is_terminal:
+        say(lines)
+        return
+    for line in lines:
+        console.print(visible(line), markup=False)

@@ -13,6 +13,7 @@ from lesionbench.evidence.tables.dose_response import choice_row, curves, dose_r
 from lesionbench.evidence.tables.exchange import exchange_rows
 from lesionbench.pipeline.leaderboard import ArmResult
 from lesionbench.pipeline.predictions import Predictions
+from lesionbench.report.terminal import print_doses
 
 DOSES = (0, 60, 120, 240, 480)
 
@@ -204,3 +205,17 @@ def test_settings_that_make_no_sense_are_refused_before_anything_is_written(with
 
     assert said in refused
     assert not (with_spies.cwd / "o" / "leaderboard.csv").exists()
+
+
+def test_a_dose_is_said_with_its_classifier_where_several_are_compared(capsys):
+    row = {"augmenter": "classic", "on_the_fly": "none", "smallest_not_inferior_dose": 20, "margin": 0.02}
+    row |= {"chosen_dose": 40, "chosen_on_test": 0.9, "best_on_test_dose": 40, "optimism": 0.0}
+
+    print_doses([row | {"classifier": "linear"}, row | {"classifier": "kth-cnn", "optimism": 0.01}])
+
+    of_linear, of_cnn = capsys.readouterr().out.replace("\n", " ").split(" kth-cnn: ")
+    assert of_linear.startswith("classic, linear: dose 20 is enough")
+    assert "points better" not in of_linear
+    assert "looks +1.00 points" in of_cnn
+    print_doses([row | {"classifier": "linear"}])
+    assert capsys.readouterr().out.startswith("classic: dose 20 is enough")
