@@ -192,7 +192,7 @@ def test_a_chain_fails_with_its_first_link_and_the_rest_goes_on(with_spies):
 
     assert [row["status"] for row in rows] == ["done", "failed", "done"]
     assert "the loss must stay finite" in rows[1]["error"]
-    assert "1 cells failed" in run.stdout
+    assert "1 cell failed" in run.stdout
 
 
 def test_on_the_fly_every_training_batch_is_changed_and_no_other_image(with_spies):
