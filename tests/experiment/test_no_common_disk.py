@@ -4,9 +4,11 @@ import subprocess
 import threading
 import time
 import uuid
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
+import fsspec
 import pytest
 from conftest import CommandLine
 from s3_server import S3Server
@@ -16,7 +18,7 @@ from lesionbench.experiment.prepare import prepare
 from lesionbench.experiment.settings import make_experiment
 from lesionbench.experiment.tasks import do_apart
 from lesionbench.plugins import Plugins
-from lesionbench.store import remote_files
+from lesionbench.store import addresses, remote_files
 from lesionbench.store.addresses import open_store
 from lesionbench.store.layout import PREDICTIONS
 from lesionbench.workers.executors import KEPT
@@ -205,12 +207,27 @@ def test_a_task_whose_store_does_not_answer_keeps_its_result_for_later(prepared,
     assert f"the store {prepared.store} does not answer" in outcome.unsent
 
 
+@contextmanager
+def unconnected():
+    """Let this process connect to servers anew, as the environment says now, and forget that afterwards."""
+
+    def forget():
+        addresses._remote.cache_clear()
+        fsspec.get_filesystem_class("s3").clear_instance_cache()
+
+    forget()
+    try:
+        yield
+    finally:
+        forget()
+
+
 @pytest.mark.slow
 def test_a_result_that_stays_on_its_machine_fails_its_cell_by_name(prepared, tmp_path, monkeypatch):
     cell = cells(prepared.experiment, prepared.about.folds)[0]
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
     monkeypatch.setattr(remote_files, "PAUSES", ())
-
-    outcome = in_new_process(cell, prepared, tmp_path / "not" / "here")
+    with unconnected():
+        outcome = in_new_process(cell, prepared, tmp_path / "not" / "here")
 
     assert f"the store {prepared.store} does not answer" in outcome.error

@@ -258,6 +258,10 @@ class Bench:
         """Whether a cell's predictions are in the store, whole; no also when the store does not answer."""
         return self.store.seek(PREDICTIONS, self.keys.predictions(cell)) is not None
 
+    def settle(self, cell: Cell) -> None:
+        """Send a cell's predictions to a store on another machine, if they could not be sent when they were made."""
+        self.store.settle_one(PREDICTIONS, self.keys.predictions(cell))
+
     def classification(self, cell: Cell) -> Entry | None:
         """The entry of a cell's predictions, not verified: for its record and its notes."""
         return self.store.glance(PREDICTIONS, self.keys.predictions(cell))

@@ -171,7 +171,9 @@ def do(
 def _run(task: Task, prepared: Prepared, out: Path, own: bytes) -> None:
     bench = Bench(prepared, installed(own), out / LOGS)
     if isinstance(task, Cell):
-        if not bench.is_kept(task):  # otherwise a worker died after it had kept them
+        if bench.is_kept(task):  # a worker died after it had kept them, or could not send them
+            bench.settle(task)
+        else:
             run_cell(task, bench)
     else:
         pool = bench.pool(task)

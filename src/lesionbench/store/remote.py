@@ -94,8 +94,16 @@ class RemoteStore(Store):
         """
         with super().write(kind, key, inputs) as draft:
             yield draft
+        self._try_to_send(kind, key)
+
+    def settle_one(self, kind: str, key: str) -> None:
+        """Send an entry of the cache if it is not there; what cannot be sent stays in the cache, as in `write`."""
+        self._try_to_send(kind, key, only_missing=True)
+
+    def _try_to_send(self, kind: str, key: str, only_missing: bool = False) -> None:
         try:
-            self._send(kind, key)
+            if not (only_missing and self.files.has(_object(kind, key))):
+                self._send(kind, key)
             self.unsent = None
         except StoreError as error:
             self.unsent = error.message

@@ -154,6 +154,9 @@ class Store:
     def settle(self) -> None:
         """Bring what is kept elsewhere for the time being to its place; here, everything is in its place."""
 
+    def settle_one(self, kind: str, key: str) -> None:
+        """Do the same for one entry that is here."""
+
     def put(self, draft: Path, kind: str, key: str) -> None:
         """Rename a sealed draft to its place, unless another process has made the same entry meanwhile."""
         place = self._place(kind, key)
