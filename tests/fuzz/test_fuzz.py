@@ -8,20 +8,17 @@ from __future__ import annotations
 import io
 import re
 import shutil
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 from conftest import CommandLineHere
+from fuzz.trying import call, command, inputs, state
 from hypothesis import assume, given
 from hypothesis import strategies as some
 from PIL import Image
 
 import lesionbench as lb
-
-sys.path.insert(0, str(Path(__file__).parent))
-from trying import call, command, inputs, state
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(7200)]
 DATASET = "skin-phantom[size=16,train=40,test=20]"
