@@ -19,12 +19,12 @@ from lesionbench.evidence.images.without_copies import WITHOUT_COPIES_COLUMNS
 from lesionbench.evidence.images.without_twins import WITHOUT_TWINS_COLUMNS
 from lesionbench.evidence.papers.beside_published import BESIDE_PUBLISHED_COLUMNS
 from lesionbench.evidence.papers.published import PUBLISHED_COLUMNS
-from lesionbench.experiment.jobs import JOB_COLUMNS
 from lesionbench.experiment.settings import Experiment, make_experiment
 from lesionbench.experiment.tables import CELL_COLUMNS, SPLIT_COLUMNS
 from lesionbench.pipeline.leaderboard import COLUMNS, PER_CLASS_COLUMNS
 from lesionbench.pipeline.plugin import Plugin
 from lesionbench.plugins import KINDS, Plugins
+from lesionbench.runs.jobs import JOB_COLUMNS
 
 ROOT = Path(__file__).parent.parent
 REFERENCE = "".join(page.read_text() for page in sorted((ROOT / "docs").glob("reference*.md")))

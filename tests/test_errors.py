@@ -19,7 +19,7 @@ REASONS = {  # texts that stand in the column `reason` of a CSV file, where they
     "audit/extractors.py",
 }
 OTHER_PROGRAMS = {  # options of sbatch, git and dask
-    "experiment/array_script.py",
+    "runs/array_script.py",
     "experiment/environment.py",
     "workers/dask_cluster.py",
 }

@@ -17,7 +17,7 @@ def cancel(
 
     The task fails; the rest of the grid goes on. The next run tries it again.
     """
-    from lesionbench.experiment.cancel import cancel as cancel_task
+    from lesionbench.runs.cancel import cancel as cancel_task
 
     cancel_task(folder, name)
     sys.stdout.write(f"{name} is cancelled\n")

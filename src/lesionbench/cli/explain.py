@@ -17,10 +17,10 @@ def explain(
     Compares what it is made from here and now, part by part, with what the nearest earlier entry of the store was
     made from. Nothing is written.
     """
-    from lesionbench.experiment.explain import explain as explanation
     from lesionbench.plugins import Plugins
     from lesionbench.report.console import say
     from lesionbench.report.explain import explanation_lines
+    from lesionbench.runs.explain import explain as explanation
 
     found = explanation(folder, name, Plugins.load())
     say(explanation_lines(found, folder))

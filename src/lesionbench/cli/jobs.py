@@ -28,11 +28,11 @@ def jobs(
     Nothing is run. The list of jobs is in jobs.csv; `lesionbench work` does them.
     """
     from lesionbench.errors import SettingsError, Try
-    from lesionbench.experiment.jobs import write_jobs
     from lesionbench.experiment.session import Place
     from lesionbench.experiment.settings import load_experiment
     from lesionbench.plugins import Plugins
     from lesionbench.report.jobs import jobs_lines
+    from lesionbench.runs.jobs import write_jobs
 
     if timeout is not None:
         raise SettingsError("jobs runs nothing", Try("give {timeout} to lesionbench work", timeout=timeout))

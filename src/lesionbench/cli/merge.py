@@ -17,10 +17,10 @@ def merge(
     Arms, doses and classifiers are joined. Runs with other images, divisions, settings, plugin code or versions of
     libraries are refused, and so is a cell with different predictions in two of them.
     """
-    from lesionbench.experiment.merge import merge as join
     from lesionbench.report.console import say
     from lesionbench.report.merge import merge_lines
     from lesionbench.report.terminal import print_tables
+    from lesionbench.runs.merge import merge as join
 
     merged = join(folders, out)
     print_tables(merged.tables)

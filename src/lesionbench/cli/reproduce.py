@@ -27,13 +27,13 @@ def reproduce(
     repeated: other images, or a plugin that is not installed.
     """
     from lesionbench.errors import SettingsError, Try
-    from lesionbench.experiment.reproduce import check_environment
-    from lesionbench.experiment.reproduce import reproduce as run_again
     from lesionbench.experiment.session import Place
     from lesionbench.plugins import Plugins
     from lesionbench.report.console import say
     from lesionbench.report.progress import choose_view
     from lesionbench.report.reproduce import environment_lines, reproduced_lines
+    from lesionbench.runs.reproduce import check_environment
+    from lesionbench.runs.reproduce import reproduce as run_again
 
     if check and out is not None:
         raise SettingsError("a check runs nothing into a folder", Try("leave out {check} or {out}"))

@@ -33,9 +33,9 @@ def work(
     """
     from lesionbench.errors import SettingsError, Try
     from lesionbench.experiment.duration import seconds_of
-    from lesionbench.experiment.work import work_on
     from lesionbench.report.console import say
     from lesionbench.report.words import count
+    from lesionbench.runs.work import work_on
 
     if index is not None and jobs is not None:
         raise SettingsError("one job of the list is done by one process", Try("leave out {jobs}, or {index} to do all"))

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from pathlib import Path
 
-    from lesionbench.experiment.explain import Difference, Explanation
+    from lesionbench.runs.explain import Difference, Explanation
 
 
 def explanation_lines(found: Explanation, out: Path) -> list[str]:

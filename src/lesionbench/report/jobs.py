@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from lesionbench.report.words import count
 
 if TYPE_CHECKING:
-    from lesionbench.experiment.jobs import Written
+    from lesionbench.runs.jobs import Written
 
 
 def jobs_lines(written: Written) -> list[str]:

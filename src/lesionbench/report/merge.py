@@ -10,7 +10,7 @@ from lesionbench.report.words import count, wrapped
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from lesionbench.experiment.merge import Merged
+    from lesionbench.runs.merge import Merged
 
 
 def merge_lines(merged: Merged) -> list[str]:

@@ -10,7 +10,7 @@ from lesionbench.report.words import count, wrapped
 
 if TYPE_CHECKING:
     from lesionbench.experiment.environment import Differences
-    from lesionbench.experiment.reproduce import Reproduced
+    from lesionbench.runs.reproduce import Reproduced
 
 MOST_NAMED = 10  # cells
 

@@ -18,7 +18,7 @@ from lesionbench.errors import OutputError
 from lesionbench.experiment.job_list import read_list
 from lesionbench.experiment.output import locked
 from lesionbench.experiment.tables import CELL_COLUMNS
-from lesionbench.experiment.work import Work, work_on
+from lesionbench.runs.work import Work, work_on
 from lesionbench.store.digests import key_of
 from lesionbench.store.layout import POOLS
 from lesionbench.workers.apart import Stopped
@@ -30,7 +30,7 @@ COSTS = {name for name in CELL_COLUMNS if name.endswith(("_seconds", "_peak_mb",
 WORKER = """
 import json, sys
 from pathlib import Path
-from lesionbench.experiment.work import work_on
+from lesionbench.runs.work import work_on
 for index in json.loads(sys.argv[1]):
     assert not work_on(Path("o"), index, print)
 """

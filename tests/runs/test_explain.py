@@ -8,9 +8,9 @@ import pytest
 from conftest import CommandLineHere
 
 from lesionbench.errors import SettingsError
-from lesionbench.experiment.explain import explain
 from lesionbench.plugins import Plugins
 from lesionbench.report.explain import explanation_lines
+from lesionbench.runs.explain import explain
 from lesionbench.store.digests import key_of
 
 RUN = ("run", "--augmenter", "oversample", "--synthetic", "20", "--classifier", "linear", "--seeds", 1)

@@ -15,9 +15,9 @@ from conftest import CommandLine, CommandLineHere
 
 from lesionbench.errors import OutputError
 from lesionbench.experiment.environment import ENVIRONMENT
-from lesionbench.experiment.merge import merge
 from lesionbench.experiment.output import settings_text
 from lesionbench.report.merge import merge_lines
+from lesionbench.runs.merge import merge
 from lesionbench.store.digests import file_digest
 
 BASE = ("run", "--dataset", "spy-dots", "--classifier", "spy-centroids", "--positive-class", "b", "--seeds", 2)

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from statistics import median
 from typing import TYPE_CHECKING
 
-from lesionbench.experiment.array_script import SCRIPT, SLURM_LOGS, ArrayNeeds, array_script
 from lesionbench.experiment.bench import read_record
 from lesionbench.experiment.collect import collect
 from lesionbench.experiment.environment import write_environment
@@ -19,6 +18,7 @@ from lesionbench.experiment.output import locked, write_settings
 from lesionbench.experiment.session import begin, make_ready, settled
 from lesionbench.experiment.tables import write_splits
 from lesionbench.pipeline.leaderboard import as_csv
+from lesionbench.runs.array_script import SCRIPT, SLURM_LOGS, ArrayNeeds, array_script
 from lesionbench.store.whole_files import write_whole
 
 if TYPE_CHECKING:
