@@ -18,7 +18,7 @@ GRID += ["--seeds", "2", "--jobs", "2", "--out", "out", "--store", "store"]
 @pytest.fixture
 def checkpointing(tmp_path: Path) -> CommandLine:
     """The command line with checkpoints every few steps."""
-    code = (Path(__file__).parents[1] / "packages" / "frequent_checkpoints.py").read_text(encoding="utf-8")
+    code = (Path(__file__).parent / "frequent_checkpoints.py").read_text(encoding="utf-8")
     site = install(tmp_path / "source", "frequent-checkpoints", code, tmp_path / "site")
     (tmp_path / "reference").mkdir()
     return CommandLine(tmp_path / "reference", (site,))
