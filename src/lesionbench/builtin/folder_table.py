@@ -107,7 +107,7 @@ def _twice(path: PurePosixPath | None, line: int, first_line: dict[str, int]) ->
 
 
 def _unusable(row: Row, column: str) -> str:
-    """Why a class or a group cannot be called so; empty when it can."""
+    """What is wrong with the name of a class or a group; empty when the name is fine."""
     if not row[column]:
         return f"{column} is empty; every image needs one"
     wrong = name_problem(row[column])

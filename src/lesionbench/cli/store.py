@@ -88,7 +88,7 @@ def export_archive(
     ] = None,
     store: Folder = None,
 ) -> None:
-    """Write entries into one file, for another machine.
+    """Write entries into one file that another machine can import.
 
     Damaged entries are named and left out, with exit status 1.
     """
@@ -113,7 +113,7 @@ def import_entries(
     ] = None,
     store: Folder = None,
 ) -> None:
-    """Read the entries of such a file into a store.
+    """Copy the entries of an exported file into a store.
 
     What is there already stays as it is, and pruning keeps what came in until the archive is forgotten. Damaged entries
     are named and left out, with exit status 1.

@@ -77,7 +77,7 @@ def _runs(inventory: Inventory) -> Iterator[str]:
 
 
 def verified_lines(verified: Verified, folder: Path, *, set_aside: bool) -> list[str]:
-    """Every damaged entry, and how many were verified."""
+    """One line for each damaged entry, and then the number of entries verified."""
     number = len(verified.flaws)
     whole = "every checksum is right" if not number else f"{number} damaged" + (" and set aside" if set_aside else "")
     return [
@@ -92,7 +92,7 @@ def flaw_lines(flaws: tuple[Flaw, ...]) -> list[str]:
 
 
 def pruning_lines(pruning: Pruning, folder: Path, *, done: bool) -> list[str]:
-    """What is forgotten, what is deleted and what is kept."""
+    """The lines that say which runs are forgotten, which entries are deleted and which are kept."""
     would_be = "" if done else "would be "
     parts = [
         ("used by no run", pruning.entries),

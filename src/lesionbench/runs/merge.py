@@ -230,7 +230,7 @@ def _joined(parts: Sequence[_Part]) -> Experiment:
 
 
 def _with_doses(joined: Experiment, wanted: Sequence[GridArm]) -> Iterator[Experiment]:
-    """The experiment with every augmenter written with its own dose, such as `dcgan@60`."""
+    """The experiment with a dose written behind every augmenter, such as `dcgan@60`."""
     drawing = [arm for arm in wanted if arm.draws]
     augmenters = tuple(dict.fromkeys(f"{arm.augmenter}@{arm.synthetic_per_class}" for arm in drawing))
     for dose in joined.synthetic:  # links of a chain without a number of their own take it

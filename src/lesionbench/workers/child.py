@@ -1,4 +1,4 @@
-"""What a worker process does: it copies itself for every task, so that each finds the same fresh process.
+"""What a worker process does: it forks for every task, so that every task starts in the same fresh process.
 
 A worker imports what tasks need and runs none itself. For a task it forks: the copy runs the task and ends, and with it
 ends whatever the task did to its process: environment, working folder, limits, signal handlers, threads, random state,

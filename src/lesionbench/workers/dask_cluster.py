@@ -207,7 +207,7 @@ _here = threading.local()  # of every thread of a worker: the process it keeps, 
 
 
 def _run_here(run: str, function: Callable[..., Any], args: tuple[Any, ...]) -> Any:
-    """What a function returns on this worker; stopped when the client goes or no longer wants it."""
+    """Run a function on this worker and return its result; stop it if the client disconnects or cancels."""
     from distributed import get_worker
 
     worker: Any = get_worker()
