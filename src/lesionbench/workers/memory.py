@@ -31,7 +31,7 @@ def peak_megabytes() -> float:
 
 
 def free_gigabytes() -> float | None:
-    """The memory that new processes can have, in GB (10^9 bytes); None if the system does not say.
+    """The memory that is free for new processes, in GB (10^9 bytes); None if the system does not say.
 
     What the machine has left, or less where a control group around this process, such as a container, allows less.
     """
