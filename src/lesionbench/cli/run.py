@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 from contextlib import suppress
 from pathlib import Path
-from typing import Annotated, Any, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
@@ -13,6 +13,9 @@ from lesionbench.cli import options
 from lesionbench.cli.signals import end_stopped
 from lesionbench.errors import LesionbenchError, StoreError, WorkersLost
 from lesionbench.experiment.settings import JUDGING
+
+if TYPE_CHECKING:
+    from lesionbench.experiment.session import Finished
 
 
 @options.with_settings(options.USUAL, (*JUDGING, *options.RARE))
@@ -36,10 +39,7 @@ def run(
     from lesionbench.experiment.session import Place, run_experiment
     from lesionbench.experiment.settings import load_experiment
     from lesionbench.plugins import Plugins
-    from lesionbench.report.console import say
     from lesionbench.report.progress import choose_view
-    from lesionbench.report.terminal import print_tables
-    from lesionbench.report.words import count
 
     plugins = Plugins.load()
     file = options.experiment_file(file)
@@ -56,12 +56,22 @@ def run(
     except (StoreError, WorkersLost):
         _show_what_is_done(folder)
         raise
+    _show(finished)
+    raise typer.Exit(1 if finished.failed_cells else 0)
+
+
+def _show(finished: Finished) -> None:
+    """Print the tables of a run, how many of its cells failed, and where everything is."""
+    from lesionbench.report.console import say
+    from lesionbench.report.terminal import print_tables
+    from lesionbench.report.words import count
+
+    out = finished.out
     print_tables(finished.tables)
     if finished.failed_cells:
         failed = count(finished.failed_cells, "cell")
-        say([f"{failed} failed; the reasons are in {folder}/cells.csv and {folder}/logs; the same command tries again"])
-    say([f"{folder}/leaderboard.csv"])
-    raise typer.Exit(1 if finished.failed_cells else 0)
+        say([f"{failed} failed; the reasons are in {out}/cells.csv and {out}/logs; the same command tries again"])
+    say([f"{out}/leaderboard.csv"])
 
 
 def _show_what_is_done(folder: Path) -> None:
