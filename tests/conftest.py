@@ -28,8 +28,8 @@ for (
 ) in ONE_THREAD.items():  # two processes of pytest share the cores; read when numpy and torch are imported
     os.environ.setdefault(name, value)
 
-# The same examples every time, and nothing is kept of them.
-hypothesis.settings.register_profile("same", derandomize=True, database=None)
+# The same examples every time; nothing is kept of them, and a busy machine fails none.
+hypothesis.settings.register_profile("same", derandomize=True, database=None, deadline=None)
 hypothesis.settings.load_profile("same")
 hypothesis.configuration.set_hypothesis_home_dir(Path(gettempdir()) / "lesionbench-hypothesis")
 
@@ -77,7 +77,7 @@ class CommandLine:
     def run(self, arguments: tuple[object, ...]) -> subprocess.CompletedProcess[str]:
         """Run it in a process of its own, as a user does."""
         command = self.command(*arguments)
-        return subprocess.run(command, cwd=self.cwd, env=self.env(), capture_output=True, text=True, timeout=240)
+        return subprocess.run(command, cwd=self.cwd, env=self.env(), capture_output=True, text=True, timeout=1200)
 
     def command(self, *arguments: object) -> list[str]:
         return [sys.executable, "-m", "lesionbench", *map(str, arguments)]

@@ -120,7 +120,7 @@ def test_a_published_test_part_that_lacks_a_class_is_refused():
         divide(data, "official", 0.2, 0)
 
 
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 @given(st.integers(0, 2**31), st.integers(2, 5), st.integers(2, 3), st.integers(1, 3))
 def test_every_image_is_tested_once_and_no_group_is_on_two_sides(seed, folds, classes, per_group):
     random = np.random.default_rng(seed)

@@ -145,7 +145,7 @@ def test_a_manifest_of_any_length_takes_no_memory(store):
     assert store.read("fits", KEY) is None
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(content=st.binary(max_size=300))
 def test_any_content_of_an_array_file_is_read_or_refused(tmp_path, content):
     folder = tmp_path / "folder"
@@ -158,7 +158,7 @@ def test_any_content_of_an_array_file_is_read_or_refused(tmp_path, content):
             np.load(folder / "a.npy")
 
 
-@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     manifest=st.recursive(
         st.none() | st.booleans() | st.integers() | st.text(max_size=8),

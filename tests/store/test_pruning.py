@@ -181,7 +181,7 @@ def test_the_user_s_own_files_in_a_store_are_not_touched(store):
 NAMES = st.tuples(st.sampled_from(KINDS), st.sampled_from(KEYS))
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(there=st.sets(NAMES, max_size=8), uses=st.lists(st.sets(NAMES, max_size=4), min_size=1, max_size=3))
 def test_pruning_keeps_the_union_of_what_runs_use(tmp_path_factory, there, uses):
     folder = tmp_path_factory.mktemp("any")

@@ -103,7 +103,7 @@ def test_chunks_of_the_distances_change_nothing(monkeypatch):
     assert whole == prdc(real, synthetic, 3)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.integers(0, 2**32 - 1), st.integers(1, 3), st.integers(4, 9), st.integers(4, 9))
 def test_shares_are_shares_and_trading_places_trades_precision_for_recall(seed, k, count, others):
     rng = np.random.default_rng(seed)

@@ -104,7 +104,7 @@ def by_hand(ones, others):
     return np.sqrt(((ones[:, None, None] - turned[None]) ** 2).mean(axis=(3, 4, 5)).min(axis=1))
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.integers(1, 9), st.sampled_from([1, 3]), st.integers(1, 20), st.integers(1, 20), st.integers(0, 99))
 def test_the_nearest_is_what_measuring_every_pair_finds(side, channels, number, others, seed):
     random = np.random.default_rng(seed)

@@ -36,7 +36,7 @@ def test_mcnemar_is_the_exact_binomial_test(b, c, p):
 
 
 @given(some.integers(0, 30), some.integers(0, 30))
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_mcnemar_is_symmetric(b, c):
     first, second = discordant(b, c, 5)
     among = np.ones(len(first.labels), bool)
@@ -48,7 +48,7 @@ def test_mcnemar_is_symmetric(b, c):
 
 
 @given(some.lists(some.integers(-4, 4), min_size=1, max_size=9))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_groups_and_repeats_are_exchanged_whole(differences):
     """Against all 2^G exchanges, one by one."""
     values = np.array(differences, np.int64)

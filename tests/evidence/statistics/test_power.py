@@ -31,7 +31,7 @@ def test_the_smallest_difference_is_that_of_connor(difference, discordance, imag
     assert enough <= difference < fewer
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.integers(4, 5000), st.floats(0.01, 1.0))
 def test_the_smallest_difference_solves_connors_equation(images, discordance):
     found = smallest_difference(images, discordance)

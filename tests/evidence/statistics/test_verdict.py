@@ -36,7 +36,7 @@ def test_holm_is_that_of_the_oracle():
 
 
 @given(some.lists(some.floats(0, 1), min_size=1, max_size=8))
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_holm_keeps_the_order_and_lowers_nothing(p_values):
     adjusted = holm(p_values)
 
@@ -118,7 +118,7 @@ def test_arms_share_a_letter_exactly_when_they_cannot_be_told_apart(differing, e
 
 
 @given(some.lists(some.booleans(), min_size=15, max_size=15))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_letters_say_of_every_pair_whether_it_differs(flags):
     differ = [[False] * 6 for _ in range(6)]
     pairs = [(i, j) for j in range(6) for i in range(j)]
@@ -138,7 +138,7 @@ def compared(arms, judging=JUDGING):
 
 
 @given(some.integers(0, 1000))
-@settings(max_examples=5, deadline=None)
+@settings(max_examples=5)
 def test_swapping_the_arms_turns_every_sign_and_keeps_every_p(seed):
     one, other = world(np.random.default_rng(seed), groups=120)
     (there,) = compared([one, other])

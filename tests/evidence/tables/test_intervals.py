@@ -120,7 +120,7 @@ def test_resampling_every_group_once_gives_the_leaderboards_number(matrix, metri
 
 
 @given(some.integers(0, 10_000), some.sampled_from([1, 3]), some.sampled_from([1, 3]))
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=8)
 def test_every_interval_contains_its_estimate(seed, per_group, repeats):
     one = world(np.random.default_rng(seed), groups=60, per_group=per_group, repeats=repeats)[0]
     rows = interval_rows([one], [leaderboard_row(one)], draws_of([one]))

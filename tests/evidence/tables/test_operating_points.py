@@ -151,7 +151,7 @@ def test_groups_of_several_images_widen_the_interval():
     assert wide["specificity_high"] - wide["specificity_low"] > narrow["specificity_high"] - narrow["specificity_low"]
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     st.lists(st.tuples(st.booleans(), st.integers(0, 8)), min_size=2, max_size=25),
     st.sampled_from(["sensitivity", "specificity"]),
