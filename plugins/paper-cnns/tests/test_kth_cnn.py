@@ -135,3 +135,20 @@ def test_registering_imports_neither_torch_nor_numpy():
     )
     answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert "set()" == answer.stdout.strip()
+
+
+def test_a_fit_does_not_import_torchs_compiler(tmp_path):
+    code = f"""
+import sys
+from pathlib import Path
+from lesionbench import RunContext
+from lesionbench.testing import tiny_training_set
+from lesionbench_paper_cnns import FridAdarCnn, KthCnn
+for precision in ("fp32", "bf16"):
+    for classifier in (KthCnn(steps=2), FridAdarCnn(steps=2)):
+        context = RunContext(0, "cpu", precision, Path({str(tmp_path)!r}), lambda step, total, **losses: None)
+        classifier.fit(tiny_training_set(), context)
+print("torch" in sys.modules, *{{"torch._dynamo", "torch._inductor", "sympy"}} & {{*sys.modules}})
+"""
+    answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert "True" == answer.stdout.strip()

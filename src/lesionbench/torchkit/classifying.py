@@ -29,11 +29,11 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
     from torch import Tensor
-    from torch.optim import Optimizer
 
     from lesionbench.pipeline.context import RunContext
     from lesionbench.pipeline.images import Images, Labels, Scores
     from lesionbench.pipeline.training_set import TrainingSet
+    from lesionbench.torchkit.optimizers import Optimizer
     from lesionbench.torchkit.resuming import Owned
 
 REPORT_EVERY = 25  # steps; losses are fetched only then, because fetching stalls a GPU
@@ -212,7 +212,7 @@ def _update(network: nn.Module, optimizer: Optimizer, batch: Examples, context: 
     with autocast(context):
         logits = network(batch.images)
     loss = class_loss(logits.float(), batch.labels)
-    optimizer.zero_grad(set_to_none=True)
+    optimizer.zero_grad()
     loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
     optimizer.step()
     return loss.detach()

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
-from torch.optim import SGD
 
 from lesionbench.torchkit.classifying import Schedule, TorchPredictor, fit_classifier
+from lesionbench.torchkit.optimizers import Sgd
 from lesionbench.torchkit.tensors import resized
 from lesionbench_paper_cnns.dropout import Dropout
 
@@ -32,7 +32,7 @@ def fit_frid_adar_cnn(settings: FridAdarCnn, train: TrainingSet, context: RunCon
     images, _ = train.all_images()
     return fit_classifier(
         partial(frid_adar_network, mean_image(images, settings.size), len(train.classes), settings.dropout),
-        partial(SGD, lr=settings.learning_rate, momentum=settings.momentum, nesterov=settings.momentum > 0),
+        partial(Sgd, learning_rate=settings.learning_rate, momentum=settings.momentum),
         train,
         context,
         Schedule(steps_of(settings, len(images)), settings.batch_size, settings.evaluate_every),

@@ -8,9 +8,9 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from torch import nn
-from torch.optim import Adam
 
 from lesionbench.torchkit.classifying import Schedule, TorchPredictor, fit_classifier
+from lesionbench.torchkit.optimizers import Adam
 from lesionbench_paper_cnns.dropout import Dropout
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ def fit_kth_cnn(settings: KthCnn, train: TrainingSet, context: RunContext) -> To
         log.info("kth-cnn resizes images of %dx%d to %dx%d pixels", height, width, settings.size, settings.size)
     return fit_classifier(
         partial(_network, settings, channels, len(train.classes)),
-        partial(Adam, lr=settings.learning_rate),
+        partial(Adam, learning_rate=settings.learning_rate),
         train,
         context,
         Schedule(settings.steps, settings.batch_size, settings.evaluate_every),

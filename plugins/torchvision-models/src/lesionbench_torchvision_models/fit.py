@@ -6,9 +6,8 @@ import logging
 from functools import partial
 from typing import TYPE_CHECKING
 
-from torch.optim import Adam
-
 from lesionbench.torchkit.classifying import Schedule, TorchPredictor, fit_classifier
+from lesionbench.torchkit.optimizers import Adam
 from lesionbench_torchvision_models.networks import make_network, prepared
 from lesionbench_torchvision_models.weights import load_weights
 
@@ -32,7 +31,7 @@ def fit_network(settings: TorchvisionClassifier, train: TrainingSet, context: Ru
     outputs = 1 if len(train.classes) == 2 else len(train.classes)
     return fit_classifier(
         partial(starting_network, settings, outputs),
-        partial(Adam, lr=settings.learning_rate),
+        partial(Adam, learning_rate=settings.learning_rate),
         train,
         context,
         Schedule(settings.steps, settings.batch_size, settings.evaluate_every),
