@@ -117,7 +117,7 @@ def test_settings_in_an_experiment_file(cwd, settings):
 
 
 def draws_little(file: bytes) -> bool:
-    """Whether this experiment is wrong, or has a small drawn dataset: drawing the default's 900 images takes seconds."""
+    """Whether this experiment is wrong, or has a small drawn dataset; the default draws 900 images."""
     with suppress(UnicodeDecodeError, tomllib.TOMLDecodeError):
         dataset = str(tomllib.loads(file.decode()).get("dataset", "skin-phantom"))
         return dataset != "skin-phantom" and not re.search(r"(size|train|test)=\d{3,}", dataset)
