@@ -2,11 +2,19 @@ from __future__ import annotations
 
 from itertools import islice
 
+import numpy as np
 import pytest
 import torch
 
 from lesionbench.errors import TrainingDiverged
-from lesionbench.torchkit.training import batches, check_finite, torch_session
+from lesionbench.pipeline.context import derive_seed
+from lesionbench.torchkit.training import (
+    BATCHES_AHEAD,
+    balanced_batches,
+    batches,
+    check_finite,
+    torch_session,
+)
 
 
 def draw(seed):
@@ -61,6 +69,38 @@ def test_batches_depend_on_their_seed_and_not_on_global_state():
     assert one == same
     assert one != other
     assert torch.equal(before, torch.get_rng_state())
+
+
+def in_passes(count, seed):
+    """Endless positions, one at a time: 0..count-1 in one random order after the other."""
+    random = torch.Generator().manual_seed(seed)
+    while True:
+        yield from torch.randperm(count, generator=random).tolist()
+
+
+@pytest.mark.parametrize("count", [1, 10, 1000])
+def test_batches_are_the_passes_cut_into_pieces(count):
+    number = BATCHES_AHEAD + 3
+    found = torch.stack(list(islice(batches(count, 6, seed=5), number)))
+    assert list(islice(in_passes(count, 5), 6 * number)) == found.flatten().tolist()
+
+
+@pytest.mark.parametrize("counts", [(4,), (1, 30, 7), (5, 5)])
+def test_balanced_batches_are_the_next_class_and_then_the_next_image_of_that_class(counts):
+    labels = np.random.default_rng(0).permutation(np.repeat(np.arange(len(counts)), counts))
+    classes = in_passes(len(counts), derive_seed("classes", 5) % 2**63)
+    within = [in_passes(count, derive_seed("order", 5, label) % 2**63) for label, count in enumerate(counts)]
+    number = BATCHES_AHEAD + 3
+    found = torch.stack(list(islice(balanced_batches(labels, 6, seed=5), number)))
+    expected = [np.flatnonzero(labels == label)[next(within[label])] for label in islice(classes, 6 * number)]
+    assert expected == found.flatten().tolist()
+
+
+def test_batches_say_how_many_were_taken():
+    order = batches(10, 4, seed=1)
+    next(order)
+    next(order)
+    assert 2 == order.taken
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), float("-inf")])

@@ -13,9 +13,11 @@ from lesionbench.errors import TrainingDiverged
 from lesionbench.pipeline.context import derive_seed
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from lesionbench.pipeline.images import Labels
+
+BATCHES_AHEAD = 64  # batches of positions that are drawn at a time
 
 
 @contextmanager
@@ -52,77 +54,94 @@ def _deterministic_cuda() -> Iterator[None]:
         torch.use_deterministic_algorithms(deterministic, warn_only=warn_only)
 
 
-class Batches:
-    """Endless index batches, int64 (batch_size,); `taken` is the number of batches so far."""
+class _Order:
+    """Endless positions, 0..count-1 in one random order after the other."""
 
-    def __init__(self, count: int, batch_size: int, seed: int) -> None:
+    def __init__(self, count: int, seed: int) -> None:
         self.count = count
-        self.batch_size = batch_size
-        self.taken = 0
         self._random = torch.Generator().manual_seed(seed % 2**63)
         self._waiting = torch.empty(0, dtype=torch.int64)
+
+    def take(self, number: int) -> torch.Tensor:
+        """The next positions, int64 (number,)."""
+        missing = range(0, number - len(self._waiting), self.count)
+        passes = [torch.randperm(self.count, generator=self._random) for _ in missing]
+        waiting = torch.cat([self._waiting, *passes])
+        taken, self._waiting = waiting[:number], waiting[number:]
+        return taken
+
+    def state_dict(self) -> dict[str, Any]:
+        """The position, for a checkpoint."""
+        return {"random": self._random.get_state(), "waiting": self._waiting}
+
+    def load_state_dict(self, state_dict: dict[str, Any], /) -> None:
+        """Go to a position that `state_dict` gave."""
+        self._random.set_state(state_dict["random"])
+        self._waiting = state_dict["waiting"]
+
+
+class Batches:
+    """Endless batches of positions, int64 (batch_size,) on the device; `taken` is the number of batches so far.
+
+    Batches are drawn and moved to the device for many steps at once, so that a step costs one slice of an array.
+    """
+
+    def __init__(self, orders: list[_Order], draw: Callable[[int], torch.Tensor], batch_size: int, device: str) -> None:
+        self.taken = 0
+        self._orders = orders
+        self._draw = draw  # returns the next n positions, int64 (n,); takes them from the orders
+        self._batch_size = batch_size
+        self._device = device
+        self._waiting = torch.empty(0, batch_size, dtype=torch.int64, device=device)
 
     def __iter__(self) -> Self:
         return self
 
     def __next__(self) -> torch.Tensor:
-        while len(self._waiting) < self.batch_size:
-            self._waiting = torch.cat([self._waiting, torch.randperm(self.count, generator=self._random)])
-        batch, self._waiting = self._waiting[: self.batch_size], self._waiting[self.batch_size :]
+        if not len(self._waiting):
+            drawn = self._draw(BATCHES_AHEAD * self._batch_size)
+            self._waiting = drawn.view(BATCHES_AHEAD, self._batch_size).to(self._device)
+        batch, self._waiting = self._waiting[0], self._waiting[1:]
         self.taken += 1
         return batch
 
     def state_dict(self) -> dict[str, Any]:
         """The position, for a checkpoint."""
-        return {"taken": self.taken, "random": self._random.get_state(), "waiting": self._waiting}
+        orders = [order.state_dict() for order in self._orders]
+        return {"taken": self.taken, "waiting": self._waiting, "orders": orders}
 
     def load_state_dict(self, state_dict: dict[str, Any], /) -> None:
         """Go to a position that `state_dict` gave."""
-        self.taken = state_dict["taken"]
-        self._random.set_state(state_dict["random"])
-        self._waiting = state_dict["waiting"]
-
-
-class BalancedBatches:
-    """Endless batches of positions, int64 (batch_size,), in which all classes occur equally often, to within one."""
-
-    def __init__(self, labels: Labels, batch_size: int, seed: int) -> None:
-        counts = np.bincount(labels)
-        self._members = [torch.from_numpy(np.flatnonzero(labels == label)) for label in range(len(counts))]
-        self._orders = [
-            Batches(count, 1, derive_seed("order", seed, label)) for label, count in enumerate(counts.tolist())
-        ]
-        self._classes = Batches(len(self._members), batch_size, derive_seed("classes", seed))  # (batch_size,) of labels
-
-    def __iter__(self) -> Self:
-        return self
-
-    def __next__(self) -> torch.Tensor:
-        labels = next(self._classes).tolist()
-        return torch.cat([self._members[label][next(self._orders[label])] for label in labels])
-
-    def state_dict(self) -> dict[str, Any]:
-        """The position, for a checkpoint."""
-        return {"classes": self._classes.state_dict(), "orders": [order.state_dict() for order in self._orders]}
-
-    def load_state_dict(self, state_dict: dict[str, Any], /) -> None:
-        """Go to a position that `state_dict` gave."""
-        self._classes.load_state_dict(state_dict["classes"])
+        self.taken, self._waiting = state_dict["taken"], state_dict["waiting"]
         for order, state in zip(self._orders, state_dict["orders"], strict=True):
             order.load_state_dict(state)
 
 
-def batches(count: int, batch_size: int, seed: int) -> Batches:
-    """Endless index batches, int64 (batch_size,): each pass over 0..count-1 is in a new random order."""
-    return Batches(count, batch_size, seed)
+def batches(count: int, batch_size: int, seed: int, device: str = "cpu") -> Batches:
+    """Endless index batches, int64 (batch_size,) on the device: each pass over 0..count-1 is in a new random order."""
+    order = _Order(count, seed)
+    return Batches([order], order.take, batch_size, device)
 
 
-def balanced_batches(labels: Labels, batch_size: int, seed: int) -> BalancedBatches:
-    """Endless batches of positions, int64 (batch_size,), in which all classes occur equally often, to within one.
+def balanced_batches(labels: Labels, batch_size: int, seed: int, device: str = "cpu") -> Batches:
+    """Endless batches of positions, int64 (batch_size,) on the device, in which all classes occur equally often.
 
-    Within a class, each pass over its images is in a new random order. Every class must have an image.
+    Within a class, each pass over its images is in a new random order. Every class must have an image. The numbers of
+    two classes in a batch differ by one at most.
     """
-    return BalancedBatches(labels, batch_size, seed)
+    counts = np.bincount(labels)
+    members = [torch.from_numpy(np.flatnonzero(labels == label)) for label in range(len(counts))]
+    classes = _Order(len(counts), derive_seed("classes", seed))
+    within = [_Order(count, derive_seed("order", seed, label)) for label, count in enumerate(counts.tolist())]
+
+    def draw(number: int) -> torch.Tensor:
+        positions = classes.take(number)  # labels at first, then the images that stand in for them
+        chosen = [positions == label for label in range(len(counts))]
+        for of_class, images, order in zip(chosen, members, within, strict=True):
+            positions[of_class] = images[order.take(int(of_class.sum()))]
+        return positions
+
+    return Batches([classes, *within], draw, batch_size, device)
 
 
 def check_finite(step: int, **losses: float) -> None:

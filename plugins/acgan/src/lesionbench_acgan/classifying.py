@@ -61,17 +61,17 @@ def load_discriminator(settings: AcganDiscriminator, folder: Path) -> TorchPredi
 def _real(settings: AcganDiscriminator, training_set: TrainingSet, context: RunContext) -> Real:
     """Endless batches of the training set, changed on the fly if the training set says so."""
     images, labels = training_set.all_images()
+    seed = derive_seed("acgan-discriminator batches", context.seed)
     if training_set.on_the_fly is None:
-        images = resized(images, settings.size)  # once, instead of in every step
-    order = batches(len(images), settings.batch_size, derive_seed("acgan-discriminator batches", context.seed))
+        order = batches(len(images), settings.batch_size, seed, context.device)
+        return Real.unchanged(order, images, labels, settings.size, context.device)
+    order = batches(len(images), settings.batch_size, seed)  # on the CPU, where images are changed
 
     def take(positions: torch.Tensor) -> Batch:
         chosen = positions.numpy()
-        batch = images[chosen]
-        if training_set.on_the_fly is not None:
-            seed = derive_seed("acgan-discriminator on the fly", context.seed, order.taken)
-            batch = training_set.changed(batch, seed)
-        pixels = to_tensor(resized(batch, settings.size), context.device)
+        seed_of_batch = derive_seed("acgan-discriminator on the fly", context.seed, order.taken)
+        changed = training_set.changed(images[chosen], seed_of_batch)
+        pixels = to_tensor(resized(changed, settings.size), context.device)
         return pixels, torch.tensor(labels[chosen], device=context.device)
 
     return Real(order, take)

@@ -10,7 +10,6 @@ from lesionbench import derive_seed
 from lesionbench.pictures import IMAGES_PER_ROW, file_stems, save_comparisons, save_curves, save_rows
 from lesionbench.torchkit.gan import Curves, picture_steps, train
 from lesionbench.torchkit.needs import log_resizing, refuse_empty_classes
-from lesionbench.torchkit.tensors import resized, to_tensor
 from lesionbench.torchkit.training import balanced_batches, torch_session
 from lesionbench_acgan.networks import Blueprint, uniform_noise
 from lesionbench_acgan.pair import Pair, Real
@@ -19,7 +18,6 @@ from lesionbench_acgan.sampler import AcganSampler
 if TYPE_CHECKING:
     from lesionbench import Images, LabelledImages, RunContext
     from lesionbench_acgan import Acgan
-    from lesionbench_acgan.pair import Batch
 
 
 def fit(settings: Acgan, images: LabelledImages, context: RunContext) -> AcganSampler:
@@ -44,14 +42,9 @@ def fit(settings: Acgan, images: LabelledImages, context: RunContext) -> AcganSa
 
 def _real(settings: Acgan, images: LabelledImages, seed: int, context: RunContext) -> Real:
     """Endless batches of the real images, balanced over the classes."""
-    pixels = to_tensor(resized(images.images, settings.size), context.device)  # (N, C, size, size)
-    labels = torch.tensor(images.labels, device=context.device)
-
-    def take(chosen: torch.Tensor) -> Batch:
-        positions = chosen.to(context.device)
-        return pixels[positions], labels[positions]
-
-    return Real(balanced_batches(images.labels, settings.batch_size, derive_seed("acgan batches", seed)), take)
+    order_seed = derive_seed("acgan batches", seed)
+    order = balanced_batches(images.labels, settings.batch_size, order_seed, context.device)
+    return Real.unchanged(order, images.images, images.labels, settings.size, context.device)
 
 
 def _train(pair: Pair, classes: tuple[str, ...], steps: int, seed: int) -> Curves:

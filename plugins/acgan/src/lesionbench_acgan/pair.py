@@ -18,16 +18,16 @@ from lesionbench.torchkit.gan import (
     generator_bce,
     initialize,
 )
-from lesionbench.torchkit.tensors import to_images
+from lesionbench.torchkit.tensors import resized, to_images, to_tensor
 from lesionbench_acgan.networks import uniform_noise
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from lesionbench import Images, RunContext
+    from lesionbench import Images, Labels, RunContext
     from lesionbench.torchkit.resuming import Owned
     from lesionbench.torchkit.sampling import State
-    from lesionbench.torchkit.training import BalancedBatches, Batches
+    from lesionbench.torchkit.training import Batches
     from lesionbench_acgan import AcganSettings
     from lesionbench_acgan.networks import Blueprint
 
@@ -57,8 +57,15 @@ def generator_loss(fake: Judgement, labels: torch.Tensor) -> torch.Tensor:
 class Real:
     """Endless batches of real images: `take` makes a batch of the positions that `order` gives next."""
 
-    order: Batches | BalancedBatches
+    order: Batches
     take: Callable[[torch.Tensor], Batch]
+
+    @classmethod
+    def unchanged(cls, order: Batches, images: Images, labels: Labels, size: int, device: str) -> Real:
+        """Batches of these images at size x size, converted once and kept on the device, where `order` is too."""
+        pixels = to_tensor(resized(images, size), device)  # (N, C, size, size)
+        targets = torch.tensor(labels, device=device)
+        return cls(order, lambda chosen: (pixels[chosen], targets[chosen]))
 
     def __iter__(self) -> Self:
         return self

@@ -35,7 +35,7 @@ class Pair:
         self.context = context
         self.random = torch.Generator().manual_seed(seed)  # on the CPU, so that all devices start and draw the same
         self.real = to_tensor(resized(images, self.architecture.size), context.device)  # (N, C, size, size)
-        self.batches = batches(len(images), settings.batch_size, derive_seed("dcgan batches", seed))
+        self.batches = batches(len(images), settings.batch_size, derive_seed("dcgan batches", seed), context.device)
         channels = images.shape[3]
         self.generator = self.architecture.generator(channels)
         self.discriminator = self.architecture.discriminator(channels)
@@ -48,7 +48,7 @@ class Pair:
 
     def step(self) -> Losses:
         """Update the discriminator and then the generator, on one batch; returns the losses."""
-        real = self.real[next(self.batches).to(self.context.device)]  # (B, C, size, size)
+        real = self.real[next(self.batches)]  # (B, C, size, size)
         noise = self.architecture.noise(len(real), self.random).to(self.context.device)  # (B, 100)
         logits = self.discriminator.logits
         return adversarial_step(
