@@ -9,11 +9,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 from pydantic import ValidationError
-from scipy.stats import chisquare
+from scipy.stats import chisquare, kstest
 
 from lesionbench import ContractError, LabelledImages, RunContext
 from lesionbench.testing import augmenter_checks
 from lesionbench_classic import Classic
+from lesionbench_classic.changes import BOTH, LEFT_RIGHT, NO_FLIP, UP_DOWN, Changes, changed
 
 OFF = {"rotation": 0, "flips": False, "translation": 0, "scale_min": 1, "scale_max": 1}
 
@@ -167,7 +168,7 @@ def test_the_shift_is_a_share_of_the_shorter_side_in_both_directions():
 
 def test_with_flips_alone_an_image_is_one_of_its_flips_or_itself():
     image = noise(1)[0]
-    drawn = fitted(only(flips=True), noise(2)).transform(np.repeat(image[None], 1600, axis=0), seed=0)
+    drawn = fitted(only(flips=True), noise(2)).transform(np.repeat(image[None], 480, axis=0), seed=0)
     counts = Counter(which_effect(image, one) for one in drawn)
     assert {"none", "left-right", "up-down", "both"} == set(counts)
     assert chisquare(list(counts.values())).pvalue > 0.01
@@ -195,13 +196,111 @@ def test_a_turned_dot_keeps_its_distance_and_turns_by_at_most_the_setting():
 def test_after_the_rotation_comes_one_further_change_as_1_3_7_5():
     image = noise(1)[0]
     settings = only(flips=True, translation=2 / 32, scale_min=0.7, scale_max=0.8)
-    drawn = fitted(settings, noise(2)).transform(np.repeat(image[None], 1600, axis=0), seed=0)
+    drawn = fitted(settings, noise(2)).transform(np.repeat(image[None], 480, axis=0), seed=0)
     counts = Counter(which_effect(image, one) for one in drawn)
     unmoved = 7 / 25  # of the 5 x 5 shifts one is no shift
     shares = {"none": 1 + unmoved, "left-right": 1, "up-down": 1, "both": 1, "translation": 7 - unmoved, "scale": 5}
     assert set(shares) == set(counts)
-    expected = [1600 * share / 16 for share in shares.values()]
+    expected = [480 * share / 16 for share in shares.values()]
     assert chisquare([counts[name] for name in shares], expected).pvalue > 0.01
+
+
+def changes_of(settings=None, shift=4, count=8000, seed=0):
+    return Changes.draw(settings or Classic(), shift, count, np.random.default_rng(seed))
+
+
+def kinds_of(changes):
+    """The name of what follows each rotation; a shift by no pixel looks like a rotation alone."""
+    flipped, zoomed = changes.flips != NO_FLIP, changes.zooms != 1
+    shifted = (changes.right != 0) | (changes.down != 0)
+    assert (flipped.astype(int) + zoomed + shifted).max() == 1
+    return np.select([flipped, shifted, zoomed], ["flip", "shift", "zoom"], "none")
+
+
+def test_the_four_kinds_of_change_are_drawn_as_1_3_7_5():
+    counts = Counter(kinds_of(changes_of()))
+    unmoved = 7 / 81  # of the 9 x 9 shifts one is no shift
+    shares = {"none": 1 + unmoved, "flip": 3, "shift": 7 - unmoved, "zoom": 5}
+    assert chisquare([counts[name] for name in shares], [500 * share for share in shares.values()]).pvalue > 0.01
+
+
+@pytest.mark.parametrize(
+    ("off", "shares"),
+    [
+        ({"flips": False}, {"none": 1, "shift": 7, "zoom": 5}),
+        ({"scale_min": 1, "scale_max": 1}, {"none": 1, "flip": 3, "shift": 7}),
+        ({"shift": 0}, {"none": 1, "flip": 3, "zoom": 5}),
+    ],
+)
+def test_kinds_that_are_on_keep_their_proportions_when_another_is_off(off, shares):
+    settings = {name: value for name, value in off.items() if name != "shift"}
+    counts = Counter(kinds_of(changes_of(Classic(**settings), shift=off.get("shift", 400))))
+    assert set(shares) == set(counts)
+    expected = np.array(list(shares.values())) / sum(shares.values()) * 8000
+    assert chisquare([counts[name] for name in shares], expected).pvalue > 0.01
+
+
+def test_angles_and_zooms_are_uniform_in_their_ranges():
+    changes = changes_of(Classic(rotation=70))
+    assert kstest(changes.angles, "uniform", (0, 70)).pvalue > 0.01
+    assert kstest(changes.zooms[changes.zooms != 1], "uniform", (0.83, 1.25 - 0.83)).pvalue > 0.01
+
+
+def test_shifts_are_whole_pixels_and_every_pair_is_drawn_equally_often():
+    changes = changes_of(only(translation=0.1), shift=2)  # 7 of 8 are shifts, one in 25 of these by nothing
+    pairs = Counter(zip(changes.right, changes.down, strict=True))
+    assert {(right, down) for right in range(-2, 3) for down in range(-2, 3)} == set(pairs)
+    del pairs[0, 0]
+    assert chisquare(list(pairs.values())).pvalue > 0.01
+
+
+def test_the_three_flips_are_drawn_equally_often():
+    counts = Counter(changes_of().flips.tolist())
+    assert {NO_FLIP, LEFT_RIGHT, UP_DOWN, BOTH} == set(counts)
+    del counts[NO_FLIP]
+    assert chisquare(list(counts.values())).pvalue > 0.01
+
+
+def test_no_drawn_number_says_anything_about_another():
+    changes = changes_of()
+    for on in (changes.flips != NO_FLIP, changes.zooms != 1, (changes.right != 0) & (changes.down != 0)):
+        numbers = [changes.angles, changes.zooms, changes.right, changes.down, changes.flips]
+        numbers = [each[on] for each in numbers if np.ptp(each[on])]
+        between = np.corrcoef(numbers)[np.triu_indices(len(numbers), 1)]
+        assert np.abs(between).max() < 4 / np.sqrt(on.sum())
+
+
+def by_albumentations(image, changes, i):
+    """The image after albumentations' own transforms, made for the numbers of change i."""
+    import albumentations  # here, because importing `changes` told it to stay off the network
+    import cv2
+
+    right, down, zoom = int(changes.right[i]), int(changes.down[i]), float(changes.zooms[i])
+    affine = albumentations.Affine(
+        rotate=(changes.angles[i],) * 2,
+        translate_px={"x": (right, right), "y": (down, down)},
+        scale=(zoom, zoom),
+        keep_ratio=True,
+        interpolation=cv2.INTER_CUBIC,
+        border_mode=cv2.BORDER_REFLECT,
+        p=1,
+    )
+    flips = {LEFT_RIGHT: ["HorizontalFlip"], UP_DOWN: ["VerticalFlip"], BOTH: ["HorizontalFlip", "VerticalFlip"]}
+    flips = [getattr(albumentations, name)(p=1) for name in flips.get(int(changes.flips[i]), [])]
+    return albumentations.Compose([affine, *flips])(image=image)["image"]
+
+
+@pytest.mark.parametrize(
+    ("height", "width", "channels"), [(64, 64, 3), (32, 32, 1), (33, 20, 3), (5, 1, 1), (1, 1, 3), (224, 224, 3)]
+)
+@pytest.mark.parametrize("rotation", [360, 0])
+def test_an_image_is_changed_as_by_the_transforms_of_albumentations(height, width, channels, rotation):
+    count = 8 if height == 224 else 48
+    images = noise(count, height, width, channels)
+    changes = changes_of(Classic(rotation=rotation), count=count)
+    for i, matrix in enumerate(changes.matrices(height, width)):
+        ours = changed(images[i], matrix, int(changes.flips[i]))
+        assert np.array_equal(by_albumentations(images[i], changes, i), ours)
 
 
 def test_the_angle_says_nothing_about_the_shift():

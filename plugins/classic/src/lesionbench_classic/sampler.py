@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
-from random import Random
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from lesionbench import ContractError
-from lesionbench_classic.transforms import copies
+from lesionbench_classic.changes import Changes, changed
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    import albumentations as A  # noqa: N812  # everybody calls it A
     from numpy.typing import NDArray
 
     from lesionbench import Images, Labels
@@ -45,15 +42,15 @@ class ClassicSampler:
         own = np.flatnonzero(self.labels == label)
         if count and not len(own):
             raise ContractError(f"a class needs at least one real image to copy, but class {label} has none")
-        originals = self.images[own[_order(len(own), count, _stream(seed, ORDER, label))]]
-        return self._changed(originals, seed, COPY, label)
+        chosen = own[_order(len(own), count, _stream(seed, ORDER, label))]
+        return self._changed(self.images, chosen, _stream(seed, COPY, label))
 
     def transform(self, images: Images, seed: int) -> Images:
         """The same images, each changed at random: uint8 (N, H, W, C).
 
         The change of image number i depends only on the seed and i.
         """
-        return self._changed(images, seed, ON_THE_FLY)
+        return self._changed(images, np.arange(len(images)), _stream(seed, ON_THE_FLY))
 
     def save(self, folder: Path) -> None:
         """Write `settings.json` and `real.npz` into the folder."""
@@ -69,22 +66,16 @@ class ClassicSampler:
         with np.load(folder / "real.npz", allow_pickle=False) as arrays:
             return cls(settings, arrays["images"], arrays["labels"])
 
-    @cached_property
-    def _copies(self) -> A.OneOf:
-        height, width = self.images.shape[1:3]
-        return copies(self.settings, height, width)
-
-    def _changed(self, images: Images, seed: int, *key: int) -> Images:
-        """Each image changed with its own random stream: uint8 (N, H, W, C), a new array."""
-        change = self._copies
-        changed = np.empty(images.shape, np.uint8)
-        for i, image in enumerate(np.ascontiguousarray(images)):
-            stream = _stream(seed, *key, i)
-            # One pair of streams for the whole tree of transforms. Albumentations' own seeding would start the same
-            # stream in every node, so the number that chose a flip would also choose which flip.
-            change.set_random_state(stream, Random(int(stream.integers(2**63))))  # noqa: S311  # no secret
-            changed[i] = change(image=image)["image"]
-        return changed
+    def _changed(self, images: Images, chosen: NDArray[np.int64], stream: np.random.Generator) -> Images:
+        """The chosen images, each changed at random: uint8 (n, H, W, C), a new array."""
+        height, width = images.shape[1:3]
+        shift = round(self.settings.translation * min(height, width))  # whole pixels
+        changes = Changes.draw(self.settings, shift, len(chosen), stream)
+        copies = np.empty((len(chosen), *images.shape[1:]), np.uint8)
+        each = zip(chosen, changes.matrices(height, width), changes.flips.tolist(), strict=True)
+        for i, (number, matrix, flip) in enumerate(each):
+            copies[i] = changed(np.ascontiguousarray(images[number]), matrix, flip)
+        return copies
 
 
 def _stream(seed: int, *key: int) -> np.random.Generator:
