@@ -91,7 +91,8 @@ def changed(image: NDArray[np.uint8], matrix: NDArray[np.float64], flip: int) ->
     moved = warp_affine_with_value_extension(image, matrix, (width, height), cv2.INTER_CUBIC, border, 0)
     if flip != NO_FLIP:
         moved = cv2.flip(moved, flip)
-    return moved.reshape(image.shape)
+    whole: NDArray[np.uint8] = moved.reshape(image.shape)  # OpenCV drops a single channel
+    return whole
 
 
 def _kinds(uniform: NDArray[np.float64], on: tuple[bool, ...]) -> NDArray[np.int64]:
