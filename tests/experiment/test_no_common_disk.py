@@ -11,6 +11,7 @@ from pathlib import Path
 import fsspec
 import pytest
 from conftest import CommandLine
+from run_folders import results
 from s3_server import S3Server
 
 from lesionbench.experiment.grid import cells
@@ -26,12 +27,6 @@ from lesionbench.workers.executors import KEPT
 GRID = ("run", "--dataset", "spy-dots", "--classifier", "spy-centroids", "--augmenter", "spy-copies")
 GRID = (*GRID, "--synthetic", "5", "--seeds", "2")
 RUN = (*GRID, "--positive-class", "b", "--jobs", "2")
-
-
-def results(out: Path) -> dict[str, bytes]:
-    """Everything that must be the same for the same experiment, wherever the store is."""
-    files = [path for path in out.rglob("*.csv") if path.name != "cells.csv" and "store" not in path.parts]
-    return {path.relative_to(out).as_posix(): path.read_bytes() for path in files}
 
 
 @pytest.fixture(scope="module")

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from conftest import CommandLine, install
 from faults.killing import Seen, kill_until_done, left_over
+from run_folders import results
 
 KILLS = int(os.environ.get("LESIONBENCH_TEST_KILLS", "50"))
 GRID = ["run", "--dataset", "skin-phantom[size=32,train=60,test=20]", "--augmenter", "dcgan[steps=150]"]
@@ -22,12 +23,6 @@ def checkpointing(tmp_path: Path) -> CommandLine:
     site = install(tmp_path / "source", "frequent-checkpoints", code, tmp_path / "site")
     (tmp_path / "reference").mkdir()
     return CommandLine(tmp_path / "reference", (site,))
-
-
-def results(out: Path) -> dict[str, bytes]:
-    """Everything in an output folder that a kill must not change, by name."""
-    files = [*out.glob("*.csv"), *out.glob("predictions/*.csv")]
-    return {str(path.relative_to(out)): path.read_bytes() for path in files if path.name != "cells.csv"}
 
 
 def resumed(out: Path) -> int:

@@ -13,11 +13,11 @@ from contextlib import ExitStack
 
 import pytest
 from conftest import CommandLineHere
+from run_folders import cells_without_costs, results
 
 from lesionbench.errors import OutputError
 from lesionbench.experiment.job_list import read_list
 from lesionbench.experiment.output import locked
-from lesionbench.experiment.tables import CELL_COLUMNS
 from lesionbench.runs.work import Work, work_on
 from lesionbench.store.digests import key_of
 from lesionbench.store.layout import POOLS
@@ -26,7 +26,6 @@ from lesionbench.workers.apart import Stopped
 GRID = ("--dataset", "spy-dots", "--classifier", "spy-centroids", "--positive-class", "b", "--synthetic", "5,12")
 GRID = (*GRID, "--augmenter", "spy-copies", "--augmenter", "oversample+spy-negatives", "--seeds", "1")
 FAILING = (*GRID, "--augmenter", "spy-copies[fails=true]")
-COSTS = {name for name in CELL_COLUMNS if name.endswith(("_seconds", "_peak_mb", "_from_store", "_machine"))}
 WORKER = """
 import json, sys
 from pathlib import Path
@@ -123,14 +122,8 @@ def test_four_processes_at_once_give_the_bytes_of_a_run_and_do_nothing_twice(lis
     made = [line for out, _ in said for line in out.splitlines() if line.startswith("making")]
     assert sorted(made) == sorted(set(made))
     assert len(made) == total
-    for path in sorted((listed.cwd / "run").rglob("*.csv")):
-        name = path.relative_to(listed.cwd / "run")
-        if "store" not in name.parts and name.name != "cells.csv":
-            assert (listed.cwd / "o" / name).read_bytes() == path.read_bytes(), name
-    rows, wanted = table(listed.cwd / "o" / "cells.csv"), table(listed.cwd / "run" / "cells.csv")
-    assert [[row[name] for name in CELL_COLUMNS if name not in COSTS] for row in rows] == [
-        [row[name] for name in CELL_COLUMNS if name not in COSTS] for row in wanted
-    ]
+    for found in (results, cells_without_costs):
+        assert found(listed.cwd / "o") == found(listed.cwd / "run")
     hidden = [path.name for path in (listed.cwd / "o").rglob(".*")]
     assert sorted(set(hidden) - {".array.sha256"}) == [".lock"]
     assert not any((listed.cwd / "o" / "store" / "claims").iterdir())

@@ -1,18 +1,15 @@
 """Runs on a real dask cluster: a scheduler and workers with two threads, each a process on this machine."""
 
 import csv
-import json
 import shutil
 import subprocess
-import sys
 import time
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
-from pathlib import Path
 from threading import Timer
 
 import pytest
 from conftest import CommandLine
+from dask_processes import a_cluster, waited_for
+from run_folders import results
 
 from lesionbench.errors import SettingsError, WorkersLost
 from lesionbench.workers.dask_cluster import Dask
@@ -24,61 +21,6 @@ psutil = pytest.importorskip("psutil")
 GRID = ("run", "--dataset", "spy-dots", "--positive-class", "b", "--augmenter", "spy-copies", "--synthetic", "5")
 GRID = (*GRID, "--seeds", "3")
 SHORT, LONG = ("--classifier", "spy-centroids[seconds=0.5]"), ("--classifier", "spy-centroids[seconds=200]")
-
-
-@dataclass
-class Cluster:
-    """A scheduler and the processes of its workers; `log` is the folder for what they print."""
-
-    log: Path
-    processes: ExitStack
-    address: str = ""
-    workers: list[subprocess.Popen] = field(default_factory=list)
-    scheduler: subprocess.Popen | None = None
-
-    def start(self):
-        file = self.log / "scheduler.json"
-        self.scheduler = self.run("scheduler", "--scheduler-file", file, "--port", 0, "--no-dashboard", env=None)
-        self.address = json.loads(waited_for(lambda: file.exists() and file.read_text()))["address"]
-
-    def add_worker(self, env, *options):
-        number = len(self.workers)
-        folder = self.log / f"local-{number}"
-        options = ("--nthreads", 2, "--no-nanny", "--no-dashboard", "--local-directory", folder, *options)
-        self.workers.append(self.run("worker", self.address, *options, env=env))
-        waited_for(lambda: "Registered to" in (self.log / f"{len(self.workers)}.log").read_text())
-
-    def run(self, *arguments, env):
-        with (self.log / f"{len(self.workers) + (arguments[0] == 'worker')}.log").open("w") as log:
-            command = [sys.executable, "-m", "dask", *map(str, arguments), "--host", "127.0.0.1"]
-            process = subprocess.Popen(command, env=env, stdout=log, stderr=log)
-        self.processes.callback(process.wait)
-        self.processes.callback(process.kill)
-        return process
-
-    @property
-    def options(self):
-        return ("--executor", "dask", "--scheduler", self.address)
-
-
-def waited_for(look, seconds=120):
-    """What `look` returns, as soon as it is true."""
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        if found := look():
-            return found
-        time.sleep(0.1)
-    raise AssertionError("waited in vain")
-
-
-@contextmanager
-def a_cluster(folder, env, workers):
-    with ExitStack() as processes:
-        cluster = Cluster(folder, processes)
-        cluster.start()
-        for _ in range(workers):
-            cluster.add_worker(env)
-        yield cluster
 
 
 @pytest.fixture(scope="module")
@@ -97,11 +39,7 @@ def cluster(command_line, tmp_path_factory):
 def local(command_line):
     """The tables of the grid, made by local processes."""
     command_line(*GRID, *SHORT, "--jobs", 2, "--out", "local")
-    return tables(command_line.cwd / "local")
-
-
-def tables(out):
-    return {path.relative_to(out): path.read_bytes() for path in sorted(out.rglob("*.csv")) if path.name != "cells.csv"}
+    return results(command_line.cwd / "local")
 
 
 def statuses(out):
@@ -141,7 +79,7 @@ def edited_spies(spy_package, folder):
 def test_workers_with_two_threads_give_the_same_bytes_as_local_processes(command_line, cluster, local):
     command_line(*GRID, *SHORT, *cluster.options, "--out", "dask")
 
-    assert tables(command_line.cwd / "dask") == local
+    assert results(command_line.cwd / "dask") == local
     assert not (command_line.cwd / "dask" / ".running").exists()
 
 
@@ -176,7 +114,7 @@ def test_a_worker_that_joins_later_with_another_version_is_named_and_makes_nothi
 
     assert run.returncode == 0, errors
     assert "is run again: the code of lesionbench_spy differs" in said + errors
-    assert tables(command_line.cwd / "joined") == local
+    assert results(command_line.cwd / "joined") == local
 
 
 @pytest.mark.slow
@@ -188,7 +126,7 @@ def test_a_killed_worker_costs_only_the_time_of_its_tasks(command_line, tmp_path
 
     assert (run.returncode, errors) == (0, "")
     assert "distributed" not in said
-    assert tables(command_line.cwd / "killed") == local
+    assert results(command_line.cwd / "killed") == local
 
 
 @pytest.mark.slow
@@ -204,7 +142,7 @@ def test_a_lost_scheduler_is_one_message_and_what_is_finished_is_kept(command_li
     assert "no worker is there" not in said
     assert errors.splitlines() == [f"lesionbench: the dask scheduler at '{cluster.address}' is gone; {KEPT}"]
     command_line(*GRID, *SHORT, "--out", "lost")
-    assert tables(command_line.cwd / "lost") == local
+    assert results(command_line.cwd / "lost") == local
 
 
 @pytest.mark.slow
