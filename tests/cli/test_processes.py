@@ -2,6 +2,7 @@
 
 import errno
 import os
+import subprocess
 
 import pytest
 from conftest import CommandLine, CommandLineHere
@@ -58,3 +59,32 @@ def test_a_full_disk_says_what_to_do(monkeypatch, capsys):
 
     assert ended.value.code == 2
     assert "No space left on device; make room on the disk of the output, the store" in capsys.readouterr().err
+
+
+INTERRUPTED = """
+import os, signal, sys
+wanted, seen = int(sys.argv.pop(1)), 0
+
+def interrupt(event, arguments):
+    global seen
+    seen += event == "import" and "lesionbench.cli" in sys.modules
+    if event == "import" and seen == wanted:
+        os.kill(os.getpid(), signal.SIGINT)
+
+signal.signal(signal.SIGINT, signal.default_int_handler)
+sys.addaudithook(interrupt)
+from lesionbench.__main__ import main
+main()
+"""
+
+
+@pytest.mark.parametrize("moment", [1, 60, 250, 500])  # how many modules were imported before
+def test_ctrl_c_while_modules_are_imported_is_at_most_one_line(tmp_path, moment):
+    python, *_ = CommandLine(tmp_path).command()
+    command = [python, "-c", INTERRUPTED, str(moment), "plan", "--dataset", DATASET, "--out", "p"]
+
+    stopped = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=240, check=False)
+
+    assert stopped.returncode == 130
+    assert stopped.stdout == ""
+    assert stopped.stderr.strip() in ("", "lesionbench: stopped")

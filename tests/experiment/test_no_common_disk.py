@@ -6,7 +6,6 @@ import time
 import uuid
 from contextlib import contextmanager
 from dataclasses import replace
-from pathlib import Path
 
 import fsspec
 import pytest
@@ -109,6 +108,34 @@ def test_a_run_whose_server_dies_keeps_everything_and_the_next_one_sends_it(in_f
         assert "4 of them finished before" in again.stdout
         elsewhere = on_machine("there", server)(*RUN, "--out", "o", "--store", store)
         assert "4 of them finished before" in elsewhere.stdout
+    finally:
+        server.stop()
+
+
+@pytest.mark.slow
+def test_work_whose_server_dies_goes_on_and_the_next_one_sends_what_it_made(in_folder, on_machine):
+    server = S3Server.start()
+    store = server.make_bucket("lab")
+    machine = on_machine("here", server)
+    machine("jobs", *RUN[1:-2], "--store", store, "--out", "o")
+    with start(machine, "work", "o") as working:
+        assert any(line.startswith("made ") for line in working.stdout)
+        server.stop()
+        made, said = working.stdout.read(), working.stderr.read()
+
+    assert working.returncode == 1, said
+    (line,) = said.splitlines()
+    assert line.startswith(f"lesionbench: the store {store} does not answer (")
+    assert line.endswith(KEPT)
+    assert f"the store {store} does not answer" in made
+
+    server = S3Server.start(server.port)
+    server.make_bucket("lab")  # it has forgotten everything
+    try:
+        assert "making" not in machine("work", "o").stdout
+        machine.environment["LESIONBENCH_CACHE"] = str(machine.cwd / "another")
+        machine("leaderboard", "o")
+        assert results(machine.cwd / "o") == in_folder
     finally:
         server.stop()
 

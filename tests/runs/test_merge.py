@@ -6,7 +6,9 @@ import json
 import os
 import re
 import shutil
+import signal
 import stat
+import subprocess
 import tomllib
 from pathlib import Path
 
@@ -236,3 +238,19 @@ def test_what_only_rounds_or_judges_differently_is_told(runs, change, told):
 def test_folders_that_cannot_be_joined_are_refused(runs, folders, out, message):
     with pytest.raises(OutputError, match=message):
         merge([Path(folder) for folder in folders], Path(out))
+
+
+def test_what_a_killed_merge_left_is_removed_by_the_next_one(three_runs, runs):
+    stop = "import os, signal; from lesionbench.runs import merge; "
+    stop += "merge._join_stores = lambda *_: os.kill(os.getpid(), signal.SIGKILL); "
+    stop += "from lesionbench.cli.main import main; main()"
+    here = CommandLine(Path.cwd(), three_runs.packages)
+    command = [here.command()[0], "-c", stop, "merge", "a", "b", "--out", "m"]
+    killed = subprocess.run(command, env=here.env(), capture_output=True, check=False)
+    left = [path.name for path in Path.cwd().iterdir() if path.name.startswith(".m-")]
+
+    merge(runs, Path("m"))
+
+    assert killed.returncode == -signal.SIGKILL
+    assert len(left) == 1
+    assert sorted(path.name for path in Path.cwd().iterdir()) == ["a", "b", "m"]

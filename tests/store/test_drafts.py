@@ -119,3 +119,27 @@ def test_a_damaged_note_of_earlier_sweeps_is_written_again(store, writer, note):
     store.sweep()
 
     assert len(json.loads((store.folder / "drafts" / "seen.json").read_text())) == 2
+
+
+def test_a_draft_beside_a_place_removes_those_of_dead_processes_and_nothing_else(tmp_path):
+    program = "import sys, pathlib; from lesionbench.store.drafts import draft_beside\n"
+    program += "with draft_beside(pathlib.Path(sys.argv[1])) as draft:\n    print(draft.name, flush=True); input()"
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    ours = [tmp_path / ".place-notes", tmp_path / ".place-"]
+    for folder in ours:
+        folder.mkdir()
+
+    with (
+        subprocess.Popen([sys.executable, "-c", program, tmp_path / "place"], **pipes, text=True) as killed,
+        subprocess.Popen([sys.executable, "-c", program, tmp_path / "place"], **pipes, text=True) as living,
+    ):
+        names = [process.stdout.readline().strip() for process in (killed, living)]
+        killed.kill()
+        killed.wait()
+        assert all((tmp_path / name).is_dir() for name in names)
+        with drafts.draft_beside(tmp_path / "place") as draft:
+            left = {path.name for path in tmp_path.iterdir()}
+        living.kill()
+
+    assert left == {names[1], draft.name, *(folder.name for folder in ours)}
+    assert not draft.exists()

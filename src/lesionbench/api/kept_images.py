@@ -13,7 +13,7 @@ from lesionbench.builtin.arrays import ARRAYS, read_arrays, write_arrays
 from lesionbench.errors import ANOTHER_OUT, InputError, OutputError
 from lesionbench.experiment.output import DATA, SETTINGS, check_output, try_to_make
 from lesionbench.store.digests import key_of
-from lesionbench.store.whole_folders import empty_folder
+from lesionbench.store.drafts import draft_beside
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -64,12 +64,8 @@ def _arrays(data: LoadedDataset) -> list[np.ndarray[tuple[int, ...], np.dtype[np
 
 def _write(folder: Path, data: LoadedDataset) -> None:
     """Write the images so that they are there whole or not at all; what an experiment that never began left goes."""
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    draft = empty_folder(folder.parent, f".{DATA}-")
-    try:
+    with draft_beside(folder) as draft:
         write_arrays(draft, data)
         if folder.is_dir():
             shutil.rmtree(folder)
         draft.rename(folder)
-    finally:
-        shutil.rmtree(draft, ignore_errors=True)

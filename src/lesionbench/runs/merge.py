@@ -33,9 +33,9 @@ from lesionbench.experiment.settings import JUDGING, OWN_PLUGINS, RESOLVED, Expe
 from lesionbench.experiment.tables import CELL_COLUMNS, PUBLISHED, write_cells, write_tables
 from lesionbench.store.addresses import local_folder, open_store, whole_address
 from lesionbench.store.digests import file_digest
+from lesionbench.store.drafts import draft_beside
 from lesionbench.store.layout import CODE, DATASETS, FITS, POOLS, PREDICTIONS, SPLITS
 from lesionbench.store.whole_files import write_whole
-from lesionbench.store.whole_folders import empty_folder
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -102,14 +102,10 @@ def merge(folders: Sequence[Path], out: Path) -> Merged:
         _refuse_other_protocol(parts[0], part)
     common = _refuse_other_predictions(parts)
     experiment = _joined(parts)
-    out.parent.mkdir(parents=True, exist_ok=True)
-    draft = empty_folder(out.parent, f".{out.name}-")
-    try:
+    with draft_beside(out) as draft:
         tables = _write(parts, experiment, draft)
         kept, not_stored = _join_stores(parts, draft)
         draft.replace(out)  # an empty folder may be there
-    finally:
-        shutil.rmtree(draft, ignore_errors=True)
     if kept:
         open_store(_shared_store(parts) or out / "store").note_use(out, kept)
     return Merged(

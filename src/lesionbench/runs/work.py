@@ -14,7 +14,7 @@ from pathlib import Path
 from threading import Event
 from typing import TYPE_CHECKING
 
-from lesionbench.errors import OutputError
+from lesionbench.errors import OutputError, StoreError
 from lesionbench.experiment.bench import LOGS
 from lesionbench.experiment.collect import jobs_of
 from lesionbench.experiment.output import LOCK, locked
@@ -22,7 +22,7 @@ from lesionbench.experiment.prepare import has_gpu_driver
 from lesionbench.experiment.runner import CHANGED
 from lesionbench.experiment.tasks import ERROR, Outcome, do_apart, log_error, logged_error
 from lesionbench.workers.apart import Stopped
-from lesionbench.workers.executors import UnfitWorker
+from lesionbench.workers.executors import KEPT, UnfitWorker
 from lesionbench.workers.local import local_workers
 
 if TYPE_CHECKING:
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 ARRAY = "SLURM_ARRAY_JOB_ID"  # SLURM's number of a whole array, the same for all of its jobs
 FAILED_IN = Path(LOGS, "slurm", "failed")  # what failed in which array
 SHORTEST_WAIT, LONGEST_WAIT = 0.5, 5.0  # seconds between two looks at what others make
+SILENCE = 60.0  # seconds until a store that did not answer is asked again what others made
 
 
 def work_on(
@@ -42,9 +43,11 @@ def work_on(
     """Do one task of the list in `out`, or without an index whatever is ready; return why tasks failed, by name.
 
     processes: tasks at the same time, without an index.  seconds: how long one task may take.
-    Raises OutputError when there is no list, when a run has the folder, or when the code here is not that of the list.
+    Raises OutputError when there is no list, when a run has the folder, when the code here is not that of the list, or
+    when the store does not answer. If it stops doing so later, this goes on, and raises StoreError in the end.
     """
     jobs = jobs_of(out)
+    jobs.store.check()
     if jobs.prepared.device == "cuda" and not has_gpu_driver():
         raise OutputError("this experiment runs on a GPU, and this machine has none; ask the cluster for one")
     with locked(out, shared=True), local_workers(processes if index is None else 1) as workers:
@@ -57,7 +60,7 @@ def work_on(
         except BaseException:  # Ctrl-C, or one of them cannot go on
             work.stopped.set()
             raise
-        jobs.store.settle()
+        work.settle()
     wanted = jobs.tasks if index is None else jobs.tasks[index : index + 1]
     return {task.name: work.failed[task] for task in wanted if task in work.failed}
 
@@ -82,6 +85,7 @@ class Work:
     failed: dict[Task, str] = field(default_factory=dict)  # with the cause
     started: int = 0  # nanoseconds, by the clock of the disk
     stopped: Event = field(default_factory=Event)  # its threads end as soon as this is set
+    silent_until: float = 0.0  # by the monotonic clock; until then the store is not asked what others made
 
     def __call__(self, index: int | None) -> None:
         """Do the task of this index, or without one whatever is ready until every task is done or failed."""
@@ -96,7 +100,7 @@ class Work:
             self.say(f"nothing to do: the list ends with index {len(self.jobs.tasks) - 1}")
             return
         task = self.jobs.tasks[index]
-        if self.jobs.store.read(*self.jobs.place(task)) is not None:
+        if self._is_made(task):
             self.say(f"{task.name} is done already")
             return
         others = [*self.jobs.tasks[index + 1 :], *self.jobs.tasks[:index]]
@@ -138,10 +142,29 @@ class Work:
                 return task
         return None
 
+    def settle(self) -> None:
+        """Send to a store on another machine what could not be sent before; raises StoreError if that fails again."""
+        try:
+            self.jobs.store.settle()
+        except StoreError as error:
+            raise StoreError(f"{error.message}; {KEPT}") from None
+
     def _is_done(self, task: Task) -> bool:
-        if task not in self.done and self.jobs.is_done(task):
-            self.done.add(task)
+        """Whether what a task makes is known to be in the store."""
+        if task not in self.done and time.monotonic() > self.silent_until:
+            try:
+                if self.jobs.is_done(task):
+                    self.done.add(task)
+            except StoreError as error:
+                self.say(f"{error.message}; the work goes on, and makes what it cannot fetch")
+                self.silent_until = time.monotonic() + SILENCE
         return task in self.done
+
+    def _is_made(self, task: Task) -> bool:
+        """Whether what a task makes is there now, whole; on this machine, if the store does not answer."""
+        made = self.jobs.store.seek(*self.jobs.place(task)) is not None
+        (self.done.add if made else self.done.discard)(task)
+        return made
 
     def _has_failed(self, task: Task) -> bool:
         """Whether a task failed here, or elsewhere since this process started, or in the same array."""
@@ -162,8 +185,7 @@ class Work:
         with self.jobs.store.claim(*self.jobs.place(task)) as mine:
             if not mine:
                 return Ended.BUSY
-            if self.jobs.store.read(*self.jobs.place(task)) is not None:  # another one made it meanwhile
-                self.done.add(task)
+            if self._is_made(task):  # by another one, meanwhile
                 return Ended.DONE
             self.say(f"making {task.name}")
             begin = time.monotonic()
@@ -184,8 +206,7 @@ class Work:
         for _ in range(2):
             if outcome.killed:
                 outcome = self._tried(task)
-        self.done.discard(task)
-        return Outcome(CHANGED, ()) if outcome.error is None and not self._is_done(task) else outcome
+        return Outcome(CHANGED, ()) if outcome.error is None and not self._is_made(task) else outcome
 
     def _tried(self, task: Task) -> Outcome:
         expected, out = self.jobs.made_with, self.out.absolute()

@@ -1,6 +1,6 @@
 """Drafts: folders in which entries are written before they get their place.
 
-Beside each draft lies the record of its owner. The owner removes the draft; if it dies before, a sweep does.
+Beside each draft of a store lies the record of its owner. The owner removes the draft; if it dies before, a sweep does.
 """
 
 from __future__ import annotations
@@ -40,6 +40,26 @@ def new_draft(drafts: Path) -> Iterator[Path]:
             yield place
     finally:
         _remove_draft(record)
+
+
+@contextmanager
+def draft_beside(place: Path) -> Iterator[Path]:
+    """A new, empty folder beside `place`, to be renamed to it; when the block ends, what is still there is removed.
+
+    The name of the folder says which process owns it: the next draft beside `place` removes those of dead processes.
+    """
+    prefix = f".{place.name}-"
+    place.parent.mkdir(parents=True, exist_ok=True)
+    for path in place.parent.iterdir():
+        token = path.name.removeprefix(prefix)
+        if token != path.name and TOKEN.fullmatch(token) and Owner(token).is_dead:
+            shutil.rmtree(path, ignore_errors=True)
+    draft = place.parent / f"{prefix}{this_process().token}"
+    draft.mkdir()
+    try:
+        yield draft
+    finally:
+        shutil.rmtree(draft, ignore_errors=True)
 
 
 def write_whole_by_draft(path: Path, text: str, drafts: Path) -> None:
