@@ -27,7 +27,7 @@ MAY_KNOW = {
     "torchkit": {"errors", "pipeline", "torchkit"},
     "pictures": {"pipeline", "pictures"},
     "builtin": {*OUTSIDE, *LOW, "hookspecs", "pipeline", "builtin"},
-    "testing": {"errors", "pipeline", "plugins", "testing"},
+    "testing": {"errors", "pipeline", "plugins", "testing", "workers"},
     "evidence": {"given_files", "errors", "pipeline", "evidence"},
     "store": {"errors", "store"},
     "workers": {"errors", "pipeline", "spelling", "workers"},

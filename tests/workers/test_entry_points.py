@@ -85,6 +85,14 @@ def test_a_gpu_need_not_be_here_when_the_tasks_run_elsewhere(command_line):
     assert 'device = "cuda"' in (command_line.cwd / "o" / "experiment.toml").read_text()
 
 
+def test_an_executor_is_checked_with_its_settings(command_line):
+    kept = command_line("check", "threads[tasks=2]").stdout
+    broken = command_line("check", "shut", status=1).stdout
+
+    assert "threads[tasks=2]: 6 ok, 0 failed, 0 skipped" in kept
+    assert "  FAILED   it has room for a task: RuntimeError: the site is closed" in broken
+
+
 def test_an_executor_that_cannot_be_opened_is_one_message(command_line):
     shut = command_line(*GRID, "--executor", "shut", "--out", "o", status=1)
 

@@ -1,4 +1,4 @@
-"""The lists of checks, by kind of plugin."""
+"""The lists of checks, by kind of plugin, and that of executors."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Callable
 from functools import wraps
 from typing import TYPE_CHECKING, Any
 
-from lesionbench.testing import augmenters, classifiers, datasets, settings
+from lesionbench.testing import augmenters, classifiers, datasets, executors, settings
 from lesionbench.testing.require import Skipped
 
 if TYPE_CHECKING:
@@ -15,9 +15,17 @@ if TYPE_CHECKING:
 
     from lesionbench.plugins import Kind
 
-__all__ = ["Check", "Skipped", "augmenter_checks", "checks_for", "classifier_checks", "dataset_checks"]
+__all__ = [
+    "Check",
+    "Skipped",
+    "augmenter_checks",
+    "checks_for",
+    "classifier_checks",
+    "dataset_checks",
+    "executor_checks",
+]
 
-Check = Callable[[type[Any]], None]
+Check = Callable[[Any], None]  # of a class of plugins, or of an executor
 
 
 def augmenter_checks() -> list[Check]:
@@ -45,6 +53,11 @@ def dataset_checks(root: Path | None = None) -> list[Check]:
         return bound
 
     return [*_checks_in(settings), *map(with_root, _checks_in(datasets))]
+
+
+def executor_checks() -> list[Check]:
+    """One check for each promise of an executor, an object with its settings."""
+    return _checks_in(executors)
 
 
 def checks_for(kind: Kind, root: Path | None = None) -> list[Check]:

@@ -1,4 +1,4 @@
-"""Running the checks of a plugin and saying how each ended."""
+"""Running the checks of a plugin or an executor and saying how each ended."""
 
 from __future__ import annotations
 
@@ -8,16 +8,19 @@ from dataclasses import dataclass
 from io import StringIO
 from typing import TYPE_CHECKING, Literal
 
-from lesionbench.testing.contract import checks_for
+from lesionbench.testing.contract import checks_for, executor_checks
 from lesionbench.testing.require import Skipped
+from lesionbench.workers.executors import Needs
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
+    from typing import Any
 
     from lesionbench.pipeline.plugin import Plugin
     from lesionbench.plugins import Kind
     from lesionbench.testing.contract import Check
+    from lesionbench.workers.executors import Executor
 
 Status = Literal["ok", "FAILED", "skipped"]
 
@@ -36,16 +39,26 @@ def run_checks(kind: Kind, plugin_class: type[Plugin], root: Path | None = None)
 
     root: the folder that a dataset loads from; without it, the checks that read files are skipped.
     """
-    for check in checks_for(kind, root):
-        status, reason = _outcome(check, plugin_class)
+    return _outcomes(checks_for(kind, root), plugin_class)
+
+
+def run_executor_checks(executor: Executor) -> Iterator[Outcome]:
+    """The outcome of every check of an executor, as it ends; raises SettingsError if it cannot be used here."""
+    executor.check(Needs())
+    return _outcomes(executor_checks(), executor)
+
+
+def _outcomes(checks: Iterable[Check], checked: Any) -> Iterator[Outcome]:
+    for check in checks:
+        status, reason = _outcome(check, checked)
         yield Outcome(check.__name__.removeprefix("check_").replace("_", " "), status, reason)
 
 
-def _outcome(check: Check, plugin_class: type[Plugin]) -> tuple[Status, str]:
+def _outcome(check: Check, checked: Any) -> tuple[Status, str]:
     try:
         # One check judges what a plugin prints; the other checks keep it off the screen.
         with redirect_stdout(StringIO()), redirect_stderr(StringIO()), warnings.catch_warnings(action="ignore"):
-            check(plugin_class)
+            check(checked)
     except Skipped as reason:
         return "skipped", str(reason)
     except AssertionError as broken:

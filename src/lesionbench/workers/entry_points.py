@@ -54,6 +54,10 @@ class Executors:
         cls()  # every setting has a default
         self.found[name] = Found(name, package, cls)
 
+    def has(self, spec: str) -> bool:
+        """Whether a text such as `submitit[partition=gpu]` begins with the name of an executor."""
+        return spec.partition("[")[0] in self.found
+
     def make(self, spec: str) -> Executor:
         """The executor that a text such as `submitit[partition=gpu]` names; raises SettingsError."""
         name, settings = parse_spec(spec)
