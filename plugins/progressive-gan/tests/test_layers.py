@@ -13,9 +13,10 @@ from lesionbench_progressive_gan.layers import (
     Linear,
     downsampled,
     draw_weights,
+    equalized_adam,
     pixel_norm,
-    shifted_sum,
     upsampled,
+    window_sum,
     with_deviation,
 )
 from lesionbench_progressive_gan.networks import Blueprint, Discriminator, Generator
@@ -48,15 +49,28 @@ def parameters(network):
 )
 def test_the_scale_is_the_gain_over_the_root_of_the_fan_in(layer, scale):
     assert layer.scale == pytest.approx(scale)
-    layer.weight.data.fill_(3.0)
-    assert layer.effective().detach().flatten().tolist() == pytest.approx([3 * scale] * layer.weight.numel())
 
 
-def test_stored_weights_are_standard_normal_and_effective_ones_are_hes():
+def test_weights_are_hes_and_biases_are_zero():
     layer = drawn(Convolution(64, 64))
-    assert float(layer.weight.detach().std()) == pytest.approx(1, abs=0.01)
-    assert float(layer.effective().detach().std()) == pytest.approx(sqrt(2 / (64 * 9)), rel=0.01)
+    assert float(layer.weight.detach().std()) == pytest.approx(sqrt(2 / (64 * 9)), rel=0.01)
     assert 0 == float(layer.bias.detach().abs().max())
+
+
+def test_adam_learns_what_it_would_learn_of_weights_that_are_scaled_at_every_use():
+    layer, features = drawn(Linear(50, 4)), 1e-7 * noise(8, 50)  # gradients of eps's size, so that eps counts
+    scaled, bias = (layer.weight.detach() / layer.scale).requires_grad_(), layer.bias.detach().clone().requires_grad_()
+    ours, plain = equalized_adam(layer, 0.01, (0.5, 0.9)), torch.optim.Adam([scaled, bias], 0.01, (0.5, 0.9))
+    for _ in range(5):
+        for optimizer, outputs in (
+            (ours, layer(features)),
+            (plain, functional.linear(features, scaled * layer.scale, bias)),
+        ):
+            optimizer.zero_grad()
+            outputs.sum().backward()
+            optimizer.step()
+    torch.testing.assert_close(scaled * layer.scale, layer.weight)
+    torch.testing.assert_close(bias, layer.bias)
 
 
 def test_equalised_layers_keep_a_variance_of_two_whatever_the_fan_in():
@@ -93,20 +107,32 @@ def test_a_batch_of_two_is_one_group():
     assert with_deviation(torch.tensor([1.0, 3.0]).view(2, 1, 1, 1))[:, 1].flatten().tolist() == pytest.approx([1, 1])
 
 
-def test_a_shifted_sum_is_worked_out_by_hand():
-    expected = [[1.0, 3.0, 2.0], [4.0, 10.0, 6.0], [3.0, 7.0, 4.0]]
-    assert expected == shifted_sum(torch.tensor([[1.0, 2.0], [3.0, 4.0]])).tolist()
+def test_window_sums_are_worked_out_by_hand():
+    image = torch.tensor([[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]]).view(1, 1, 2, 3)
+    assert [[12.0, 16.0]] == window_sum(image)[0, 0].tolist()
+    assert [[1, 3, 5, 3], [5, 12, 16, 9], [4, 9, 11, 6]] == window_sum(image, border=True)[0, 0].tolist()
+
+
+@pytest.mark.parametrize("border", [False, True])
+def test_window_sums_can_be_differentiated_twice(border):
+    image = noise(2, 3, 4, 5).double().requires_grad_()
+    assert torch.autograd.gradcheck(window_sum, (image, border))
+    assert torch.autograd.gradgradcheck(lambda x: window_sum(x, border).square(), (image,))
+
+
+def test_the_gradient_of_pixel_norm_is_right():
+    assert torch.autograd.gradcheck(pixel_norm, (noise(2, 5, 3, 3).double().requires_grad_(),))
 
 
 def test_up_is_nearest_upsampling_and_then_the_convolution():
     layer, features = drawn(Convolution(3, 5, resampling="up")), noise(2, 3, 6, 6)
     larger = functional.interpolate(features, scale_factor=2.0, mode="nearest")
-    torch.testing.assert_close(functional.conv2d(larger, layer.effective(), padding=1), layer(features))
+    torch.testing.assert_close(functional.conv2d(larger, layer.weight, padding=1), layer(features))
 
 
 def test_down_is_the_convolution_and_then_average_pooling():
     layer, features = drawn(Convolution(3, 5, resampling="down")), noise(2, 3, 6, 6)
-    whole = functional.conv2d(features, layer.effective(), padding=1)
+    whole = functional.conv2d(features, 4 * layer.weight, padding=1)
     torch.testing.assert_close(functional.avg_pool2d(whole, 2), layer(features))
 
 

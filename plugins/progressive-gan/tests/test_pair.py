@@ -80,9 +80,7 @@ def test_adams_moments_are_forgotten_at_every_new_level_and_only_there(pair):
     assert [3, 7] == news
     first = players[2].generator_optimizer.state[gan.generator.first.weight]
     assert 4 == int(first["step"])
-    assert {(1e-3, (0.0, 0.99), 1e-8)} == {
-        (group["lr"], tuple(group["betas"]), group["eps"]) for group in gan.players.generator_optimizer.param_groups
-    }
+    assert {(0.0, 0.99)} == {tuple(group["betas"]) for group in gan.players.generator_optimizer.param_groups}
 
 
 def test_real_images_are_averaged_down_to_the_level_and_cross_faded(pair):

@@ -11,7 +11,7 @@ from lesionbench.torchkit.gan import Losses, Players, adversarial_step, check_we
 from lesionbench.torchkit.tensors import resized, to_images
 from lesionbench.torchkit.training import balanced_batches
 from lesionbench_progressive_gan.codes import codes, latents
-from lesionbench_progressive_gan.layers import downsampled, draw_weights, upsampled
+from lesionbench_progressive_gan.layers import downsampled, draw_weights, equalized_adam, upsampled
 from lesionbench_progressive_gan.losses import class_loss, critic_loss, gradient_penalty
 from lesionbench_progressive_gan.networks import Discriminator, Generator
 from lesionbench_progressive_gan.schedule import Moment, Schedule, resolution
@@ -39,6 +39,7 @@ class Pair:
         self.generator, self.discriminator = Generator(plan), Discriminator(plan)
         for network in (self.generator, self.discriminator):
             draw_weights(network, self.random)
+            network.to(context.device, memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stubs
         self.steps = 0
         self.moment = Moment(0, 1.0)
         self.penalty = torch.zeros((), device=context.device)  # the latest, for the report
@@ -47,9 +48,9 @@ class Pair:
 
     def _start_level(self) -> None:
         """Make new optimizers: Adam's moments are reset at every new level."""
-        betas = (self.settings.beta1, self.settings.beta2)
-        rate, device = self.settings.learning_rate, self.context.device
-        self.players = Players.with_adam(self.generator, self.discriminator, rate, betas, device)
+        networks = (self.generator, self.discriminator)
+        rate, betas = self.settings.learning_rate, (self.settings.beta1, self.settings.beta2)
+        self.players = Players(*networks, *(equalized_adam(network, rate, betas) for network in networks))
         self.level_start = self.steps  # the last step before this level
 
     def step(self) -> Losses:
@@ -155,5 +156,4 @@ def ramped(decay: float, step: int) -> float:
 @torch.no_grad()
 def follow(average: torch.nn.Module, network: torch.nn.Module, decay: float) -> None:
     """Update every weight of the average to average * decay + network * (1 - decay)."""
-    for mean, weight in zip(average.parameters(), network.parameters(), strict=True):
-        mean.lerp_(weight, 1 - decay)
+    torch._foreach_lerp_(list(average.parameters()), list(network.parameters()), 1 - decay)
