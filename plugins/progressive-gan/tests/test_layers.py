@@ -10,10 +10,10 @@ from lesionbench.torchkit.training import torch_session
 from lesionbench_progressive_gan.codes import codes, latents
 from lesionbench_progressive_gan.layers import (
     Convolution,
+    EqualizedAdam,
     Linear,
     downsampled,
     draw_weights,
-    equalized_adam,
     pixel_norm,
     upsampled,
     window_sum,
@@ -60,7 +60,7 @@ def test_weights_are_hes_and_biases_are_zero():
 def test_adam_learns_what_it_would_learn_of_weights_that_are_scaled_at_every_use():
     layer, features = drawn(Linear(50, 4)), 1e-7 * noise(8, 50)  # gradients of eps's size, so that eps counts
     scaled, bias = (layer.weight.detach() / layer.scale).requires_grad_(), layer.bias.detach().clone().requires_grad_()
-    ours, plain = equalized_adam(layer, 0.01, (0.5, 0.9)), torch.optim.Adam([scaled, bias], 0.01, (0.5, 0.9))
+    ours, plain = EqualizedAdam(layer, 0.01, (0.5, 0.9)), torch.optim.Adam([scaled, bias], 0.01, (0.5, 0.9))
     for _ in range(5):
         for optimizer, outputs in (
             (ours, layer(features)),

@@ -78,9 +78,10 @@ def test_adams_moments_are_forgotten_at_every_new_level_and_only_there(pair):
         players.append(gan.players)
     news = [step for step in range(2, 11) if players[step - 1] is not players[step - 2]]
     assert [3, 7] == news
-    first = players[2].generator_optimizer.state[gan.generator.first.weight]
-    assert 4 == int(first["step"])
-    assert {(0.0, 0.99)} == {tuple(group["betas"]) for group in gan.players.generator_optimizer.param_groups}
+    part = players[2].generator_optimizer.parts[0]
+    assert gan.generator.first.bias is part.weights[0]
+    assert 4 == int(part.state["steps"][0])
+    assert (1e-3, (0.0, 0.99), 1e-8) == (part.learning_rate, part.betas, part.eps)
 
 
 def test_real_images_are_averaged_down_to_the_level_and_cross_faded(pair):

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator
 
     from lesionbench.pipeline.context import RunContext
+    from lesionbench.torchkit.optimizers import Optimizer
     from lesionbench.torchkit.resuming import Owned
 
 REPORT_EVERY = 10  # steps; a loss that is not finite is noticed after at most this many
@@ -62,8 +63,8 @@ class Players:
 
     generator: nn.Module
     discriminator: nn.Module
-    generator_optimizer: torch.optim.Optimizer
-    discriminator_optimizer: torch.optim.Optimizer
+    generator_optimizer: Optimizer
+    discriminator_optimizer: Optimizer
 
     @classmethod
     def with_adam(
@@ -117,8 +118,8 @@ def adversarial_step(
     return {"generator_loss": loss_of_generator.detach(), "discriminator_loss": loss_of_discriminator.detach()}
 
 
-def _descend(optimizer: torch.optim.Optimizer, loss: torch.Tensor) -> None:
-    optimizer.zero_grad(set_to_none=True)
+def _descend(optimizer: Optimizer, loss: torch.Tensor) -> None:
+    optimizer.zero_grad()
     loss.backward()  # type: ignore[no-untyped-call]  # torch's stubs
     optimizer.step()
 

@@ -80,6 +80,8 @@ class Adam(_Fused):
     def step(self) -> None:
         """Change the weights by their gradients."""
         weights, gradients, means, squares, steps = self._with_gradients()
+        if not weights:
+            return
         torch._foreach_add_(steps, 1)
         torch._fused_adam_(
             weights, gradients, means, squares, [], steps,

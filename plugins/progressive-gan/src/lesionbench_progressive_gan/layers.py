@@ -9,6 +9,8 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from lesionbench.torchkit.optimizers import Adam
+
 GAIN = sqrt(2)  # He's gain, for layers followed by a leaky ReLU
 GROUP = 4  # images over which the discriminator sees the standard deviation (section 3)
 EPSILON = 1e-8
@@ -20,7 +22,7 @@ class Equalized(nn.Module):
     """A layer with an equalized learning rate (section 4.1).
 
     The paper stores weights from N(0, 1) and multiplies them by `scale` at every use. Here the product is stored, and
-    `equalized_adam` changes it as the paper's weights would change it.
+    `EqualizedAdam` changes it as the paper's weights would change it.
 
     shape: of the weights, outputs first.
     """
@@ -101,21 +103,39 @@ def draw_weights(network: nn.Module, random: torch.Generator) -> None:
             nn.init.zeros_(module.bias)
 
 
-def equalized_adam(network: nn.Module, learning_rate: float, betas: tuple[float, float]) -> torch.optim.Adam:
+class EqualizedAdam:
     """Adam for a network of equalized layers: each weight has the learning rate of its scale (section 4.1).
 
     Let w = scale * v. Adam changes v by rate * m / (sqrt(s) + eps), where m and s are the moments of v's gradient,
     which is `scale` times w's. In terms of w's moments, w changes by (rate * scale) * m / (sqrt(s) + eps / scale).
     """
-    equal: dict[float, list[nn.Parameter]] = {1.0: []}
-    for layer in network.modules():
-        if isinstance(layer, Equalized):
-            equal.setdefault(layer.scale, []).append(layer.weight)
-            equal[1.0].append(layer.bias)
-    groups = [
-        {"params": weights, "lr": learning_rate * scale, "eps": EPSILON / scale} for scale, weights in equal.items()
-    ]
-    return torch.optim.Adam(groups, betas=betas, fused=True)
+
+    def __init__(self, network: nn.Module, learning_rate: float, betas: tuple[float, float]) -> None:
+        equal: dict[float, list[nn.Parameter]] = {1.0: []}
+        for layer in network.modules():
+            if isinstance(layer, Equalized):
+                equal.setdefault(layer.scale, []).append(layer.weight)
+                equal[1.0].append(layer.bias)
+        self.parts = [Adam(some, learning_rate * scale, betas, EPSILON / scale) for scale, some in equal.items()]
+
+    def zero_grad(self) -> None:
+        """Forget the gradients of the last step."""
+        for part in self.parts:
+            part.zero_grad()
+
+    def step(self) -> None:
+        """Change the weights by their gradients."""
+        for part in self.parts:
+            part.step()
+
+    def state_dict(self) -> dict[str, Any]:
+        """The state, for a checkpoint."""
+        return {"parts": [part.state_dict() for part in self.parts]}
+
+    def load_state_dict(self, state_dict: dict[str, Any], /) -> None:
+        """Set a state that `state_dict` gave."""
+        for part, state in zip(self.parts, state_dict["parts"], strict=True):
+            part.load_state_dict(state)
 
 
 class PixelNorm(torch.autograd.Function):

@@ -11,7 +11,7 @@ from lesionbench.torchkit.gan import Losses, Players, adversarial_step, check_we
 from lesionbench.torchkit.tensors import resized, to_images
 from lesionbench.torchkit.training import balanced_batches
 from lesionbench_progressive_gan.codes import codes, latents
-from lesionbench_progressive_gan.layers import downsampled, draw_weights, equalized_adam, upsampled
+from lesionbench_progressive_gan.layers import EqualizedAdam, downsampled, draw_weights, upsampled
 from lesionbench_progressive_gan.losses import class_loss, critic_loss, gradient_penalty
 from lesionbench_progressive_gan.networks import Discriminator, Generator
 from lesionbench_progressive_gan.schedule import Moment, Schedule, resolution
@@ -50,7 +50,7 @@ class Pair:
         """Make new optimizers: Adam's moments are reset at every new level."""
         networks = (self.generator, self.discriminator)
         rate, betas = self.settings.learning_rate, (self.settings.beta1, self.settings.beta2)
-        self.players = Players(*networks, *(equalized_adam(network, rate, betas) for network in networks))
+        self.players = Players(*networks, *(EqualizedAdam(network, rate, betas) for network in networks))
         self.level_start = self.steps  # the last step before this level
 
     def step(self) -> Losses:
