@@ -1,6 +1,7 @@
 """A task in a process of its own."""
 
 import os
+import platform
 import signal
 import subprocess
 import sys
@@ -10,7 +11,7 @@ from pathlib import Path
 
 import made_tasks
 import pytest
-from made_tasks import dirty, number_of_process, traces, writes
+from made_tasks import dirty, number_of_process, pages_fetched_again, traces, writes
 
 from lesionbench.workers.apart import (
     Cancelled,
@@ -48,6 +49,11 @@ def test_what_a_task_does_to_its_process_ends_with_it():
 
     assert run_apart(dirty) != before
     assert run_apart(traces) == before == (None, str(Path.cwd()), False, 1)
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="other C libraries have no such settings")
+def test_a_task_keeps_the_memory_that_it_frees():
+    assert run_apart(pages_fetched_again) < 100
 
 
 @pytest.mark.parametrize(
