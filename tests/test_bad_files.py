@@ -346,14 +346,15 @@ def test_predictions_of_classes_with_names_like_formulas_come_back(tmp_path):
     scores = np.full((4, 2), 0.5)
     groups, labels = np.arange(4), np.array([0, 1, 0, 1])
     made = [Predictions(part, 0, ids, groups, labels, scores, ("=a", "+b")) for part in ("validation", "test")]
-    (tmp_path / "p.csv").write_text(as_text(made))
+    path = tmp_path / "p.csv"
+    path.write_text(as_text(made))
 
-    found = read_predictions(tmp_path / "p.csv")["test"]
+    found = read_predictions(path, path.read_bytes())["test"]
 
     assert (
         found.ids.tolist() == ids.tolist() and found.classes == ("=a", "+b") and found.labels.tolist() == [0, 1, 0, 1]
     )
-    assert "\n=" not in (tmp_path / "p.csv").read_text() and ",=" not in (tmp_path / "p.csv").read_text()
+    assert "\n=" not in path.read_text() and ",=" not in path.read_text()
 
 
 def test_control_characters_are_written_out():

@@ -28,6 +28,12 @@ def open_regular(path: Path) -> BufferedReader:
     return path.open("rb")
 
 
+def read_regular(path: Path) -> bytes:
+    """The bytes of a file; raises OSError like `open_regular`."""
+    with open_regular(path) as file:
+        return file.read()
+
+
 def open_text(path: Path) -> TextIO:
     """A file in UTF-8, opened for reading with its ends of lines as they are; raises OSError like `open_regular`."""
     return TextIOWrapper(open_regular(path), encoding="utf-8", newline="")

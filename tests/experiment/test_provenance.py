@@ -1,8 +1,10 @@
 import os
+from importlib import metadata
 from pathlib import Path
 from typing import ClassVar
 
 import pytest
+from packaging.requirements import Requirement
 
 from lesionbench.builtin.controls import Oversample
 from lesionbench.errors import SettingsError
@@ -25,6 +27,32 @@ def test_the_libraries_of_lesionbench_count_for_a_plugin_that_names_none():
 
 def test_what_only_shows_things_is_no_part_of_a_result():
     assert not provenance.NO_EFFECT & provenance.provenance(Oversample(), "lesionbench")["versions"].keys()
+
+
+@pytest.mark.parametrize("extra", ["", "dev", "cublas", "Test_Extra"])
+def test_requirements_are_the_same_as_when_every_line_is_parsed_and_evaluated(extra):
+    for installed in metadata.distributions():
+        found = provenance._requirements(installed.name, extra)
+
+        parsed = map(Requirement, installed.requires or [])
+        assert found == [one for one in parsed if one.marker is None or one.marker.evaluate({"extra": extra})]
+
+
+@pytest.mark.parametrize(
+    ("line", "skipped"),
+    [
+        ('a; extra == "dev"', True),
+        ("a>=1; python_version > '3' and extra == 'dev'", True),
+        ("a; (os_name == 'nt' or os_name == 'posix') and extra == 'dev'", True),
+        ("a; os_name == 'nt' or os_name == 'posix' and extra == 'dev'", False),
+        ("a; extra == 'dev' and os_name == 'nt'", False),
+        ("a; extra != 'dev'", False),
+        ("a; extra == 'Other.One'", False),
+        ("a", False),
+    ],
+)
+def test_a_requirement_is_skipped_without_being_parsed_only_if_another_extra_alone_brings_it(line, skipped):
+    assert provenance._is_of_another_extra(line, "other-one") == skipped
 
 
 class Reader(Plugin):

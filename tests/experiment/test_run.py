@@ -7,6 +7,7 @@ import os
 import shutil
 import signal
 import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -142,6 +143,28 @@ def test_the_same_command_again_does_no_work_and_changes_no_table(finished):
     assert "10 of them finished before" in again.stdout
     assert before == {name: (finished.cwd / "o" / name).read_bytes() for name in before}
     assert {row["classifier_from_store"] for row in table(finished.cwd / "o" / "cells.csv")} == {"yes"}
+
+
+HEAVY = ("torch", "scipy", "statsmodels", "sklearn", "pandas", "matplotlib")  # a second and more to import
+NAMING_IMPORTS = """
+import sys
+from lesionbench.cli.main import main
+heavy = sys.argv.pop().split(",")
+try:
+    main()
+finally:
+    print("imported:", *sorted(set(heavy) & sys.modules.keys()))
+"""
+
+
+@pytest.mark.parametrize("command", [FINISHED, ("leaderboard", "o"), ("plan", *GRID[1:], "--positive-class", "b")])
+def test_a_finished_run_is_looked_at_without_any_library_of_statistics_drawing_or_training(finished, command):
+    program = [sys.executable, "-c", NAMING_IMPORTS, *command, *(["--out", "o"] if command[0] == "plan" else [])]
+    told = subprocess.run(
+        [*program, ",".join(HEAVY)], cwd=finished.cwd, env=finished.env(), capture_output=True, text=True, timeout=240
+    )
+
+    assert told.stdout.splitlines()[-1] == "imported:", told.stdout + told.stderr
 
 
 def test_the_leaderboard_is_made_again_from_the_predictions_byte_for_byte(finished):

@@ -74,7 +74,7 @@ def test_predictions_read_back_are_the_same_bits(tmp_path):
     written = predictions(names, [0, 1] * 25, score, fold=3)
     path.write_text(as_text([predictions(["v"], [0], [0.4], 3, "validation"), written]))
 
-    read = read_predictions(path)["test"]
+    read = read_predictions(path, path.read_bytes())["test"]
 
     assert np.array_equal(read.scores, written.scores)
     assert read.ids.tolist() == names
@@ -87,7 +87,7 @@ def test_a_file_that_holds_no_predictions_is_named(tmp_path, text):
     path.write_text(text)
 
     with pytest.raises(OutputError, match=r"p\.csv does not hold predictions"):
-        read_predictions(path)["test"]
+        read_predictions(path, path.read_bytes())["test"]
 
 
 @pytest.mark.parametrize(

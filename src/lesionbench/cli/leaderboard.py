@@ -1,4 +1,4 @@
-"""`lesionbench leaderboard`: make every table again from the predictions of a run."""
+"""`lesionbench leaderboard`: print the tables of a run; those that are not as they were written are made again."""
 
 from __future__ import annotations
 
@@ -19,7 +19,8 @@ def leaderboard(
 ) -> None:
     """Print a run's leaderboard again, or judge it in another way.
 
-    Every table is made again from the predictions, byte for byte; the run's folder keeps the options given here.
+    A table that is missing, edited or out of date is made again from the predictions; the run's folder keeps the
+    options given here.
     """
     from lesionbench.experiment.job_list import has_list
     from lesionbench.experiment.session import judge_again

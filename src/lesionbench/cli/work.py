@@ -11,7 +11,7 @@ import typer
 
 from lesionbench.cli.signals import end_stopped
 from lesionbench.plain_text import visible
-from lesionbench.workers.local import MOST_JOBS
+from lesionbench.workers.executors import MOST_JOBS
 
 
 def work(

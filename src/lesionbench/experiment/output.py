@@ -33,7 +33,7 @@ from lesionbench.plugins import OWN, Plugins
 from lesionbench.spelling import what_is_wrong
 from lesionbench.store.addresses import local_folder, open_store, whole_address
 from lesionbench.store.digests import file_digest, key_of
-from lesionbench.store.whole_files import write_whole
+from lesionbench.store.whole_files import write_derived, write_whole
 
 try:
     import fcntl
@@ -354,7 +354,7 @@ class Exports:
             if entry is None:
                 return None
             path.parent.mkdir(parents=True, exist_ok=True)
-            write_whole(path, entry.text(PREDICTIONS_FILE))
+            write_derived(path, entry.text(PREDICTIONS_FILE))
             digest = file_digest(path)
         if cell.name not in self._logs:
             self._restore_log(cell.name, entry)

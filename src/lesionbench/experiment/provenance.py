@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from dataclasses import dataclass
+from email.parser import HeaderParser
 from functools import cache, lru_cache
 from importlib import metadata
 from typing import TYPE_CHECKING, Any
@@ -17,11 +20,14 @@ from lesionbench.store.digests import file_digest, key_of
 from lesionbench.store.layout import CODE
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from lesionbench.store.store import Store
 
 MODULES = "modules"  # inside an entry of CODE
+# A requirement whose marker is, or ends with, `and extra == "NAME"`, so that it counts with that extra alone:
+OF_EXTRA = re.compile(r""";\s*(?:\([^()]*\)\s+and\s+|(?:(?!\bor\b)[^()])*\band\s+)?extra\s*==\s*["']([^"']*)["']\s*$""")
 # Libraries that only start, send, show, describe or judge: they cannot change a result.
 NO_EFFECT = {
     *("cloudpickle", "matplotlib", "packaging", "platformdirs", "pluggy", "rich", "statsmodels", "tomli-w", "typer")
@@ -111,15 +117,41 @@ def versions_behind(package: str, without: frozenset[str] = frozenset()) -> dict
 
 @cache
 def _requirements(package: str, extra: str) -> list[Requirement]:
-    try:
-        wanted = [Requirement(line) for line in metadata.requires(package) or []]
-    except metadata.PackageNotFoundError:
-        return []
+    """What a package requires with one of its extras, or without any where that is empty."""
+    about = _about(package)
+    lines = () if about is None else about.requires
+    wanted = [Requirement(line) for line in lines if not _is_of_another_extra(line, extra)]
     return [one for one in wanted if one.marker is None or one.marker.evaluate({"extra": extra})]
 
 
+def _is_of_another_extra(line: str, extra: str) -> bool:
+    """Whether a requirement is one of another extra; nine in ten are, and parsing one takes 0.2 ms."""
+    of_extra = OF_EXTRA.search(line)
+    return of_extra is not None and canonicalize_name(of_extra[1]) != canonicalize_name(extra)
+
+
 def _version(package: str) -> str:
+    about = _about(package)
+    return "not installed" if about is None else about.version
+
+
+@dataclass(frozen=True)
+class _About:
+    """What an installed package says of itself: its version, and one line for each requirement."""
+
+    version: str
+    requires: Sequence[str]
+
+
+@cache
+def _about(package: str) -> _About | None:
+    """What a package says of itself, without the long description after it; None when it is not installed."""
     try:
-        return metadata.version(package)
+        installed = metadata.distribution(package)
     except metadata.PackageNotFoundError:
-        return "not installed"
+        return None
+    text = installed.read_text("METADATA")
+    if text is None:  # installed in an older way
+        return _About(installed.version, installed.requires or ())
+    said = HeaderParser().parsestr(text.replace("\r\n", "\n").partition("\n\n")[0])
+    return _About(said["Version"], said.get_all("Requires-Dist", ()))

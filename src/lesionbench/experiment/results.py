@@ -5,12 +5,13 @@ from __future__ import annotations
 import csv
 import hashlib
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from lesionbench.errors import OutputError
 from lesionbench.experiment.grid import Cell, arms, cells
 from lesionbench.experiment.output import SETTINGS, predictions_path, read_edited, read_settings
-from lesionbench.given_files import open_regular, open_text, reason
+from lesionbench.given_files import open_text, read_regular, reason
 from lesionbench.pipeline.arm import ArmKey
 from lesionbench.pipeline.leaderboard import ArmResult, Repeat
 from lesionbench.pipeline.predictions import PARTS, Predictions, read_predictions
@@ -32,11 +33,19 @@ AGAIN = "run the experiment again to restore it"
 class Results:
     """An experiment's cells, the predictions of the finished ones by name and part, and the names of the failed."""
 
+    out: Path
     experiment: Experiment
     resolved: Mapping[str, Any]
     grid: list[Cell]
-    found: dict[str, dict[str, Predictions]]
+    done: dict[str, str]  # the SHA-256 of the predictions of every finished cell, by name; the files have it
     failed: set[str]
+
+    @cached_property
+    def found(self) -> dict[str, dict[str, Predictions]]:
+        """The predictions of the finished cells by name and part; raises OutputError if a file was changed by now."""
+        classes = self.resolved["classes"]
+        done = [cell for cell in self.grid if cell.name in self.done]
+        return {cell.name: _predictions(self.out, cell, self.done[cell.name], classes) for cell in done}
 
     @property
     def folds(self) -> int:
@@ -79,33 +88,38 @@ def read_results(out: Path, judged: Experiment | None = None) -> Results:
     judged: the experiment with other settings to judge it by than those in `out`.
     """
     experiment, resolved = read_edited(out) if judged else read_settings(out)
-    results = Results(judged or experiment, resolved, cells(experiment, int(resolved["folds"])), {}, set())
+    results = Results(out, judged or experiment, resolved, cells(experiment, int(resolved["folds"])), {}, set())
     noted = noted_cells(out)
     if noted.keys() != {cell.name for cell in results.grid}:
         raise OutputError(f"{out / 'cells.csv'} must have a row for each of the {len(results.grid)} cells; {AGAIN}")
     for cell in results.grid:
         row = noted[cell.name]
         if row["status"] == "done":
-            path, digest = predictions_path(out, cell), row.get("predictions_sha256") or ""
-            results.found[cell.name] = _predictions(path, cell, digest, resolved["classes"])
+            digest = results.done[cell.name] = row.get("predictions_sha256") or ""
+            _verified(predictions_path(out, cell), digest)
         elif row["status"] == "failed":
             results.failed.add(cell.name)
     return results
 
 
-def _predictions(path: Path, cell: Cell, digest: str, classes: Sequence[str]) -> dict[str, Predictions]:
+def _predictions(out: Path, cell: Cell, digest: str, classes: Sequence[str]) -> dict[str, Predictions]:
     """A cell's predictions by part; raises OutputError unless they are those that the run wrote."""
-    try:
-        with open_regular(path) as file:
-            same = hashlib.file_digest(file, "sha256").hexdigest() == digest
-    except OSError as error:
-        raise OutputError(f"{path} cannot be read ({reason(error)}); {AGAIN}") from None
-    if not same:
-        raise OutputError(f"{path} was changed after it was written; {AGAIN}")
-    found = read_predictions(path)
+    path = predictions_path(out, cell)
+    found = read_predictions(path, _verified(path, digest))
     if any(one.fold != cell.fold or list(one.classes) != list(classes) for one in found.values()):
         raise OutputError(f"{path} holds another fold or other classes than {SETTINGS}; {AGAIN}")
     return found
+
+
+def _verified(path: Path, digest: str) -> bytes:
+    """The content of a file of predictions; raises OutputError unless it is what the run wrote."""
+    try:
+        content = read_regular(path)
+    except OSError as error:
+        raise OutputError(f"{path} cannot be read ({reason(error)}); {AGAIN}") from None
+    if hashlib.sha256(content).hexdigest() != digest:
+        raise OutputError(f"{path} was changed after it was written; {AGAIN}")
+    return content
 
 
 def noted_cells(out: Path) -> dict[str, dict[str, str]]:

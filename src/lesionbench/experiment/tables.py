@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING
@@ -13,16 +14,18 @@ from lesionbench.evidence.papers.published import published_text, read_published
 from lesionbench.experiment.bench import read_record
 from lesionbench.experiment.output import note_judging, refuse_unwritable
 from lesionbench.experiment.results import read_results
+from lesionbench.experiment.table_stamp import Stamp, digest_of, is_as_written, made_from, read_stamp, write_stamp
 from lesionbench.experiment.tasks import try_to_draw
 from lesionbench.pictures.dose_response import DosePlot, save_dose_plots
 from lesionbench.pipeline.leaderboard import PER_CLASS_COLUMNS, Row, as_csv, per_class_rows
 from lesionbench.pipeline.metrics import confusion_matrix, predicted_labels
-from lesionbench.store.whole_files import write_whole
+from lesionbench.store.whole_files import write_derived, write_whole
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from pathlib import Path
 
+    from lesionbench.evidence.evidence import Evidence
     from lesionbench.evidence.tables.comparisons import Judging
     from lesionbench.evidence.tables.dose_response import Curve
     from lesionbench.experiment.bench import Bench
@@ -36,6 +39,7 @@ if TYPE_CHECKING:
 PUBLISHED = "published.csv"
 COMPARISON = "comparison.csv"
 CONFUSION = "confusion"
+PICTURE = "dose_response.png"
 SPLIT_COLUMNS = ("fold", "part", "id", "group", "label")
 CELL_COLUMNS = (
     "cell",
@@ -135,16 +139,27 @@ class Tables:
     doses: list[Row]  # of the augmenters that are no controls
     comparison: list[Row]
     cells: int
-    failed: tuple[str, ...]  # the names of the cells that failed
+    failed: list[str]  # the names of the cells that failed
     waiting: int  # cells that have not been run, or not to their end
 
 
 def write_tables(out: Path, judged: Experiment | None = None) -> Tables:
     """Make all tables from the predictions in `out`, write and return them; nothing is written before all is read.
 
+    Tables that would be the same, and that nobody changed, are not made again.
     judged: the experiment with other settings to judge it by, which `out` keeps; by default those in `out`.
     """
     results = read_results(out, judged)
+    key, stamp = made_from(results, out / PUBLISHED), read_stamp(out)
+    if stamp is None or stamp.made_from != key or _stale(out, stamp.written) or not is_as_written(out, stamp):
+        return _make_tables(out, results, judged, key)
+    if judged is not None:
+        note_judging(out, judged)
+    return Tables(**stamp.shown)
+
+
+def _make_tables(out: Path, results: Results, judged: Experiment | None, key: str) -> Tables:
+    """Make, write and return all tables; `key`: of what they are made from."""
     published = read_published(out / PUBLISHED) if os.path.lexists(out / PUBLISHED) else []
     from lesionbench.evidence.evidence import TABLE_COLUMNS, gather_evidence  # statsmodels and scipy are slow to import
 
@@ -160,23 +175,33 @@ def write_tables(out: Path, judged: Experiment | None = None) -> Tables:
 
     if judged is not None:
         note_judging(out, judged)
-    _remove_stale(out, texts)
+    for name in _stale(out, texts):
+        (out / name).unlink(missing_ok=True)
     for name, text in texts.items():
         (out / name).parent.mkdir(exist_ok=True)
-        write_whole(out / name, text)
-    try_to_draw(lambda: save_dose_plots(out / "dose_response.png", [_plot(curve) for curve in evidence.curves]))
+        write_derived(out / name, text)
+    tables = _shown(results, evidence, compared)
+    plots = [_plot(curve) for curve in evidence.curves]
+    if try_to_draw(lambda: save_dose_plots(out / PICTURE, plots)):  # one that failed is tried again the next time
+        written = {name: hashlib.sha256(text.encode()).hexdigest() for name, text in texts.items()}
+        written |= {PICTURE: digest_of(out / PICTURE)} if plots else {}
+        write_stamp(out, Stamp(key, written, asdict(tables)))
+    return tables
+
+
+def _shown(results: Results, evidence: Evidence, compared: list[Row]) -> Tables:
     choices = zip(evidence.rows["dose_choice"], evidence.curves, strict=True)
     doses = [row for row, curve in choices if not curve.is_control]
-    cells, failed = len(results.grid), tuple(cell.name for cell in results.grid if cell.name in results.failed)
-    waiting = cells - len(failed) - len(results.found)
-    return Tables(rows, evidence.rows["comparisons"], doses, compared, cells, failed, waiting)
+    cells, failed = len(results.grid), [cell.name for cell in results.grid if cell.name in results.failed]
+    waiting = cells - len(failed) - len(results.done)
+    return Tables(evidence.rows["leaderboard"], evidence.rows["comparisons"], doses, compared, cells, failed, waiting)
 
 
-def _remove_stale(out: Path, texts: Iterable[str]) -> None:
-    """Remove the tables of an earlier time that are not among those to be written."""
-    tables = [f"{CONFUSION}/{path.name}" for path in (out / CONFUSION).glob("*.csv")]
-    for name in {*tables, COMPARISON} - set(texts):
-        (out / name).unlink(missing_ok=True)
+def _stale(out: Path, names: Iterable[str]) -> set[str]:
+    """The tables of an earlier time in `out` that are not among these."""
+    found = [f"{CONFUSION}/{path.name}" for path in (out / CONFUSION).glob("*.csv")]
+    found += [name for name in (COMPARISON, PICTURE) if os.path.lexists(out / name)]
+    return set(found) - set(names)
 
 
 def _plot(curve: Curve) -> DosePlot:

@@ -183,12 +183,14 @@ def _run(task: Task, prepared: Prepared, out: Path, own: bytes) -> None:
     try_to_draw(lambda: draw_progress(bench.logs / task.name))
 
 
-def try_to_draw(picture: Callable[[], None]) -> None:
-    """Draw a picture; log a warning if that fails, and keep the result."""
+def try_to_draw(picture: Callable[[], None]) -> bool:
+    """Draw a picture and return True; log a warning if that fails, and keep the result."""
     try:
         picture()
     except Exception as error:  # a missing font, a full disk, the plotting library
         logging.getLogger("lesionbench").warning("a picture could not be drawn (%s: %s)", type(error).__name__, error)
+        return False
+    return True
 
 
 def _guarded(task: Task, folder: Path, work: Callable[[], None], unsent: Callable[[], str | None]) -> Outcome:

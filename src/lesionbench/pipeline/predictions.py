@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from lesionbench.errors import ContractError, OutputError
-from lesionbench.given_files import open_text, reason
+from lesionbench.given_files import reason
 from lesionbench.plain_text import for_spreadsheet, from_spreadsheet
 
 if TYPE_CHECKING:
@@ -64,11 +64,10 @@ def as_text(parts: list[Predictions]) -> str:
     return text.getvalue()
 
 
-def read_predictions(path: Path) -> dict[str, Predictions]:
-    """One cell's predictions by part; raises OutputError if the file does not hold what `as_text` wrote."""
+def read_predictions(path: Path, content: bytes) -> dict[str, Predictions]:
+    """One cell's predictions by part, from the content of a file; raises OutputError if `as_text` did not write it."""
     try:
-        with open_text(path) as file:
-            header, *rows = csv.reader(file)
+        header, *rows = csv.reader(io.StringIO(content.decode(), newline=""))
         if tuple(header[:5]) != COLUMNS:
             raise ValueError(f"the columns are {header}")
         classes = tuple(name.removeprefix("score_") for name in header[5:])
@@ -76,7 +75,7 @@ def read_predictions(path: Path) -> dict[str, Predictions]:
         if sum(len(one.ids) for one in found.values()) < len(rows):
             raise ValueError(f"a part is one of {', '.join(PARTS)}")
         return found
-    except (OSError, ValueError, IndexError, KeyError, csv.Error) as error:
+    except (ValueError, IndexError, KeyError, csv.Error) as error:
         raise OutputError(
             f"{path} does not hold predictions ({reason(error)}); delete it and run the experiment again"
         ) from None

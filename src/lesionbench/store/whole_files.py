@@ -35,11 +35,22 @@ def write_whole(path: Path, text: str) -> None:
         draft.write_text(text, encoding="utf-8", newline="")
 
 
+def write_derived(path: Path, text: str) -> None:
+    """As `write_whole`, for a file that can be made again and whose content is verified before it is used.
+
+    Not synced, which takes most of the time for thousands of small files: if the machine loses power, a file of the
+    last seconds may be empty.
+    """
+    with whole_file(path, synced=False) as draft:
+        draft.write_text(text, encoding="utf-8", newline="")
+
+
 @contextmanager
-def whole_file(path: Path) -> Iterator[Path]:
+def whole_file(path: Path, *, synced: bool = True) -> Iterator[Path]:
     """The path of a draft that becomes the file when the block ends well, and is removed when it does not.
 
     The draft of a process that was killed is written over by the next one that writes the same file.
+    synced: whether the content is on the disk before the file gets its name.
     """
     draft = path.with_name(f".{path.name}.part")
     with _locked(draft) as mine:
@@ -47,7 +58,8 @@ def whole_file(path: Path) -> Iterator[Path]:
             draft = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
         try:
             yield draft
-            sync(draft)
+            if synced:
+                sync(draft)
             draft.replace(path)
         except BaseException:
             draft.unlink(missing_ok=True)

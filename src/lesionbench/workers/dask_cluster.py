@@ -5,7 +5,6 @@ Every task runs in a process of its own, so a worker may have any number of thre
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import threading
 import time
@@ -191,6 +190,8 @@ class DaskWorkers(Workers):
 
 async def _look_apart(function: Callable[..., Any], *args: Any) -> Any:
     """What a function returns in a new process on this worker, which goes on meanwhile."""
+    import asyncio  # slow to import, and `lesionbench plugins` needs none of it
+
     return await asyncio.to_thread(_in_new_process, function, *args)
 
 

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from lesionbench.pipeline.context import Device
 
 
+MOST_JOBS = 4096  # processes at a time
 KEPT = "what is finished is kept, so the same command goes on with it later"
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, ClassVar
 from lesionbench.errors import SettingsError, Try
 from lesionbench.spelling import shown
 from lesionbench.workers.apart import KeptProcess, keep_in_thread
-from lesionbench.workers.executors import Executor, Opening, Workers
+from lesionbench.workers.executors import MOST_JOBS, Executor, Opening, Workers
 from lesionbench.workers.memory import free_gigabytes
 
 if TYPE_CHECKING:
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from lesionbench.pipeline.context import Device
 
 
-MOST_JOBS = 4096
 AUTO = "auto"
 
 

@@ -1,0 +1,116 @@
+"""The stamp of a run's tables: what they were made from, what was written, and what the screen shows of them.
+
+Tables whose predictions, settings, published values, code and libraries are the same, and that are on the disk as they
+were written, need not be made again. Contents are compared, never times and sizes, which an editor or a copy may keep.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import json
+import os
+import platform
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import lesionbench
+from lesionbench.given_files import kind_of, read_regular
+from lesionbench.store.digests import file_digest, files_digest, key_of
+from lesionbench.store.whole_files import write_derived
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from lesionbench.experiment.results import Results
+
+STAMP = ".tables.json"
+DIGEST = "digest"  # of everything else in the stamp
+LIBRARIES = ("matplotlib", "numpy", "pandas", "pillow", "scipy", "statsmodels")  # that tables and pictures come from
+
+
+@dataclass(frozen=True)
+class Stamp:
+    """What the tables of a run were made from, as one digest; what was written; and what the screen shows."""
+
+    made_from: str
+    written: Mapping[str, str]  # the SHA-256 of every file, by its name in the run's folder
+    shown: Mapping[str, Any]
+
+
+def made_from(results: Results, published: Path) -> str:
+    """One digest of everything that the tables of a run depend on.
+
+    Every source file of lesionbench counts, to the byte: a table that is made again costs seconds, one that is wrong
+    costs more.
+    """
+    package = Path(lesionbench.__file__).parent
+    return key_of(
+        {
+            "experiment": results.experiment.model_dump(mode="json", exclude={"data"}),
+            "resolved": dict(results.resolved),
+            "done": dict(results.done),
+            "failed": sorted(results.failed),
+            "published": _digest_if_there(published),
+            "code": [lesionbench.__version__, files_digest(sorted(package.rglob("*.py")), package)],
+            "libraries": [platform.python_version(), *map(_version, LIBRARIES)],
+        }
+    )
+
+
+def _version(library: str) -> str:
+    try:
+        return version(library)
+    except PackageNotFoundError:
+        return ""
+
+
+def _digest_if_there(path: Path) -> str | None:
+    """The SHA-256 of a file; None without one, and empty for one that cannot be read, which no stamp is written for."""
+    try:
+        return digest_of(path) if os.path.lexists(path) else None
+    except OSError:
+        return ""
+
+
+def digest_of(path: Path) -> str:
+    """The SHA-256 of a file; raises OSError for anything else, which could block for ever."""
+    wrong = kind_of(path.stat().st_mode)
+    if wrong:
+        raise OSError(errno.EINVAL, f"it is {wrong}, not a file", str(path))
+    return file_digest(path)
+
+
+def read_stamp(out: Path) -> Stamp | None:
+    """The stamp of the tables in `out`; None when there is none, or when it is not as it was written."""
+    try:
+        noted = json.loads(read_regular(out / STAMP))
+        digest = noted.pop(DIGEST)
+        return Stamp(**noted) if digest == _digest(noted) else None
+    except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError):
+        return None
+
+
+def write_stamp(out: Path, stamp: Stamp) -> None:
+    """Write the stamp; a run without one makes its tables again."""
+    noted = {"made_from": stamp.made_from, "written": dict(stamp.written), "shown": dict(stamp.shown)}
+    write_derived(out / STAMP, _as_json({DIGEST: _digest(noted), **noted}))
+
+
+def _digest(noted: object) -> str:
+    return hashlib.sha256(_as_json(noted).encode()).hexdigest()
+
+
+def _as_json(noted: object) -> str:
+    """JSON in which a number that is not defined may stand, unlike in the inputs of a key."""
+    return json.dumps(noted, sort_keys=True, default=lambda number: number.item())  # numpy's numbers as Python's
+
+
+def is_as_written(out: Path, stamp: Stamp) -> bool:
+    """Whether every file that was written is there, with the content that it was written with."""
+    try:
+        return all(digest_of(out / name) == digest for name, digest in stamp.written.items())
+    except OSError:
+        return False
