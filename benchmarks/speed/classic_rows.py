@@ -1,4 +1,4 @@
-"""The rows of `classic`: changed images a second, beside albumentations' own composition, image by image."""
+"""The rows of `classic`: changed images beside albumentations' own composition, and a changed batch beside its step."""
 
 from __future__ import annotations
 
@@ -9,12 +9,16 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 import numpy as np
+import torch
 from drawn import draw, kept
 from pairs import Options, Row, Sides, cost_of
+from torch.nn.functional import binary_cross_entropy_with_logits
 from training import skin_32
 
 from lesionbench.pipeline.context import NoCheckpoint, RunContext
 from lesionbench.plugins import Plugins
+from lesionbench.torchkit.optimizers import Adam
+from lesionbench_paper_cnns.kth_cnn import kth_network
 
 os.environ["NO_ALBUMENTATIONS_UPDATE"] = "1"  # otherwise the import looks for a newer version on the network
 import albumentations as A  # noqa: N812  # everybody calls it A
@@ -23,7 +27,11 @@ import cv2
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from lesionbench.pipeline.augmenter import Transformer
+    from lesionbench.pipeline.images import LabelledImages
+
 IMAGES, TIMES = 640, 5
+BATCH = 64
 
 
 def composed() -> A.OneOf:
@@ -43,19 +51,25 @@ def composed() -> A.OneOf:
 
 
 @contextmanager
-def changed_images(options: Options) -> Iterator[Sides]:
-    """Batches of 64 images, all on one thread."""
+def _drawn() -> Iterator[tuple[LabelledImages, Transformer]]:
+    """Drawn images of 32 pixels, and the sampler of `classic` that knows them."""
     with TemporaryDirectory() as name:
         folder = Path(name)
         draw(skin_32(IMAGES // 2), folder, IMAGES)
         train = kept(folder, "train")
         context = RunContext(0, "cpu", "fp32", folder, lambda *_, **__: None, NoCheckpoint())
-        sampler = Plugins.load().augmenter("classic").fit(train, context)
+        yield train, Plugins.load().augmenter("classic").fit(train, context)
+
+
+@contextmanager
+def changed_images(options: Options) -> Iterator[Sides]:
+    """Batches of 64 images, all on one thread."""
+    with _drawn() as (train, sampler):
         change, times = composed(), 1 if options.quick else TIMES
 
         def ours() -> None:
-            for start in range(0, times * IMAGES, 64):
-                sampler.transform(train.images[start % IMAGES :][:64], start)
+            for start in range(0, times * IMAGES, BATCH):
+                sampler.transform(train.images[start % IMAGES :][:BATCH], start)
 
         def theirs() -> None:
             for _ in range(times):
@@ -65,5 +79,35 @@ def changed_images(options: Options) -> Iterator[Sides]:
         yield Sides(lambda: cost_of(ours, times * IMAGES), lambda: cost_of(theirs, times * IMAGES))
 
 
+@contextmanager
+def changed_batches(options: Options) -> Iterator[Sides]:
+    """Changing a batch, and the step of kth-cnn that learns from it, both on one thread in fp32."""
+    torch.set_num_threads(1)
+    steps = 2 if options.quick else 30
+    network = kth_network(3, outputs=1, dropout=0.25).to(memory_format=torch.channels_last)
+    optimizer, targets = Adam(network.parameters(), learning_rate=1e-3), torch.ones(BATCH, 1)
+    images = torch.rand(BATCH, 3, 32, 32).contiguous(memory_format=torch.channels_last)
+    with _drawn() as (train, sampler):
+
+        def change() -> None:
+            for seed in range(steps):
+                sampler.transform(train.images[:BATCH], seed)
+
+        def learn() -> None:
+            for _ in range(steps):
+                loss = binary_cross_entropy_with_logits(network(images), targets)
+                optimizer.zero_grad()
+                loss.backward()
+                optimizer.step()
+
+        change()
+        learn()  # the first step takes longer
+        yield Sides(lambda: cost_of(change, steps * BATCH), lambda: cost_of(learn, steps * BATCH))
+
+
 SAYS = "albumentations' own `OneOf` of `Affine`, flips and their sequence, called for one image after the other"
-ROWS = [Row("classic", "classic: changed images, 32 px", "images/s", SAYS, changed_images)]
+STEP = "a training step of `kth-cnn` that learns from the same images, in fp32, without the changes"
+ROWS = [
+    Row("classic", "classic: changed images, 32 px", "images/s", SAYS, changed_images),
+    Row("on-the-fly", "classic: a batch on the fly beside its step of kth-cnn", "images/s", STEP, changed_batches),
+]
