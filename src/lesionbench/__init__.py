@@ -27,7 +27,7 @@ if TYPE_CHECKING:
         UnreadableImage,
     )
     from lesionbench.hookspecs import hookimpl
-    from lesionbench.pipeline.augmenter import Augmenter, Sampler
+    from lesionbench.pipeline.augmenter import Augmenter, AugmenterInParts, FittedPart, Sampler
     from lesionbench.pipeline.classifier import Classifier, Predictor
     from lesionbench.pipeline.context import Report, RunContext, derive_seed
     from lesionbench.pipeline.dataset import Dataset, LoadedDataset
@@ -41,11 +41,13 @@ __version__ = "0.1.0"
 
 _HOME = {
     "Augmenter": "pipeline.augmenter",
+    "AugmenterInParts": "pipeline.augmenter",
     "Classifier": "pipeline.classifier",
     "ContractError": "errors",
     "Dataset": "pipeline.dataset",
     "DatasetError": "errors",
     "Executor": "workers.executors",
+    "FittedPart": "pipeline.augmenter",
     "Groups": "pipeline.images",
     "Images": "pipeline.images",
     "InputError": "errors",
@@ -84,11 +86,13 @@ _HOME = {
 
 __all__ = [  # all but `open`: `from lesionbench import *` must not hide the one of Python
     "Augmenter",
+    "AugmenterInParts",
     "Classifier",
     "ContractError",
     "Dataset",
     "DatasetError",
     "Executor",
+    "FittedPart",
     "Groups",
     "Images",
     "InputError",

@@ -17,12 +17,15 @@ import typer
 
 from lesionbench import (
     Augmenter,
+    AugmenterInParts,
     Classifier,
     Dataset,
+    FittedPart,
     LabelledImages,
     LoadedDataset,
     SettingsError,
     TrainingDiverged,
+    derive_seed,
     hookimpl,
 )
 
@@ -77,6 +80,41 @@ class SpyAugmenter(Augmenter):
         if self.fails:
             raise TrainingDiverged("the loss must stay finite, but it is nan at step 3")
         return Copies(train)
+
+
+class SpyParts(AugmenterInParts):
+    """Copies of the real images, each class learned by itself."""
+
+    name: ClassVar[str] = "spy-parts"
+    fails: str = ""  # the class that cannot be learned
+    seconds: float = 0.0
+
+    def parts(self, classes):
+        return classes
+
+    def fit_part(self, part, train, context):
+        note("part", context.folder, train.of_class(part))
+        context.report(3, 3, loss=1.0 + part)
+        (context.folder / f"notes of {part}.txt").write_text("learned")
+        time.sleep(self.seconds)
+        if self.fails == train.classes[part]:
+            raise TrainingDiverged("the loss must stay finite, but it is nan at step 3")
+        chosen = np.random.default_rng(derive_seed("spy", context.seed, part)).integers(0, 20, 5)
+        return FittedPart({"images": train.of_class(part)[chosen]}, {"class": train.classes[part]})
+
+    def join(self, parts, train, context):
+        note("join", context.folder, train.images)
+        assert [part.values["class"] for part in parts] == list(train.classes)
+        assert len(list(context.folder.glob("notes of *.txt"))) == len(parts)
+        return Learned([part.arrays["images"] for part in parts])
+
+
+class Learned:
+    def __init__(self, images):
+        self.images = images
+
+    def sample(self, label, count, seed):
+        return self.images[label][np.random.default_rng(seed).integers(0, 5, 10_000)[:count]]
 
 
 class Negatives(Copies):
@@ -156,7 +194,7 @@ def register_datasets():
 
 @hookimpl
 def register_augmenters():
-    return [SpyAugmenter, SpyNegatives, SpySchedule]
+    return [SpyAugmenter, SpyNegatives, SpySchedule, SpyParts]
 
 
 @hookimpl

@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import pickle
 import random
+from dataclasses import replace
 from pathlib import Path
 from typing import ClassVar
 
@@ -10,8 +11,8 @@ import numpy as np
 import pytest
 from pydantic import Field, PrivateAttr
 
-from lesionbench import Augmenter
-from lesionbench.testing import Skipped, augmenter_checks
+from lesionbench import Augmenter, AugmenterInParts, FittedPart, derive_seed
+from lesionbench.testing import Skipped, a_context, augmenter_checks, tiny_images
 
 GUIDE = (Path(__file__).parents[2] / "docs" / "writing-a-plugin.md").read_text(encoding="utf-8")
 
@@ -152,6 +153,7 @@ class SavesItsState(Noise):
             total, random.bit_generator.state = int(saved.arrays["total"]), saved.values
         for step in range(saved.step + 1 if saved else 1, self.steps + 1):
             total += int(random.integers(1000))
+            context.report(step, self.steps)
             if context.checkpoint.due():
                 self.save(context.checkpoint, step, total, random)
         return self.sampler(train.shape, total)
@@ -168,6 +170,68 @@ class ForgetsItsTotal(SavesItsState):
 class CannotGoOn(SavesItsState):
     def save(self, checkpoint, step, total, random):
         checkpoint.save(step, {"total": np.array(0)}, None)
+
+
+class OneForEachClass(AugmenterInParts):
+    """Noise with a seed for each class: a correct augmenter in parts, each of which can go on."""
+
+    name: ClassVar[str] = "noises"
+    steps: int = Field(1000, ge=1, description="Steps that each class takes.")
+
+    def parts(self, classes):
+        return classes
+
+    def fit_part(self, part, train, context):
+        seed = derive_seed("noises", context.seed, part)
+        sampler = SavesItsState(steps=self.steps).fit(train, replace(context, seed=seed))
+        (context.folder / f"class{part}.txt").write_text(str(sampler.seed))
+        return FittedPart({"seed": np.array([sampler.seed])}, {"shape": train.shape})
+
+    def join(self, parts, train, context):
+        assert {path.name for path in context.folder.glob("*.txt")} == {f"class{n}.txt" for n in range(len(parts))}
+        return NoiseOfClasses([(part.values["shape"], int(part.arrays["seed"][0])) for part in parts])
+
+
+class NoiseOfClasses:
+    def __init__(self, noises):
+        self.noises = noises
+
+    def sample(self, label, count, seed):
+        return NoiseSampler(*self.noises[label]).sample(label, count, seed)
+
+
+class HasTwoPartsOfOneName(OneForEachClass):
+    def parts(self, classes):
+        return ["a class"] * len(classes)
+
+
+class LearnsFromThePartBefore(OneForEachClass):
+    before: ClassVar[list] = []
+
+    def fit_part(self, part, train, context):
+        fitted = super().fit_part(part, train, context)
+        if part == 0:
+            self.before[:] = [fitted.arrays["seed"]]
+            return fitted
+        learned = fitted.arrays["seed"] + (self.before.pop() if self.before else 0)
+        return FittedPart({"seed": learned}, fitted.values)
+
+
+class WritesOneFileForAllParts(OneForEachClass):
+    def fit_part(self, part, train, context):
+        (context.folder / "losses.txt").write_text(str(part))
+        return super().fit_part(part, train, context)
+
+    def join(self, parts, train, context):
+        (context.folder / "losses.txt").unlink()
+        return super().join(parts, train, context)
+
+
+class ForgetsThePartsState(OneForEachClass):
+    def fit_part(self, part, train, context):
+        fitted = super().fit_part(part, train, context)
+        resumed = context.checkpoint.load() is not None
+        return FittedPart({"seed": fitted.arrays["seed"] + resumed}, fitted.values)
 
 
 def with_sampler(name, **methods):
@@ -229,6 +293,13 @@ BROKEN = {
     WritesBesideItsFolder: {"it_writes_into_its_folder_alone"},
     ReportsNoNumber: {"reports_are_sound"},
     ReportsBeyondTheTotal: {"reports_are_sound"},
+    HasTwoPartsOfOneName: {"its_parts_have_names"},
+    LearnsFromThePartBefore: {
+        "parts_fitted_apart_draw_the_same_images",
+        "a_killed_fit_goes_on_to_the_same_samples",
+    },
+    WritesOneFileForAllParts: {"parts_write_files_of_their_own"},
+    ForgetsThePartsState: {"a_killed_fit_goes_on_to_the_same_samples"},
     ForgetsItsTotal: {"a_killed_fit_goes_on_to_the_same_samples"},
     CannotGoOn: {"a_killed_fit_goes_on_to_the_same_samples"},
     with_sampler("DrawsFloats", sample=lambda *a: draw(*a) / 255): {"samples_look_like_training_images"},
@@ -283,7 +354,7 @@ def torch_as_it_was():
 
 
 @pytest.mark.parametrize("check", augmenter_checks(), ids=lambda check: check.__name__)
-@pytest.mark.parametrize("correct", [Noise, SavesItsState])
+@pytest.mark.parametrize("correct", [Noise, SavesItsState, OneForEachClass])
 def test_a_correct_augmenter_keeps_the_contract(correct, check):
     check(correct)
 
@@ -300,7 +371,27 @@ def test_the_guides_example_of_a_long_fit_keeps_the_contract():
         except Skipped:
             skipped.add(check.__name__.removeprefix("check_"))
     assert "a_killed_fit_goes_on_to_the_same_samples" not in skipped
-    assert all("transform" in name or "saved" in name for name in skipped)
+    assert all("transform" in name or "saved" in name or "parts" in name for name in skipped)
+
+
+def test_the_guides_example_of_a_fit_in_parts_keeps_the_contract():
+    example = GUIDE.partition("## Fits in parts")[2].partition("```python\n")[2].partition("```")[0]
+    names = {"__name__": __name__}
+    exec(example, names)
+    skipped = set()
+    for check in augmenter_checks():
+        try:
+            check(names["Means"])
+        except Skipped:
+            skipped.add(check.__name__.removeprefix("check_"))
+    assert not [name for name in skipped if "parts" in name]
+
+
+def test_the_parts_of_a_fit_in_one_process_report_as_one(tmp_path):
+    context = a_context(tmp_path)
+    OneForEachClass(steps=2).fit(tiny_images(3), context)
+    steps = [(step, total, scalars["label"]) for step, total, scalars in context.report.rows]
+    assert steps == [(1, 6, 0.0), (2, 6, 0.0), (3, 6, 1.0), (4, 6, 1.0), (5, 6, 2.0), (6, 6, 2.0)]
 
 
 @pytest.mark.parametrize("broken", BROKEN, ids=lambda broken: broken.__name__)

@@ -11,7 +11,7 @@ from torch import nn
 
 from lesionbench.pipeline.context import NoCheckpoint, RunContext, SavedState
 from lesionbench.testing.resuming import KILLS, Killed, KillingCheckpoint
-from lesionbench.torchkit.resuming import in_parts, packed, restore, save, unpacked
+from lesionbench.torchkit.resuming import fitted_part, of_fitted_part, packed, restore, save, unpacked
 from lesionbench.torchkit.training import balanced_batches, batches, torch_session
 
 GUIDE = (Path(__file__).parents[2] / "docs" / "writing-a-plugin.md").read_text(encoding="utf-8")
@@ -127,34 +127,13 @@ def test_adam_goes_on_with_the_same_bits_for_weights_in_channels_last():
     assert its_optimizer.state[again.weight]["exp_avg"].stride() == again.weight.stride()
 
 
-def test_several_trainings_report_as_one():
-    lines = []
-    context = replace(CONTEXT, report=lambda step, total, **scalars: lines.append((step, total, scalars)))
-    in_parts(context, 3, 100, lambda part, given: given.report(5, 100, loss=0.5 * part))
-    assert lines == [(100 * part + 5, 300, {"loss": 0.5 * part, "label": float(part)}) for part in range(3)]
+def test_a_fitted_part_gives_back_what_it_was_given():
+    learned = ({"weights": torch.arange(3.0, dtype=torch.bfloat16)}, {"loss": [0.5, 1.5]})
 
+    state, curves = of_fitted_part(fitted_part(learned))
 
-def test_a_finished_part_is_not_fitted_again():
-    context = replace(CONTEXT, checkpoint=KillingCheckpoint())
-    calls = []
-
-    def fit(part, given):
-        calls.append(part)
-        state = given.checkpoint.load()
-        step = state.step if state else 0
-        if part < 2 and step == 0:
-            given.checkpoint.save(1, {"weights": np.full(2, part)}, {"part": part})
-        assert state is None or (state.values, state.arrays["weights"].tolist()) == ({"part": part}, [part, part])
-        return torch.full((2,), float(part)), [0.5, 1.5]
-
-    for _ in range(3):
-        try:
-            results = in_parts(context, 3, 10, fit)
-        except Killed:
-            continue
-    assert calls == [0, 0, 1, 1, 2]
-    assert context.checkpoint.state.step == 11
-    assert [(weights.tolist(), curve) for weights, curve in results] == [([part] * 2, [0.5, 1.5]) for part in range(3)]
+    assert torch.equal(state["weights"], learned[0]["weights"])
+    assert curves == learned[1]
 
 
 def test_the_guides_loop_goes_on_after_every_step():

@@ -1,14 +1,17 @@
 """Processes on this machine."""
 
 import multiprocessing
+import os
 import subprocess
 import sys
 import time
+from contextlib import closing
+from pathlib import Path
 
 import pytest
 
 from lesionbench.workers.apart import run_apart
-from lesionbench.workers.local import local_workers
+from lesionbench.workers.local import Started, local_workers
 
 SCRIPT = """
 from lesionbench.workers.local import local_workers
@@ -28,6 +31,22 @@ def test_a_script_without_a_main_guard_is_not_run_again_by_its_workers(tmp_path)
 
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines() == ["the script runs", "[2, 1]"]
+
+
+def test_processes_that_started_early_take_the_first_tasks_and_the_others_end():
+    started = Started(3, bool)
+    processes = [kept for kept, _ in started._waiting]
+    with closing(started), local_workers(2, started=started) as workers:
+        parents = set(workers.executor.map(run_apart, [os.getppid] * 2))
+        assert parents <= {worker_of(kept) for kept in processes}
+    assert all(kept.is_stopped for kept in processes)
+    assert all(kept._process is None or kept._process._popen.poll() is not None for kept in processes)
+
+
+def worker_of(kept):
+    """The process that copies itself for tasks: the one child of the keeper."""
+    keeper = kept._process._popen.pid
+    return int(Path(f"/proc/{keeper}/task/{keeper}/children").read_text().split()[0])
 
 
 def test_an_interruption_stops_the_workers_and_no_other_process_of_the_script():

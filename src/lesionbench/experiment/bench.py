@@ -14,29 +14,35 @@ from typing import TYPE_CHECKING
 from lesionbench.errors import ContractError, DatasetError
 from lesionbench.experiment import grid
 from lesionbench.experiment.checkpoint import FitCheckpoint
-from lesionbench.experiment.grid import Cell
+from lesionbench.experiment.grid import Cell, PartJob, PoolJob
 from lesionbench.experiment.keys import Keys
 from lesionbench.experiment.progress_log import NOTHING, Progress, Record
 from lesionbench.experiment.provenance import keep_modules
 from lesionbench.experiment.stored_dataset import read_dataset
-from lesionbench.experiment.synthesis import fit_sampler, sample_pool, take_draws, without_held_back
-from lesionbench.pipeline.augmenter import Saveable, Transformer
+from lesionbench.experiment.synthesis import (
+    fit_part,
+    fit_sampler,
+    join_parts,
+    sample_pool,
+    take_draws,
+    without_held_back,
+)
+from lesionbench.pipeline.augmenter import AugmenterInParts, FittedPart, Saveable, Transformer
 from lesionbench.pipeline.context import RunContext
 from lesionbench.pipeline.predictions import as_text
 from lesionbench.pipeline.split import splits
 from lesionbench.pipeline.training_set import OnTheFly, Pool
 from lesionbench.store.addresses import open_store
-from lesionbench.store.layout import DATASETS, FITS, POOLS, PREDICTIONS, SPLITS
+from lesionbench.store.layout import DATASETS, FITS, PARTS, POOLS, PREDICTIONS, SPLITS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     import numpy as np
     from numpy.typing import NDArray
 
     from lesionbench.experiment.chain import Draw
-    from lesionbench.experiment.grid import PoolJob
     from lesionbench.experiment.keys import Seeds
     from lesionbench.experiment.prepare import Prepared
     from lesionbench.pipeline.augmenter import Sampler
@@ -49,7 +55,7 @@ if TYPE_CHECKING:
     from lesionbench.store.entry import Entry
     from lesionbench.store.store import Store
 
-SAMPLER, PREDICTOR, LOGS, RECORD = "sampler", "predictor", "logs", "record"  # inside an entry
+SAMPLER, PREDICTOR, LOGS, RECORD, FITTED = "sampler", "predictor", "logs", "record", "fitted"  # inside an entry
 
 
 @dataclass
@@ -58,7 +64,14 @@ class Fit:
 
     context: RunContext
     checkpoint: FitCheckpoint
+    progress: Progress
     record: Record = NOTHING
+
+    def take_over(self, parts: Sequence[Entry]) -> None:
+        """Begin with what the parts of the fit have cost, and with their notes."""
+        for part in parts:
+            shutil.copytree(part.folder(LOGS), self.context.folder, dirs_exist_ok=True)
+        self.progress.join([(part.folder(LOGS), read_record(part) or NOTHING) for part in parts])
 
 
 @dataclass(frozen=True)
@@ -180,12 +193,52 @@ class Bench:
         entry = self.store.seek(FITS, self.keys.fit(job))
         if entry is not None and entry.has(SAMPLER):
             return self.plugins.augmenter(job.augmenter).load(entry.folder(SAMPLER))
+        parts = self.parts_of(job)
+        kept = [self.part(part, log and f"{log}_{part.part}") for part in parts]
         augmenter, split = self.plugins.augmenter(job.augmenter), self.split_of(job)
         before = self.draws(job.before, job.fold, job.seed, user=log or job.name)
         with self.fitting(job, log) as fit:
-            sampler = fit_sampler(augmenter, split, before, fit.context)
+            if isinstance(augmenter, AugmenterInParts) and parts:
+                fit.take_over(kept)
+                sampler = join_parts(augmenter, [_fitted(entry) for entry in kept], split, before, fit.context)
+            else:
+                sampler = fit_sampler(augmenter, split, before, fit.context)
         self._keep_sampler(job, sampler, fit)
+        for part in parts:
+            self.store.remove(PARTS, self.keys.part(part))
         return sampler
+
+    def parts_of(self, job: PoolJob) -> tuple[PartJob, ...]:
+        """The parts of a fit; none for a fit in one piece."""
+        return grid.part_jobs(job, self.prepared.parts)
+
+    def part(self, part: PartJob, log: str | None = None) -> Entry:
+        """One part of a fit: from the store, or fitted and kept.
+
+        log: the name of the folder of its notes; by default the part's.
+        """
+        key = self.keys.part(part)
+        kept = self.store.seek(PARTS, key)
+        if kept is not None:
+            return kept
+        augmenter, split = self.plugins.augmenter(part.augmenter), self.split_of(part.whole)
+        assert isinstance(augmenter, AugmenterInParts)
+        job = part.whole
+        before = self.draws(job.before, job.fold, job.seed, user=log or part.name)
+        with self.fitting(part, log) as fit:
+            fitted = fit_part(augmenter, part.part, split, before, fit.context)
+        with self.store.write(PARTS, key, self.keys.inputs_of_part(part)) as draft:
+            draft.put_json(RECORD, asdict(fit.record))
+            draft.put_folder(LOGS, fit.context.folder)
+            draft.put_json(FITTED, {"arrays": list(fitted.arrays), "values": fitted.values})
+            for number, array in enumerate(fitted.arrays.values()):
+                draft.put_array(f"{FITTED}{number}", array)
+        fit.checkpoint.remove()
+        return self._kept(PARTS, key, "parts of fits")
+
+    def has_part(self, part: PartJob) -> bool:
+        """Whether a part of a fit is in the store, or the whole fit; nothing is read."""
+        return self.store.has(PARTS, self.keys.part(part)) or self.store.has(FITS, self.keys.fit(part.whole))
 
     def classifier(self, cell: Cell) -> Classifier:
         """The classifier of a cell."""
@@ -197,7 +250,7 @@ class Bench:
         return self.classifier(cell).load(entry.folder(PREDICTOR)) if entry and entry.has(PREDICTOR) else None
 
     @contextmanager
-    def fitting(self, task: Cell | PoolJob, log: str | None = None) -> Iterator[Fit]:
+    def fitting(self, task: Cell | PoolJob | PartJob, log: str | None = None) -> Iterator[Fit]:
         """A fit with a new, empty folder for its notes; its record is complete when the block ends.
 
         log: the name of that folder; by default the task's.
@@ -207,12 +260,15 @@ class Bench:
         folder.mkdir(parents=True)
         if isinstance(task, Cell):
             seed, kept = self.seeds.classify(task), self.store.checkpoints(PREDICTIONS, self.keys.predictions(task))
-        else:
+        elif isinstance(task, PoolJob):
             seed, kept = self.seeds.augment(task), self.store.checkpoints(FITS, self.keys.fit(task))
+        else:
+            seed, kept = self.seeds.augment(task.whole), self.store.checkpoints(PARTS, self.keys.part(task))
         progress = Progress(folder, self.prepared.device)
         checkpoint = FitCheckpoint(kept, progress)
         prepared = self.prepared
-        fit = Fit(RunContext(seed, prepared.device, prepared.precision, folder, progress, checkpoint), checkpoint)
+        context = RunContext(seed, prepared.device, prepared.precision, folder, progress, checkpoint)
+        fit = Fit(context, checkpoint, progress)
         with checkpoint.guarding():
             yield fit
         fit.record = progress.record()
@@ -248,6 +304,7 @@ class Bench:
             yield PREDICTIONS, self.keys.predictions(cell)
             for job in cell.needs:
                 yield FITS, self.keys.fit(job)
+                yield from ((PARTS, self.keys.part(part)) for part in self.parts_of(job))
                 yield POOLS, self.keys.pool(job)
 
     def predictions(self, cell: Cell) -> Entry | None:
@@ -266,9 +323,26 @@ class Bench:
         """The entry of a cell's predictions, not verified: for its record and its notes."""
         return self.store.glance(PREDICTIONS, self.keys.predictions(cell))
 
+    def is_fitted(self, task: Cell | PoolJob | PartJob) -> bool:
+        """Whether the fit behind a task is in the store."""
+        if isinstance(task, PartJob):
+            return self.has_part(task)
+        return (self.classification(task) if isinstance(task, Cell) else self.fit(task)) is not None
+
+    def fitted_part(self, part: PartJob) -> Entry | None:
+        """The entry of a part of a fit, not verified; None before it is made, and once the fit is."""
+        return self.store.glance(PARTS, self.keys.part(part))
+
     def fit(self, job: PoolJob) -> Entry | None:
         """The entry of an augmenter's fit, not verified: for its record and its notes."""
         return self.store.glance(FITS, self.keys.fit(job))
+
+
+def _fitted(part: Entry) -> FittedPart:
+    """What a part has learned."""
+    noted = part.json(FITTED)
+    arrays = {name: part.array(f"{FITTED}{number}") for number, name in enumerate(noted["arrays"])}
+    return FittedPart(arrays, noted["values"])
 
 
 def read_record(entry: Entry | None) -> Record | None:

@@ -6,7 +6,7 @@ import shlex
 from typing import TYPE_CHECKING
 
 from lesionbench.errors import OutputError, Try
-from lesionbench.experiment.grid import Cell
+from lesionbench.experiment.grid import Cell, all_needs_of
 from lesionbench.experiment.job_list import has_list, read_list, same_experiment
 from lesionbench.experiment.output import SETTINGS, Exports, read_edited
 from lesionbench.experiment.results import noted_cells
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from lesionbench.experiment.grid import PoolJob
+    from lesionbench.experiment.grid import Parts
     from lesionbench.experiment.job_list import JobList
     from lesionbench.experiment.tasks import Task
 
@@ -40,7 +40,8 @@ def collect(out: Path, jobs: JobList) -> None:
     for cell in jobs.tasks:
         if isinstance(cell, Cell):
             digest = exports.digest(cell)
-            found.append(rows.row(cell, digest, None if digest else cause_of_failure(out, cell, jobs.is_done)))
+            error = None if digest else cause_of_failure(out, cell, jobs.prepared.parts, jobs.is_done)
+            found.append(rows.row(cell, digest, error))
     write_cells(out, found)
 
 
@@ -58,10 +59,10 @@ def refuse_uncollected(out: Path) -> None:
         )
 
 
-def cause_of_failure(out: Path, task: Task, is_done: Callable[[PoolJob], bool]) -> str | None:
-    """Why a task failed: a pool that it needs did, or its own fit; None if nothing was tried, or to be tried again."""
-    for job in task.needs:
-        logged = None if is_done(job) else logged_error(out, job)
+def cause_of_failure(out: Path, task: Task, parts: Parts, is_done: Callable[[Task], bool]) -> str | None:
+    """Why a task failed: one that it needs did, or its own fit; None if nothing was tried, or to be tried again."""
+    for needed in all_needs_of(task, parts):
+        logged = None if is_done(needed) else logged_error(out, needed)
         if logged is not None:
             return logged.cause
     logged = logged_error(out, task)

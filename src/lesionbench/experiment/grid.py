@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from itertools import product
@@ -16,11 +17,13 @@ from lesionbench.pipeline.augmenter import BASELINE
 from lesionbench.spelling import did_you_mean
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Collection
     from pathlib import Path
 
     from lesionbench.experiment.settings import Experiment
 
+
+Parts = Mapping[str, Sequence[str]]  # the names of the parts of fits that have several, by augmenter as it is written
 
 _draws = lru_cache(maxsize=4096)(draws)  # thousands of cells share an arm
 
@@ -66,6 +69,60 @@ class PoolJob:
     def needs(self) -> tuple[PoolJob, ...]:
         """The pools it learns from."""
         return pool_jobs(self.before, self.fold, self.seed)
+
+
+@dataclass(frozen=True)
+class PartJob:
+    """One part of an augmenter's fit that falls into several, such as the network of one class."""
+
+    whole: PoolJob
+    part: int  # its number, from 0
+    title: str  # as the augmenter calls it
+    name: str  # for files
+
+    @property
+    def augmenter(self) -> str:
+        """The augmenter, as it is written."""
+        return self.whole.augmenter
+
+    @property
+    def fold(self) -> int:
+        """The number of the fold."""
+        return self.whole.fold
+
+    @property
+    def seed(self) -> int:
+        """The number of the repeat."""
+        return self.whole.seed
+
+    @property
+    def needs(self) -> tuple[PoolJob, ...]:
+        """The pools it learns from."""
+        return self.whole.needs
+
+
+def part_jobs(job: PoolJob, parts: Parts) -> tuple[PartJob, ...]:
+    """The parts of a fit; none for a fit in one piece."""
+    titles = parts.get(job.augmenter)
+    if not titles:
+        return ()
+    from lesionbench.pictures.drawing import file_stems  # imports numpy and pillow, which a listing does without
+
+    stems = file_stems(titles)
+    return tuple(PartJob(job, part, titles[part], f"{job.name}_{stem}") for part, stem in enumerate(stems))
+
+
+def needs_of(task: Cell | PoolJob | PartJob, parts: Parts) -> tuple[PoolJob | PartJob, ...]:
+    """The tasks that must be done before this one: pools and, of a pool, the parts of its fit."""
+    return (*task.needs, *part_jobs(task, parts)) if isinstance(task, PoolJob) else task.needs
+
+
+def all_needs_of(task: Cell | PoolJob | PartJob, parts: Parts) -> tuple[PoolJob | PartJob, ...]:
+    """Everything that a task needs, also for what it needs, each after what it needs itself."""
+    found: dict[PoolJob | PartJob, None] = {}
+    for one in needs_of(task, parts):
+        found |= dict.fromkeys((*all_needs_of(one, parts), one))
+    return tuple(found)
 
 
 @dataclass(frozen=True)

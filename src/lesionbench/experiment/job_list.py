@@ -13,14 +13,14 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from lesionbench.errors import OutputError, Try
-from lesionbench.experiment.grid import Cell, PoolJob, cells
+from lesionbench.experiment.grid import Cell, PartJob, PoolJob, cells, part_jobs
 from lesionbench.experiment.keys import Seeds
 from lesionbench.experiment.prepare import About, Prepared
 from lesionbench.experiment.settings import JUDGING, Experiment
 from lesionbench.experiment.worker_check import made_with
 from lesionbench.store.addresses import local_folder, open_store, whole_address
 from lesionbench.store.digests import key_of
-from lesionbench.store.layout import FITS, POOLS, PREDICTIONS
+from lesionbench.store.layout import FITS, PARTS, POOLS, PREDICTIONS
 from lesionbench.store.whole_files import write_whole
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 LIST = "jobs.json"
 DIGEST = "digest"  # of all the rest: a key that was edited would lead elsewhere in the store
-PARTS = ("keys", "fit_keys", "made_with")
+NOTED = ("keys", "fit_keys", "made_with")
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class JobList:
 
     prepared: Prepared
     made: float  # seconds since the epoch; a fit that is older came from the store
-    keys: dict[str, str]  # by the names of the tasks: of a pool or of predictions
+    keys: dict[str, str]  # by the names of the tasks: of a part of a fit, of a pool or of predictions
     fit_keys: dict[str, str]  # by the names of the pools
     made_with: dict[str, str]  # the versions and the code that the tasks are to run with
 
@@ -51,6 +51,7 @@ class JobList:
         """The list of all tasks of an experiment, finished or not."""
         tasks = all_tasks(bench.prepared)
         keys = {task.name: bench.keys.predictions(task) for task in tasks if isinstance(task, Cell)}
+        keys |= {task.name: bench.keys.part(task) for task in tasks if isinstance(task, PartJob)}
         pools = [task for task in tasks if isinstance(task, PoolJob)]
         keys |= {job.name: bench.keys.pool(job) for job in pools}
         fit_keys = {job.name: bench.keys.fit(job) for job in pools}
@@ -59,7 +60,7 @@ class JobList:
 
     @cached_property
     def tasks(self) -> list[Task]:
-        """All tasks: pools first, link by link, then the cells."""
+        """All tasks: pools first, link by link, each after the parts of its fit, and then the cells."""
         return all_tasks(self.prepared)
 
     @cached_property
@@ -74,12 +75,28 @@ class JobList:
 
     def place(self, task: Task) -> tuple[str, str]:
         """The kind and the key of the entry that a task makes."""
-        return (PREDICTIONS if isinstance(task, Cell) else POOLS), self.keys[task.name]
+        kind = PREDICTIONS if isinstance(task, Cell) else POOLS if isinstance(task, PoolJob) else PARTS
+        return kind, self.keys[task.name]
 
     def is_done(self, task: Task) -> bool:
-        """Whether what a task makes is in the store; predictions are verified, pools are when they are read."""
-        place = self.place(task)
-        return self.store.has(*place) if isinstance(task, PoolJob) else self.store.read(*place) is not None
+        """Whether what a task makes is in the store; predictions are verified, the others are when they are read.
+
+        A part of a fit is done, too, when the fit is.
+        """
+        if isinstance(task, Cell):
+            return self.store.read(*self.place(task)) is not None
+        if isinstance(task, PoolJob) or self.store.has(*self.place(task)):
+            return self.store.has(*self.place(task))
+        return self.store.has(FITS, self.fit_keys[task.whole.name]) or self.is_done(task.whole)
+
+    def is_made(self, task: Task) -> bool:
+        """Whether what a task makes is there and whole, or the fit that it is a part of.
+
+        On this machine, if the store does not answer.
+        """
+        if self.store.seek(*self.place(task)) is not None:
+            return True
+        return isinstance(task, PartJob) and self.store.seek(FITS, self.fit_keys[task.whole.name]) is not None
 
     def predictions(self, cell: Cell) -> Entry | None:
         """The entry of a cell's predictions, verified; None while the cell is not done."""
@@ -95,9 +112,10 @@ class JobList:
 
 
 def all_tasks(prepared: Prepared) -> list[Task]:
-    """Every pool that a cell needs, the links of a chain in their order, and then every cell."""
+    """Every pool that a cell needs, the links of a chain in their order, after the parts of its fit, and every cell."""
     grid = cells(prepared.experiment, prepared.about.folds)
-    return [*dict.fromkeys(job for cell in grid for job in cell.needs), *grid]
+    pools = dict.fromkeys(job for cell in grid for job in cell.needs)
+    return [*(task for job in pools for task in (*part_jobs(job, prepared.parts), job)), *grid]
 
 
 def write_list(out: Path, jobs: JobList) -> None:
@@ -110,7 +128,7 @@ def write_list(out: Path, jobs: JobList) -> None:
         "data": None if prepared.data is None else _relative(prepared.data, root),
         "store": prepared.store if store is None else _relative(store, root),
     }
-    written = {"prepared": noted, "made": jobs.made, **{name: getattr(jobs, name) for name in PARTS}}
+    written = {"prepared": noted, "made": jobs.made, **{name: getattr(jobs, name) for name in NOTED}}
     write_whole(out / LIST, json.dumps({DIGEST: key_of(written), **written}))
 
 
@@ -125,7 +143,7 @@ def read_list(out: Path) -> JobList:
         if noted.pop(DIGEST) != key_of(noted):
             raise ValueError("it was edited or damaged")
         prepared = _prepared(noted["prepared"], out.absolute())
-        parts = (dict(noted[name]) for name in PARTS)
+        parts = (dict(noted[name]) for name in NOTED)
         jobs = JobList(prepared, float(noted["made"]), *parts)
         if any(task.name not in jobs.keys for task in jobs.tasks):
             raise ValueError("a task is missing")
@@ -150,6 +168,7 @@ def _prepared(noted: dict[str, Any], root: Path) -> Prepared:
         "store": store if local_folder(store) is None else whole_address(root / store),
         "train_digests": tuple(noted["train_digests"]),
         "controls": tuple(noted["controls"]),
+        "parts": {augmenter: tuple(names) for augmenter, names in noted["parts"].items()},
         "about": About(
             **{
                 **about,

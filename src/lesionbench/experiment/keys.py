@@ -13,7 +13,7 @@ from lesionbench.store.digests import key_of
 
 if TYPE_CHECKING:
     from lesionbench.experiment.chain import Draw
-    from lesionbench.experiment.grid import Cell, PoolJob
+    from lesionbench.experiment.grid import Cell, PartJob, PoolJob
     from lesionbench.experiment.prepare import Inputs, Prepared
     from lesionbench.plugins import Plugins
 
@@ -86,6 +86,14 @@ class Keys:
             "device": self.prepared.device,
             "precision": self.prepared.precision,
         }
+
+    def part(self, part: PartJob) -> str:
+        """The key of one part of a fit."""
+        return key_of(self.inputs_of_part(part))
+
+    def inputs_of_part(self, part: PartJob) -> Inputs:
+        """What a part of a fit depends on: what the fit depends on, and which part it is."""
+        return {"fit": self.fit(part.whole), "part": part.part}
 
     def inputs_of_pool(self, job: PoolJob) -> Inputs:
         """What a pool depends on: the fit, the seeds of its samples and how many images each class gets."""

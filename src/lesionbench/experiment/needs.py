@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from lesionbench.experiment.grid import Cell
+from lesionbench.experiment.grid import Cell, PartJob
 from lesionbench.workers.executors import Needs
 
 if TYPE_CHECKING:
@@ -30,6 +30,11 @@ def learner(task: Task) -> str:
         changed = f" with {task.arm.on_the_fly} on the fly" if task.on_the_fly else ""
         return f"{task.arm.classifier}{changed}"
     return task.augmenter
+
+
+def in_words(task: Task) -> str:
+    """What learns in a task, and what part of it: `dcgan, malignant`."""
+    return f"{learner(task)}, {task.title}" if isinstance(task, PartJob) else learner(task)
 
 
 def memory_of_task(task: Task, plugins: Plugins, device: Device, peaks: Mapping[str, float]) -> float:

@@ -21,6 +21,7 @@ from lesionbench.experiment.grid import arms
 from lesionbench.experiment.own_code import noted_code
 from lesionbench.experiment.provenance import keep_modules, modules_behind, provenance
 from lesionbench.experiment.stored_dataset import read_dataset, write_dataset
+from lesionbench.pipeline.augmenter import AugmenterInParts
 from lesionbench.pipeline.context import derive_seed
 from lesionbench.pipeline.dataset import load_dataset
 from lesionbench.pipeline.split import divide, group_status, hold_back, split_mode, splits
@@ -78,6 +79,7 @@ class Prepared:
     device: Device
     precision: Precision
     controls: tuple[str, ...]  # the augmenters that are controls, as the experiment's chains write them
+    parts: dict[str, tuple[str, ...]]  # the parts of fits that have several, by augmenter as it is written
 
     @cached_property
     def dataset_key(self) -> str:
@@ -135,6 +137,7 @@ def prepare(
         device=device,
         precision=_precision(experiment, device),
         controls=used_controls(experiment, plugins),
+        parts=used_parts(experiment, plugins, data.images.classes),
     )
     if keep and kept_data is None:
         _keep_data(store, prepared, dataset, data)
@@ -175,6 +178,17 @@ def used_plugins(experiment: Experiment, plugins: Plugins) -> list[Plugin]:
 def used_controls(experiment: Experiment, plugins: Plugins) -> tuple[str, ...]:
     """The links of the experiment's chains that are controls; noted, so that results are read without the plugins."""
     return tuple(spec for spec in dict.fromkeys(_links(experiment)) if plugins.augmenter(spec).is_control)
+
+
+def used_parts(experiment: Experiment, plugins: Plugins, classes: tuple[str, ...]) -> dict[str, tuple[str, ...]]:
+    """The parts of the fits that have several, by augmenter; noted, so that tasks are listed without the plugins."""
+    found = {}
+    for spec in dict.fromkeys((*_links(experiment), *experiment.on_the_fly)):
+        augmenter = plugins.augmenter(spec)
+        names = tuple(augmenter.parts(classes)) if isinstance(augmenter, AugmenterInParts) else ()
+        if len(names) > 1:
+            found[spec] = names
+    return found
 
 
 def _links(experiment: Experiment) -> list[str]:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import time
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
 
 from lesionbench.experiment.machine import machine
 from lesionbench.workers.memory import peak_megabytes, restart_peak
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from lesionbench.pipeline.context import Device
@@ -26,6 +27,12 @@ class Record:
     seconds: float
     peak_mb: float
     machine: str = ""  # which made it, or several after one another; empty where an earlier version did not note it
+
+    def plus(self, other: Record) -> Record:
+        """What this and something else cost together."""
+        machines = dict.fromkeys(filter(None, [*self.machine.split("; "), *other.machine.split("; ")]))
+        peak = max(self.peak_mb, other.peak_mb)
+        return Record(self.steps + other.steps, self.seconds + other.seconds, peak, "; ".join(machines))
 
 
 NOTHING = Record(0, 0.0, 0.0)
@@ -58,9 +65,8 @@ class Progress:
 
     def record(self) -> Record:
         """What the fit has cost by now."""
-        peak = max(self._before.peak_mb, peak_megabytes())
-        machines = dict.fromkeys(filter(None, [*self._before.machine.split("; "), machine(self.device)]))
-        return Record(self.steps, round(self.seconds, 3), peak, "; ".join(machines))
+        now = Record(0, 0.0, peak_megabytes(), machine(self.device))
+        return replace(self._before.plus(now), steps=self.steps, seconds=round(self.seconds, 3))
 
     def resume(self, before: Record, step: int) -> None:
         """Go on after `step` steps, for which the fit had cost `before`; the next line says so."""
@@ -68,3 +74,28 @@ class Progress:
         self._start = time.monotonic()
         self.steps = before.steps
         self._note = {"resumed_at_step": step}
+
+    def join(self, parts: Sequence[tuple[Path, Record]]) -> None:
+        """Begin with what the parts of the fit have cost, and with the reports in their folders, one after the other.
+
+        Each line gets the number of its part as `label`.
+        """
+        cost, lines = NOTHING, []
+        reports = [_lines(folder / PROGRESS) for folder, _ in parts]
+        totals = [of_part[-1]["total"] if of_part else 0 for of_part in reports]
+        for part, ((_, record), of_part) in enumerate(zip(parts, reports, strict=True)):
+            for line in of_part:
+                seconds = round(cost.seconds + line["seconds"], 2)
+                step = sum(totals[:part]) + line["step"]
+                lines.append({**line, "step": step, "total": sum(totals), "seconds": seconds, "label": float(part)})
+            cost = cost.plus(record)
+        self.path.write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
+        self._before = cost
+        self._start = time.monotonic()
+        self.steps = sum(totals)
+
+
+def _lines(path: Path) -> list[dict[str, Any]]:
+    if not path.exists():
+        return []
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]

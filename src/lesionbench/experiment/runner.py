@@ -9,7 +9,7 @@ import asyncio
 import json
 import shlex
 import time
-from collections import Counter, deque
+from collections import Counter
 from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Future, wait
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
@@ -18,12 +18,14 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from lesionbench.errors import LesionbenchError, WorkersLost
 from lesionbench.experiment.bench import LOGS, Bench, read_record
+from lesionbench.experiment.costs import Costs
 from lesionbench.experiment.environment import write_environment
-from lesionbench.experiment.grid import Cell, PoolJob, cells
+from lesionbench.experiment.grid import Cell, PartJob, PoolJob, cells, needs_of
 from lesionbench.experiment.needs import memory_of_task, needs_of_task, note_peak
 from lesionbench.experiment.output import Exports, write_settings
 from lesionbench.experiment.pictures import draw_samples
 from lesionbench.experiment.progress_log import PROGRESS
+from lesionbench.experiment.queue import Queue
 from lesionbench.experiment.tables import CellRows, Tables, write_cells, write_splits, write_tables
 from lesionbench.experiment.tasks import Outcome, Task, do_apart, log_error, try_to_draw, write_files
 from lesionbench.experiment.worker_check import made_with
@@ -81,9 +83,6 @@ class Run:
     seconds: float | None = None  # how long one task may take
     rows: dict[str, Row] = field(default_factory=dict)
     started: float = field(default_factory=time.time)
-    waiting: dict[Task, set[PoolJob]] = field(default_factory=dict)  # every waiting task and the pools it waits for
-    waiters: dict[PoolJob, list[Task]] = field(default_factory=dict)  # the same, by pool
-    ready: deque[Task] = field(default_factory=deque)
     suspects: set[Task] = field(default_factory=set)  # tasks whose process was killed; each is run again, alone
     tries: Counter[Task] = field(default_factory=Counter)  # of tasks whose result did not come back
     said: set[str] = field(default_factory=set)
@@ -93,6 +92,7 @@ class Run:
     changed: bool = True  # whether a row of cells.csv is not written yet
     done_before: int = 0  # how many cells were done when it began
     written: float = 0.0  # when cells.csv was written, by the monotonic clock
+    queue: Queue = field(init=False)
 
     @property
     def unfinished(self) -> int:
@@ -105,6 +105,11 @@ class Run:
         status = Counter(row["status"] for row in self.rows.values())
         failed = f", {status['failed']} failed" if status["failed"] else ""
         return f"{status['done']} of {len(self.rows)} cells are done{failed}" if self.rows else "no cell was run"
+
+    @cached_property
+    def costs(self) -> Costs:
+        """How long tasks take."""
+        return Costs(self.bench.plugins, self.bench.prepared.parts)
 
     @cached_property
     def exports(self) -> Exports:
@@ -134,9 +139,9 @@ class Run:
                 self._note(cell, None)
             self._write_cells()
             write_environment(self.out, self.bench.prepared, self.bench.plugins)  # predictions of another are gone now
-            self._plan(todo)
+            self.queue = self._tasks(todo)
         try:
-            while self.ready:
+            while self.queue:
                 self._work(open_workers)
             self._draw_missing_samples(grid)
         except BaseException:
@@ -179,29 +184,24 @@ class Run:
             self.digests[cell.name] = digest
         return digest is not None
 
-    def _plan(self, todo: list[Cell]) -> None:
-        """Queue the missing pools first, because cells wait for them, then the cells that wait for nothing."""
+    def _tasks(self, todo: list[Cell]) -> Queue:
+        """The queue of what is missing: the parts of fits, the pools that are drawn from these, and the cells."""
         jobs = dict.fromkeys(job for cell in todo for job in cell.needs)  # the links of a chain in their order
         missing = [job for job in jobs if not self.bench.has_pool(job)]
         if len(missing) < len(jobs):
             self._say(f"of the {len(jobs)} augmenter fits that these cells need, {len(jobs) - len(missing)} are there")
-        must_wait_for = set(missing)
-        tasks: list[Task] = [*missing, *todo]
-        for task in tasks:
-            needed = must_wait_for.intersection(task.needs)
-            if not needed:
-                self.ready.append(task)
-                continue
-            self.waiting[task] = needed
-            for job in needed:
-                self.waiters.setdefault(job, []).append(task)
+        tasks: list[Task] = []
+        for job in missing:
+            tasks += [part for part in self.bench.parts_of(job) if not self.bench.has_part(part)]
+            tasks.append(job)
+        return Queue([*tasks, *todo], partial(needs_of, parts=self.bench.prepared.parts), self.costs)
 
     def _work(self, open_workers: Callable[[], AbstractContextManager[Workers]]) -> None:
         """Give tasks to workers until all are done or the workers are gone; the caller then opens new ones."""
         with _opened(open_workers) as workers:
             running: dict[Future[Outcome], tuple[Task, float]] = {}
             try:
-                while self.ready or running:
+                while self.queue or running:
                     self._submit(workers, running)
                     wait(running, timeout=TICK, return_when=FIRST_COMPLETED)
                     for future in [one for one in running if one.done()]:  # `wait` misses some that were cancelled
@@ -220,12 +220,13 @@ class Run:
         """Start tasks until every worker has one; a suspect runs alone."""
         if not workers.slots:
             self._say("no worker is there; the run goes on as soon as one is")
-        while self.ready and len(running) < workers.slots:
-            if running and self.suspects.intersection([self.ready[0], *(task for task, _ in running.values())]):
+        while self.queue and len(running) < workers.slots:
+            task, others = self.queue.first(workers.slots), [one for one, _ in running.values()]
+            if others and self.suspects.intersection([task, *others]):
                 return
-            if not self._has_room(workers, self.ready[0], [task for task, _ in running.values()]):
+            if not self._has_room(workers, task, others):
                 return
-            task = self.ready.popleft()
+            self.queue.begin(task)
             running[self._submitted(workers, task)] = (task, time.monotonic())
 
     def _has_room(self, workers: Workers, task: Task, running: list[Task]) -> bool:
@@ -267,7 +268,7 @@ class Run:
         if self.tries[task] == MOST_TRIES:
             self._ended(task, outcome, seconds)
             return
-        self.ready.appendleft(task)
+        self.queue.put_back(task)
         self._say(f"{task.name} is run again: {outcome.error}")
 
     def _killed(self, task: Task, outcome: Outcome, seconds: float) -> None:
@@ -276,7 +277,7 @@ class Run:
             self._ended(task, outcome, seconds)
         else:
             self.suspects.add(task)
-            self.ready.append(task)
+            self.queue.put_back(task, last=True)
 
     def _ended(self, task: Task, outcome: Outcome, seconds: float) -> None:
         for message in outcome.messages:
@@ -294,26 +295,19 @@ class Run:
         if time.monotonic() > self.written + OFTEN:
             self._write_cells()
 
-    def _release(self, job: PoolJob, error: str | None) -> None:
-        """Start the tasks that waited for this pool, or fail them if it could not be made."""
-        concerned = [task for task in self.waiters.get(job, ()) if task in self.waiting]
+    def _release(self, task: PoolJob | PartJob, error: str | None) -> None:
+        """Let the tasks begin that waited for this one, or fail them if it failed."""
         if error is not None:
-            for task in concerned:
-                if self.waiting.pop(task, None) is not None:  # otherwise it already failed because of another pool
-                    self._fail(task, job, error)
+            for waiter in self.queue.give_up(task):
+                self._fail(waiter, task, error)
             return
-        record = read_record(self.bench.fit(job))
-        note_peak(self.peaks, job, record and record.peak_mb)
-        for task in concerned:
-            self.waiting[task].discard(job)
-        freed = [task for task in concerned if not self.waiting[task]]
-        for task in reversed(freed):
-            del self.waiting[task]
-            self.ready.appendleft(task)
+        record = read_record(self.bench.fit(task) if isinstance(task, PoolJob) else self.bench.fitted_part(task))
+        self._note_cost(task, record and record.peak_mb, record and record.seconds)
+        self.queue.ended(task)
 
-    def _fail(self, task: Task, job: PoolJob, error: str) -> None:
-        """Record a task as failed because a pool that it needs could not be made."""
-        log_error(self.out, task, error, job)
+    def _fail(self, task: Task, needed: Task, error: str) -> None:
+        """Record a task as failed because one that it needs did."""
+        log_error(self.out, task, error, needed)
         if isinstance(task, Cell):
             self._note(task, error)
         else:
@@ -323,13 +317,20 @@ class Run:
         """Update one row of cells.csv."""
         self.changed = True
         row = self.rows[cell.name] = self.cell_rows.row(cell, self.digests.get(cell.name), error)
-        note_peak(self.peaks, cell, row["classifier_peak_mb"])
+        self._note_cost(cell, row["classifier_peak_mb"], row["classifier_seconds"])
         if cell.pools:
-            note_peak(self.peaks, cell.pools[-1], row["augmenter_peak_mb"])
+            self._note_cost(cell.pools[-1], row["augmenter_peak_mb"], row["augmenter_seconds"])
+
+    def _note_cost(self, task: Task, peak_mb: object, seconds: object) -> None:
+        """Note what memory and time a fit took, where that is known."""
+        note_peak(self.peaks, task, peak_mb)
+        self.costs.note(task, seconds)
 
     def _tick(self, running: list[tuple[Task, float]]) -> None:
         now = time.monotonic()
         shown = [Running(task, now - start, last_progress(self.out, task)) for task, start in running]
+        for one in shown:
+            self.costs.note_progress(one.task, one.progress)
         self._name_silent(shown, now)
         status = Counter(row["status"] for row in self.rows.values())
         self.view.tick(shown, status["done"], status["failed"], len(self.rows))

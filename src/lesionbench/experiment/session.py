@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -15,6 +15,7 @@ from lesionbench.experiment.bench import LOGS, Bench
 from lesionbench.experiment.collect import collect, jobs_of
 from lesionbench.experiment.data_folder import find_data
 from lesionbench.experiment.duration import seconds_of
+from lesionbench.experiment.grid import arms
 from lesionbench.experiment.job_list import JobList, has_list, write_list
 from lesionbench.experiment.output import (
     check_output,
@@ -24,19 +25,19 @@ from lesionbench.experiment.output import (
     store_address,
     try_to_make,
 )
-from lesionbench.experiment.prepare import prepare
+from lesionbench.experiment.prepare import chosen_device, prepare
 from lesionbench.experiment.results import noted_cells
 from lesionbench.experiment.runner import Run
 from lesionbench.experiment.settings import JUDGING
 from lesionbench.experiment.tables import keep_published, write_tables
-from lesionbench.experiment.tasks import RUNNING
+from lesionbench.experiment.tasks import RUNNING, prepare_worker
 from lesionbench.experiment.worker_check import check_executor
 from lesionbench.store.addresses import local_folder, open_store
 from lesionbench.store.digests import key_of
 from lesionbench.workers.dask_cluster import Dask
 from lesionbench.workers.entry_points import Executors
 from lesionbench.workers.executors import KEPT, Opening
-from lesionbench.workers.local import number_of_jobs
+from lesionbench.workers.local import Local, Started, default_jobs, number_of_jobs
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -105,19 +106,31 @@ def run_experiment(plugins: Plugins, experiment: Experiment, place: Place, view:
     Raises InputError before anything is written; KeyboardInterrupt passes through, and what is finished is kept.
     """
     executor = place.where_tasks_run()
-    prepared, published = make_ready(plugins, experiment, place, executor, view.say)
-    view.prepared(prepared)
-    with locked(place.out) as alone, view:
-        if alone:
-            shutil.rmtree(place.out / RUNNING, ignore_errors=True)  # of a run that was killed
-        bench = begin(plugins, prepared, place.out, published)
-        if has_list(place.out):  # so that `work` can go on with what this run leaves
-            write_list(place.out, JobList.of(bench))
-        opening = Opening(number_of_jobs(place.jobs), prepared.device, place.out.absolute() / LOGS)
-        run = Run(bench, place.out, view, seconds_of(place.timeout) if place.timeout is not None else None)
-        with settled(bench.store, lambda: f"{run.state}; "):
-            tables = run(partial(executor.open, opening))
+    checked = _check(plugins, experiment, place, executor, view.say)
+    with closing(_started(executor, experiment, plugins, place)) as started:
+        prepared = prepare(experiment, plugins, checked.store, checked.sources, elsewhere=not executor.is_here)
+        view.prepared(prepared)
+        with locked(place.out) as alone, view:
+            if alone:
+                shutil.rmtree(place.out / RUNNING, ignore_errors=True)  # of a run that was killed
+            bench = begin(plugins, prepared, place.out, checked.published)
+            if has_list(place.out):  # so that `work` can go on with what this run leaves
+                write_list(place.out, JobList.of(bench))
+            opening = Opening(number_of_jobs(place.jobs), prepared.device, place.out.absolute() / LOGS, started)
+            run = Run(bench, place.out, view, seconds_of(place.timeout) if place.timeout is not None else None)
+            with settled(bench.store, lambda: f"{run.state}; "):
+                tables = run(partial(executor.open, opening))
     return Finished(place.out, tables, run.unfinished, run.done_before)
+
+
+def _started(executor: Executor, experiment: Experiment, plugins: Plugins, place: Place) -> Started:
+    """Processes for tasks on this machine, which get ready while the images are loaded; none if all cells are done."""
+    done, total = finished_cells(place.out)
+    if not isinstance(executor, Local) or done == total > 0:
+        return Started(0, bool)
+    jobs = number_of_jobs(place.jobs) or default_jobs(chosen_device(experiment))
+    at_least = len(arms(experiment)) * experiment.seeds  # tasks; how many folds there are is not known yet
+    return Started(min(jobs, at_least), partial(prepare_worker, experiment, plugins.own))
 
 
 def finished_cells(out: Path) -> tuple[int, int]:
@@ -129,17 +142,37 @@ def finished_cells(out: Path) -> tuple[int, int]:
     return sum(row["status"] == "done" for row in noted), len(noted)
 
 
+@dataclass(frozen=True)
+class _Checked:
+    """Where an experiment may be written."""
+
+    store: str  # its address
+    sources: str | None  # the digest of the data that an earlier run in the same folder noted
+    published: Path | None  # the file of published values beside the experiment's
+
+
 def make_ready(
+    plugins: Plugins, experiment: Experiment, place: Place, executor: Executor | None
+) -> tuple[Prepared, Path | None]:
+    """The experiment with its images and splits in the store, and the file of published values beside its file.
+
+    executor: where tasks run; None when that is not known yet, and then a GPU that is asked for need not be here.
+    Raises InputError before anything is written.
+    """
+    checked = _check(plugins, experiment, place, executor)
+    elsewhere = executor is None or not executor.is_here
+    return prepare(experiment, plugins, checked.store, checked.sources, elsewhere=elsewhere), checked.published
+
+
+def _check(
     plugins: Plugins,
     experiment: Experiment,
     place: Place,
     executor: Executor | None,
     say: Callable[[str], object] = str,
-) -> tuple[Prepared, Path | None]:
-    """The experiment with its images and splits in the store, and the file of published values beside its file.
+) -> _Checked:
+    """Check everything that takes no long; say: tells the user what does.
 
-    executor: where tasks run; None when that is not known yet, and then a GPU that is asked for need not be here.
-    say: tells the user what takes time.
     Raises InputError before anything is written.
     """
     noted = check_output(place.out, experiment)
@@ -156,9 +189,7 @@ def make_ready(
         read_published(published)  # raises SettingsError before anything is written
     if executor is not None:
         check_executor(executor, experiment, plugins, place.out, store, say)
-    return prepare(
-        experiment, plugins, store, noted.get("sources"), elsewhere=executor is None or not executor.is_here
-    ), published
+    return _Checked(store, noted.get("sources"), published)
 
 
 def begin(plugins: Plugins, prepared: Prepared, out: Path, published: Path | None) -> Bench:

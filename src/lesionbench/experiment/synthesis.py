@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from lesionbench.experiment.chain import Draw
-    from lesionbench.pipeline.augmenter import Augmenter, Sampler
+    from lesionbench.pipeline.augmenter import Augmenter, AugmenterInParts, FittedPart, Sampler
     from lesionbench.pipeline.context import RunContext
     from lesionbench.pipeline.split import Split
     from lesionbench.pipeline.training_set import Pool, SyntheticImages
@@ -40,6 +40,24 @@ def take_draws(pools: Sequence[Pool], chain: tuple[Draw, ...], shuffle_seed: int
 def fit_sampler(augmenter: Augmenter, split: Split, before: Sequence[SyntheticImages], context: RunContext) -> Sampler:
     """What the augmenter learns from the training images and from the draws of the links before it."""
     return augmenter.fit(with_synthetic(split.train, before), context)
+
+
+def fit_part(
+    augmenter: AugmenterInParts, part: int, split: Split, before: Sequence[SyntheticImages], context: RunContext
+) -> FittedPart:
+    """What one part of an augmenter learns from the same images as `fit_sampler`."""
+    return augmenter.fit_part(part, with_synthetic(split.train, before), context)
+
+
+def join_parts(
+    augmenter: AugmenterInParts,
+    parts: Sequence[FittedPart],
+    split: Split,
+    before: Sequence[SyntheticImages],
+    context: RunContext,
+) -> Sampler:
+    """The sampler of all parts of an augmenter."""
+    return augmenter.join(parts, with_synthetic(split.train, before), context)
 
 
 def sample_pool(sampler: Sampler, split: Split, per_class: int, seed_of: Callable[[str], int]) -> Pool:

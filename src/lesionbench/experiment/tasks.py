@@ -1,4 +1,4 @@
-"""The two kinds of task: make one pool, or run one cell; each runs in a process of its own."""
+"""The kinds of task: fit a part of an augmenter, make a pool, or run a cell; each runs in a process of its own."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 from lesionbench.errors import StoreError
 from lesionbench.experiment.bench import LOGS, Bench
 from lesionbench.experiment.cell import run_cell
-from lesionbench.experiment.grid import Cell, PoolJob
-from lesionbench.experiment.needs import learner
+from lesionbench.experiment.grid import Cell, PartJob, PoolJob
+from lesionbench.experiment.needs import in_words
 from lesionbench.experiment.output import SETTINGS
 from lesionbench.experiment.pictures import draw_progress, draw_samples
 from lesionbench.experiment.worker_check import differences, made_with, where
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from lesionbench.experiment.prepare import Prepared
     from lesionbench.experiment.settings import Experiment
 
-Task = Cell | PoolJob
+Task = Cell | PoolJob | PartJob
 ERROR = "error.txt"
 OUTPUT = "output.txt"
 OF_A_POOL = f"its augmenter failed, see {LOGS}/"
@@ -68,13 +68,13 @@ def do_apart(
     """
     with _seen(out, prepared) as folder:
         with _its_files(task, folder) as (log, cancel):
-            limits, ready = Limits(seconds, cancel, log), partial(make_ready, prepared.experiment, own)
+            limits, ready = Limits(seconds, cancel, log), partial(prepare_worker, prepared.experiment, own)
             ended = run_apart(do, task, prepared, folder, own, expected, limits=limits, prepare=ready)
         if isinstance(ended, Unfit):
             raise UnfitWorker(ended.why)
         if not isinstance(ended, Outcome):
             killed = isinstance(ended, Died) and ended.from_outside
-            ended = Outcome(f"{learner(task)}: {ended}", (), killed=killed)
+            ended = Outcome(f"{in_words(task)}: {ended}", (), killed=killed)
         return ended if folder == out else _from_elsewhere(ended, folder, prepared)
 
 
@@ -98,9 +98,10 @@ def write_files(out: Path, outcome: Outcome) -> None:
         (out / name).write_bytes(content)
 
 
-def make_ready(experiment: Experiment, own: bytes) -> None:
-    """Load the plugins and read their code, which takes seconds, once for all tasks of a worker process."""
-    made_with(experiment, installed(own))
+def prepare_worker(experiment: Experiment, own: bytes) -> None:
+    """Load the plugins and torch and read their code, which takes seconds, once for all tasks of a worker process."""
+    if "torch" in made_with(experiment, installed(own)):
+        import torch  # noqa: F401  # for the tasks, which are copies of this process
 
 
 @contextmanager
@@ -118,7 +119,7 @@ def _seen(out: Path, prepared: Prepared) -> Iterator[Path]:
 @contextmanager
 def _its_files(task: Task, out: Path) -> Iterator[tuple[Path, Path]]:
     """The files of a running task: what it prints, kept in its log in the end, and the file that cancels it."""
-    log, cancel = task_files(task, out)
+    log, cancel = task_files(task.name, out)
     cancel.unlink(missing_ok=True)
     _touch(log)
     try:
@@ -141,9 +142,9 @@ def _touch(log: Path) -> None:
             log.touch()
 
 
-def task_files(task: Task, out: Path) -> tuple[Path, Path]:
+def task_files(name: str, out: Path) -> tuple[Path, Path]:
     """The two files of a running task: what it prints, there as long as it runs, and the file that cancels it."""
-    return out / RUNNING / f"{task.name}.txt", out / RUNNING / f"{task.name}.cancel"
+    return out / RUNNING / f"{name}.txt", out / RUNNING / f"{name}.cancel"
 
 
 @dataclass(frozen=True)
@@ -175,6 +176,9 @@ def _run(task: Task, prepared: Prepared, out: Path, own: bytes) -> None:
             bench.settle(task)
         else:
             run_cell(task, bench)
+    elif isinstance(task, PartJob):
+        bench.part(task)
+        return  # the pictures of the whole fit show all parts
     else:
         pool = bench.pool(task)
         if any(len(images) for images in pool.images):
@@ -202,7 +206,7 @@ def _guarded(task: Task, folder: Path, work: Callable[[], None], unsent: Callabl
     try:
         work()
     except BaseException as raised:  # an error in a plugin, SystemExit too, fails its own cell only
-        error = f"{learner(task)}: {in_one_line(raised)}"
+        error = f"{in_words(task)}: {in_one_line(raised)}"
         _write_error(folder, error, full_traceback(raised))
     finally:
         logger.removeHandler(said)
@@ -217,9 +221,9 @@ class Logged:
     is_of_a_pool: bool
 
 
-def log_error(out: Path, task: Task, error: str, pool: PoolJob | None = None) -> None:
-    """Write why a task failed, in one line, into its log; pool: the one that it needs and that failed."""
-    _write_error(out / LOGS / task.name, error, f"{OF_A_POOL}{pool.name}" if pool else "")
+def log_error(out: Path, task: Task, error: str, needed: Task | None = None) -> None:
+    """Write why a task failed, in one line, into its log; needed: the task that it needs and that failed."""
+    _write_error(out / LOGS / task.name, error, f"{OF_A_POOL}{needed.name}" if needed else "")
 
 
 def logged_error(out: Path, task: Task) -> Logged | None:

@@ -9,12 +9,17 @@ A sampler may also have
 from __future__ import annotations
 
 from abc import abstractmethod
-from typing import TYPE_CHECKING, ClassVar, Protocol, runtime_checkable
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, runtime_checkable
 
+from lesionbench.pipeline.context import NoCheckpoint
 from lesionbench.pipeline.plugin import Plugin
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
+
+    from numpy.typing import NDArray
 
     from lesionbench.pipeline.context import RunContext
     from lesionbench.pipeline.images import Images, LabelledImages
@@ -70,3 +75,52 @@ class Augmenter(Plugin):
     def load(self, folder: Path) -> Sampler:
         """The sampler that `Saveable.save` wrote; required only if the samplers can be saved."""
         raise NotImplementedError
+
+
+@dataclass(frozen=True)
+class FittedPart:
+    """What one part of a fit has learned: arrays by name, and whatever JSON can hold."""
+
+    arrays: Mapping[str, NDArray[Any]]
+    values: Any = None
+
+
+class AugmenterInParts(Augmenter):
+    """An augmenter whose fit falls into parts that need nothing of each other, such as one network for each class.
+
+    In a run, every part is a task of its own, so that parts are fitted at the same time, in other processes or on other
+    machines. A last task joins them.
+    """
+
+    @abstractmethod
+    def parts(self, classes: tuple[str, ...]) -> tuple[str, ...]:
+        """The names of the parts for these classes, such as the classes themselves; a single part is no task apart."""
+
+    @abstractmethod
+    def fit_part(self, part: int, train: LabelledImages, context: RunContext) -> FittedPart:
+        """What one part learns, from all training images.
+
+        part: its number, from 0. The context is that of the whole fit: derive a seed for each part, and let no two
+        parts write files of the same name into the folder.
+        Raises TrainingDiverged if a loss is not finite.
+        """
+
+    @abstractmethod
+    def join(self, parts: Sequence[FittedPart], train: LabelledImages, context: RunContext) -> Sampler:
+        """The sampler of all parts, in their order. It trains nothing; the files of the parts are in the folder."""
+
+    def fit(self, train: LabelledImages, context: RunContext) -> Sampler:
+        """The sampler of all parts, fitted one after the other in this process."""
+        names = self.parts(train.classes)
+        contexts = [context] if len(names) == 1 else [_of_part(context, part, len(names)) for part in range(len(names))]
+        fitted = [self.fit_part(part, train, given) for part, given in enumerate(contexts)]
+        return self.join(fitted, train, context)
+
+
+def _of_part(context: RunContext, part: int, parts: int) -> RunContext:
+    """The context of one of several parts, whose steps are reported as those of the whole fit; it saves no state."""
+
+    def report(step: int, total: int, **scalars: float) -> None:
+        context.report(part * total + step, parts * total, **scalars, label=float(part))
+
+    return replace(context, report=report, checkpoint=NoCheckpoint())

@@ -32,6 +32,9 @@ def _said(found: Explanation, out: Path) -> Iterator[tuple[str, int]]:
         yield f"The stored {found.what} {verb} damaged, {found.damage}.", 0
     if found.missing:
         yield f"It needs what is not made yet: {', '.join(found.missing)}", 0
+    if found.parts[1]:
+        verb = "is" if found.parts[0] == 1 else "are"
+        yield f"Of the {found.parts[1]} parts of its fit, {found.parts[0]} {verb} there.", 0
     if found.to_draw:
         yield f"Needed by it, and fitted but not drawn yet: {', '.join(found.to_draw)}", 0
     if found.undrawn:

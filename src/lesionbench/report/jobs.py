@@ -15,7 +15,7 @@ def jobs_lines(written: Written) -> list[str]:
     """What `jobs` wrote, and what to type next."""
     out, total = shlex.quote(str(written.out)), written.fits + written.cells
     lines = [
-        f"{count(total, 'job')}: {count(written.fits, 'augmenter fit')} and {count(written.cells, 'cell')}; "
+        f"{count(total, 'job')}: {written.fits} of augmenters and {count(written.cells, 'cell')}; "
         f"{written.done} done already",
         f"{written.out}/jobs.csv lists them",
     ]

@@ -12,7 +12,7 @@ from rich.markup import escape
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 
-from lesionbench.experiment.grid import Cell
+from lesionbench.experiment.grid import Cell, PartJob
 from lesionbench.plain_text import visible
 from lesionbench.report.console import say
 
@@ -37,14 +37,15 @@ def choose_view(quiet: bool) -> QuietView | PlainView | LiveView:
 
 
 def task_title(task: Task) -> str:
-    """A task in words: `fit dcgan, fold 0, seed 1` or `kth-cnn on dcgan 480, fold 0, seed 1`."""
+    """A task in words: `fit dcgan, malignant, fold 0, seed 1` or `kth-cnn on dcgan 480, fold 0, seed 1`."""
     where = f"fold {task.fold}, seed {task.seed}"
     if isinstance(task, Cell):
         dose = f" {task.arm.synthetic_per_class}" if task.pools else ""
         changed = f" with {task.arm.on_the_fly} on the fly" if task.on_the_fly else ""
         return f"{task.arm.classifier} on {task.arm.augmenter}{dose}{changed}, {where}"
-    after = "".join(f" after {draw.augmenter} {draw.per_class}" for draw in task.before)
-    return f"fit {task.augmenter}{after}, {where}"
+    job, part = (task.whole, f", {task.title}") if isinstance(task, PartJob) else (task, "")
+    after = "".join(f" after {draw.augmenter} {draw.per_class}" for draw in job.before)
+    return f"fit {job.augmenter}{after}{part}, {where}"
 
 
 def progress_text(progress: dict[str, Any]) -> str:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from lesionbench.errors import SettingsError
 from lesionbench.experiment.grid import Cell, find_task, tasks_of
 from lesionbench.experiment.output import predictions_path, read_settings
-from lesionbench.experiment.tasks import task_files
+from lesionbench.experiment.tasks import RUNNING, task_files
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -20,15 +20,15 @@ LOOK = 0.1
 def cancel(out: Path, name: str) -> None:
     """Stop a running task of the run in `out`: it fails, and the next run tries it again.
 
-    name: a cell of cells.csv, or a pool as in logs.
+    name: a cell of cells.csv, or a pool or a part of a fit as in logs.
     Raises SettingsError when the run has no such task or it does not run now, OutputError when `out` holds no run.
     """
     experiment, resolved = read_settings(out)
-    task = find_task(tasks_of(experiment, int(resolved["folds"])), name, out)
-    log, asked = task_files(task, out)
-    if not log.exists():
+    if name not in (path.stem for path in (out / RUNNING).glob("*.txt")):
+        task = find_task(tasks_of(experiment, int(resolved["folds"])), name, out)
         done = isinstance(task, Cell) and predictions_path(out, task).exists()
         raise SettingsError(f"only a running task can be cancelled, but {name} {'is done' if done else 'does not run'}")
+    _, asked = task_files(name, out)
     asked.touch()
     end = time.monotonic() + PATIENCE
     while asked.exists():

@@ -67,6 +67,7 @@ class Explanation:
     missing: tuple[str, ...]  # the pools that it waits for and that are not fitted
     to_draw: tuple[str, ...]  # those that are fitted and not drawn
     undrawn: bool  # a fit is there, and the pool drawn from it is not
+    parts: tuple[int, int]  # of a fit that is not made: how many of its parts are, and how many it has
     base_seed: int
     ran: bool = False  # whether the run in this folder has had it
     earlier: Earlier | None = None
@@ -116,6 +117,7 @@ def _explained(task: Cell | PoolJob, bench: Bench, noted: Mapping[str, str], out
         made=entry.made if entry else None,
         record=read_record(entry),
         damage=COPIED if copied else _damage(store, kind, key, made=entry is not None),
+        parts=_parts(task, bench) if entry is None else (0, 0),
         undrawn=entry is not None and isinstance(task, PoolJob) and not bench.has_pool(task),
         missing=tuple(job.name for job in no_pool if job.name not in to_draw),
         to_draw=tuple(to_draw),
@@ -123,11 +125,16 @@ def _explained(task: Cell | PoolJob, bench: Bench, noted: Mapping[str, str], out
     )
 
 
+def _parts(task: Cell | PoolJob, bench: Bench) -> tuple[int, int]:
+    parts = bench.parts_of(task) if isinstance(task, PoolJob) else ()
+    return sum(map(bench.has_part, parts)), len(parts)
+
+
 def _error(task: Cell | PoolJob, noted: Mapping[str, str], out: Path, bench: Bench) -> str | None:
     """Why a task failed: as cells.csv says, which has no pools and not yet what `work` did; of these, as logs say."""
     if noted.get("status") == "failed":
         return noted.get("error")
-    return cause_of_failure(out, task, lambda job: bench.fit(job) is not None)
+    return cause_of_failure(out, task, bench.prepared.parts, bench.is_fitted)
 
 
 def _is_copied(task: Cell | PoolJob, out: Path) -> bool:

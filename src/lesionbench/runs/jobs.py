@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from lesionbench.experiment.bench import read_record
 from lesionbench.experiment.collect import collect
 from lesionbench.experiment.environment import write_environment
-from lesionbench.experiment.grid import Cell, PoolJob
+from lesionbench.experiment.grid import Cell, PartJob, needs_of
 from lesionbench.experiment.job_list import JobList, write_list
 from lesionbench.experiment.needs import learner, needs_of_task
 from lesionbench.experiment.output import locked, write_settings
@@ -45,7 +45,7 @@ class Written:
     """What `jobs` wrote: the list, the needs of its longest job, and whether the script was left as it was."""
 
     out: Path
-    fits: int
+    fits: int  # of augmenters; parts of one, and joining them, are jobs of their own
     cells: int
     done: int
     needs: ArrayNeeds
@@ -75,7 +75,7 @@ def write_jobs(
         rows = [_row(index, task, bench, measured) for index, task in enumerate(jobs.tasks)]
         write_whole(place.out / JOBS, as_csv(rows, JOB_COLUMNS))
         needs = _largest(rows, jobs, measured, at_once)
-        fits = sum(isinstance(task, PoolJob) for task in jobs.tasks)
+        fits = sum(not isinstance(task, Cell) for task in jobs.tasks)
         script, edited = _write_script(place.out, len(rows), fits, needs) if array else (None, False)
     done = sum(map(jobs.is_done, jobs.tasks))
     return Written(place.out, fits, len(rows) - fits, done, needs, script, edited)
@@ -85,6 +85,8 @@ def _measured(jobs: JobList) -> dict[str, list[Record]]:
     """What finished fits cost, by what learned."""
     found: dict[str, list[Record]] = {}
     for task in jobs.tasks:
+        if isinstance(task, PartJob):  # counted with the whole
+            continue
         record = read_record(jobs.classification(task) if isinstance(task, Cell) else jobs.fit(task))
         if record is not None:
             found.setdefault(learner(task), []).append(record)
@@ -101,7 +103,7 @@ def _row(index: int, task: Task, bench: Bench, measured: dict[str, list[Record]]
     return {
         "index": index,
         "task": task.name,
-        "needs": " ".join(job.name for job in task.needs),
+        "needs": " ".join(needed.name for needed in needs_of(task, bench.prepared.parts)),
         "cores": needs.cores,
         "memory_gb": memory,
         "gpus": needs.gpus,

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 from lesionbench.errors import OutputError, StoreError
 from lesionbench.experiment.bench import LOGS
 from lesionbench.experiment.collect import jobs_of
+from lesionbench.experiment.grid import all_needs_of, needs_of
 from lesionbench.experiment.output import LOCK, locked
 from lesionbench.experiment.prepare import has_gpu_driver
 from lesionbench.experiment.runner import CHANGED
@@ -104,9 +105,10 @@ class Work:
             self.say(f"{task.name} is done already")
             return
         others = [*self.jobs.tasks[index + 1 :], *self.jobs.tasks[:index]]
+        steps = (*all_needs_of(task, self.jobs.prepared.parts), task)
         pause = SHORTEST_WAIT
         while True:
-            step = next(one for one in (*task.needs, task) if one is task or not self._is_done(one))
+            step = next(one for one in steps if one is task or not self._is_done(one))
             ended = self._failed_already(step, task) or self._attempt(step)
             if step is task:
                 if ended is Ended.BUSY:
@@ -134,11 +136,12 @@ class Work:
         for task in tasks:
             if task in self.failed or self._is_done(task):
                 continue
-            if any(self._has_failed(job) for job in task.needs):
+            needed = needs_of(task, self.jobs.prepared.parts)
+            if any(map(self._has_failed, needed)):
                 self._give_up(task)
             elif self._has_failed(task):
                 self.failed[task] = self._cause(task)
-            elif all(map(self._is_done, task.needs)) and self._attempt(task) is not Ended.BUSY:
+            elif all(map(self._is_done, needed)) and self._attempt(task) is not Ended.BUSY:
                 return task
         return None
 
@@ -162,7 +165,7 @@ class Work:
 
     def _is_made(self, task: Task) -> bool:
         """Whether what a task makes is there now, whole; on this machine, if the store does not answer."""
-        made = self.jobs.store.seek(*self.jobs.place(task)) is not None
+        made = self.jobs.is_made(task)
         (self.done.add if made else self.done.discard)(task)
         return made
 
@@ -230,9 +233,9 @@ class Work:
 
     def _give_up(self, task: Task) -> None:
         """Record that a task failed because something that it needs did."""
-        job = next(job for job in task.needs if self._has_failed(job))
-        self.failed[task] = self._cause(job)
-        log_error(self.out, task, self.failed[task], job)
+        needed = next(one for one in all_needs_of(task, self.jobs.prepared.parts) if self._has_failed(one))
+        self.failed[task] = self._cause(needed)
+        log_error(self.out, task, self.failed[task], needed)
 
     def _cause(self, task: Task) -> str:
         logged = logged_error(self.out, task)

@@ -72,6 +72,12 @@ def write_whole_by_draft(path: Path, text: str, drafts: Path) -> None:
         draft.replace(path)
 
 
+def remove_by_draft(folder: Path, drafts: Path) -> None:
+    """Remove a folder of the store: moved away first, so that nobody finds half of it."""
+    with new_draft(drafts) as place, suppress(FileNotFoundError):
+        folder.rename(place / folder.name)
+
+
 def sweep_drafts(drafts: Path, claims: Path) -> None:
     """Remove the drafts and claims of processes that are dead.
 

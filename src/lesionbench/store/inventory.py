@@ -6,7 +6,7 @@ import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from lesionbench.store.layout import DAMAGED, KEY, KINDS, SET_ASIDE, UNFINISHED
+from lesionbench.store.layout import DAMAGED, KEY, KINDS, PARTS, SET_ASIDE, UNFINISHED
 from lesionbench.store.uses import EntryName, read_uses
 
 if TYPE_CHECKING:
@@ -108,4 +108,5 @@ def folder_size(folder: str | Path) -> int:
 
 def _run_share(use: Use, by_name: dict[EntryName, Item]) -> RunShare:
     there: Collection[EntryName] = use.entries & by_name.keys()
-    return RunShare(use, Share(tuple(by_name[name] for name in sorted(there))), len(use.entries) - len(there))
+    to_make = {name for name in use.entries if name[0] != PARTS} - there  # parts are gone once their fit is made
+    return RunShare(use, Share(tuple(by_name[name] for name in sorted(there))), len(to_make))

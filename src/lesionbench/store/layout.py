@@ -3,8 +3,9 @@
 import re
 
 DATASETS, SPLITS, FITS, POOLS, PREDICTIONS = "datasets", "splits", "fits", "pools", "predictions"
+PARTS = "parts"  # of fits; removed when their fit is made
 CODE = "code"  # the digests of the modules behind a digest of code
-KINDS = (DATASETS, SPLITS, FITS, POOLS, PREDICTIONS, CODE)  # of entries; an entry is the folder KIND/KEY
+KINDS = (DATASETS, SPLITS, PARTS, FITS, POOLS, PREDICTIONS, CODE)  # of entries; an entry is the folder KIND/KEY
 DAMAGED = "damaged"  # entries that were set aside
 DRAFTS = "drafts"  # what is being written
 CLAIMS = "claims"  # which process makes which entry

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from lesionbench.errors import OutputError, SettingsError, Try
 from lesionbench.store.claims import is_living
-from lesionbench.store.drafts import new_draft
+from lesionbench.store.drafts import remove_by_draft
 from lesionbench.store.inventory import Share, damaged, entries, unfinished
 from lesionbench.store.layout import CLAIMS, CODE, DAMAGED, DRAFTS, KINDS, UNFINISHED, claim_name
 from lesionbench.store.uses import read_uses
@@ -113,6 +113,4 @@ def _is_needed(store: Store, item: Item, used: set[EntryName]) -> bool:
 
 
 def _delete(store: Store, folder: Path) -> None:
-    """Delete a folder of the store: moved away first, so that nobody finds half of it."""
-    with new_draft(store.folder / DRAFTS) as place:
-        folder.rename(place / folder.name)
+    remove_by_draft(folder, store.folder / DRAFTS)

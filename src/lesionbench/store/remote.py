@@ -96,6 +96,12 @@ class RemoteStore(Store):
             yield draft
         self._try_to_send(kind, key)
 
+    def remove(self, kind: str, key: str) -> None:
+        """Remove an entry from the server and the cache; where the server does not answer, it stays there."""
+        super().remove(kind, key)
+        with suppress(StoreError):
+            self.files.remove(_object(kind, key))
+
     def settle_one(self, kind: str, key: str) -> None:
         """Send an entry of the cache if it is not there; what cannot be sent stays in the cache, as in `write`."""
         self._try_to_send(kind, key, only_missing=True)

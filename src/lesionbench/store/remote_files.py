@@ -61,6 +61,10 @@ class RemoteFiles:
         """Copy a file of this machine there, in the place of one that may be there."""
         self._ask(lambda: self._system.put_file(str(file), self._path(name)))
 
+    def remove(self, name: str) -> None:
+        """Remove a file, if it is there."""
+        self._ask(lambda: self._system.rm_file(self._path(name)))
+
     def _path(self, name: str) -> str:
         return f"{self._root}/{name}" if name else self._root
 

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 from lesionbench.store.checkpoints import Checkpoints
 from lesionbench.store.claims import give_up, take
 from lesionbench.store.digests import key_of
-from lesionbench.store.drafts import new_draft, sweep_drafts
+from lesionbench.store.drafts import new_draft, remove_by_draft, sweep_drafts
 from lesionbench.store.entry import Draft, Entry
 from lesionbench.store.layout import CLAIMS, DAMAGED, DRAFTS, INPUTS, UNFINISHED, claim_name
 from lesionbench.store.marks import is_marked, mark
@@ -96,6 +96,11 @@ class Store:
         with other.write(kind, key) as draft:
             draft.put_all(entry)
         return True
+
+    def remove(self, kind: str, key: str) -> None:
+        """Remove an entry, if it is there."""
+        if self._place(kind, key).exists():
+            remove_by_draft(self._place(kind, key), self.folder / DRAFTS)
 
     def keys(self, kind: str) -> list[str]:
         """The keys of all entries of a kind that are on this machine."""

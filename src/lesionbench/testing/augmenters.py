@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import json
+from collections import Counter
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
+from io import BytesIO
 from pathlib import Path
+from shutil import copytree
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from lesionbench.pipeline.augmenter import Saveable, Transformer
+from lesionbench.pipeline.augmenter import AugmenterInParts, FittedPart, Saveable, Transformer
 from lesionbench.testing.fixtures import KeptFolder, a_context, kept_for_other_checks, quick, tiny_images, writable
 from lesionbench.testing.pickles import pickles_in
 from lesionbench.testing.reports import require_sound_reports
@@ -20,9 +24,10 @@ from lesionbench.testing.resuming import killed_and_resumed
 from lesionbench.testing.watching import Traces, WatchedFit, global_state_left_alone, watch_fit
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from lesionbench.pipeline.augmenter import Augmenter, Sampler
+    from lesionbench.pipeline.context import RunContext
     from lesionbench.pipeline.images import Images
 
 FEW, SOME, MANY = 5, 12, 70  # doses: below the usual batch sizes, and across 64
@@ -76,6 +81,43 @@ def shared(plugin_class: type[Augmenter], classes: int = 2, channels: int = 3) -
 def first_draws(sampler: Sampler) -> list[Images]:
     """A small dose of each of two classes."""
     return [sampler.sample(label, FEW, SEED) for label in (0, 1)]
+
+
+def fitted_in_parts(
+    plugin: AugmenterInParts,
+    folder: Path,
+    run: Callable[[Callable[[RunContext], FittedPart], RunContext], FittedPart] = lambda fit, context: fit(context),
+) -> Sampler:
+    """The sampler of parts that were fitted as in a run: by themselves, in another order, and kept as files.
+
+    run: calls a fit with a context.
+    """
+    images = writable(tiny_images())
+    parts = range(len(plugin.parts(images.classes)))
+    last_first = [run(partial(plugin.fit_part, part, images), a_context(folder / f"{part}", 1)) for part in parts[::-1]]
+    whole = a_context(folder / "whole", 1)
+    for part in parts:
+        copytree(folder / f"{part}", whole.folder, dirs_exist_ok=True)
+    return plugin.join([_read_again(part) for part in last_first[::-1]], images, whole)
+
+
+def _read_again(part: FittedPart) -> FittedPart:
+    """What a part has learned, after it was written to files and read."""
+    arrays = {}
+    for name, array in part.arrays.items():
+        file = BytesIO()
+        np.save(file, array, allow_pickle=False)
+        file.seek(0)
+        arrays[name] = np.load(file)
+    return FittedPart(arrays, json.loads(json.dumps(part.values)))
+
+
+def in_parts(plugin_class: type[Augmenter]) -> AugmenterInParts:
+    """The plugin with two steps; raises Skipped for an augmenter whose fit is in one piece."""
+    plugin = quick(plugin_class)
+    if not isinstance(plugin, AugmenterInParts):
+        raise Skipped("its fit has no parts")
+    return plugin
 
 
 def drawing(plugin_class: type[Augmenter]) -> Sampler:
@@ -158,12 +200,44 @@ def check_a_killed_fit_goes_on_to_the_same_samples(plugin_class: type[Augmenter]
     """A fit that is killed when it has saved its state goes on from there and draws the same images."""
     fit = drawn_from(plugin_class)
     with TemporaryDirectory() as folder:
-        context = a_context(Path(folder), 1)
-        sampler = killed_and_resumed(lambda given: fit.plugin.fit(writable(tiny_images()), given), context)
+        if isinstance(fit.plugin, AugmenterInParts):
+            sampler = fitted_in_parts(fit.plugin, Path(folder), killed_and_resumed)
+        else:
+            context = a_context(Path(folder), 1)
+            sampler = killed_and_resumed(lambda given: fit.plugin.fit(writable(tiny_images()), given), context)
         require(
             all(map(same, fit.first_draws, first_draws(sampler))),
             "a fit that goes on from context.checkpoint must draw the same images, but did not; save all of its state",
         )
+
+
+def check_its_parts_have_names(plugin_class: type[Augmenter]) -> None:
+    """A fit in parts has at least one, and no two of them have the same name: people see the names."""
+    names = in_parts(plugin_class).parts(("benign", "malignant", "unclear"))
+    right = bool(names) and all(isinstance(name, str) and name for name in names) and len({*names}) == len(names)
+    require(right, f"parts must give each part a name of its own, but gave {names!r}")
+
+
+def check_parts_fitted_apart_draw_the_same_images(plugin_class: type[Augmenter]) -> None:
+    """Parts that are fitted by themselves, in any order, kept as files and joined draw what a whole fit draws."""
+    plugin = in_parts(plugin_class)
+    with TemporaryDirectory() as folder:
+        draws = first_draws(fitted_in_parts(plugin, Path(folder)))
+    require(
+        all(map(same, drawn_from(plugin_class).first_draws, draws)),
+        "parts that are fitted apart must draw the images of a whole fit, but did not; let no part depend on another",
+    )
+
+
+def check_parts_write_files_of_their_own(plugin_class: type[Augmenter]) -> None:
+    """No two parts of a fit write files of the same name: all end in one folder."""
+    plugin = in_parts(plugin_class)
+    with TemporaryDirectory() as folder:
+        fitted_in_parts(plugin, Path(folder))
+        written = [path.relative_to(folder) for path in Path(folder).rglob("*") if path.is_file()]
+    names = Counter(Path(*path.parts[1:]).as_posix() for path in written if path.parts[0] != "whole")
+    twice = sorted(name for name, number in names.items() if number > 1)
+    require(not twice, f"every part must write files of its own, but {', '.join(twice)} is of several; name the part")
 
 
 def check_samples_look_like_training_images(plugin_class: type[Augmenter]) -> None:

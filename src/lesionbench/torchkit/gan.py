@@ -163,7 +163,7 @@ def train(
     owned: returns everything that `one_step` changes, by name, for checkpoints: networks, optimizers, generators of
     random numbers, batches.
     look: called after each of the steps in `at`, for instance to draw images; 0 means before the first step. What it
-    returns is kept in the history; it may contain what `in_parts` may return.
+    returns is kept in the history; it may contain what `fitted_part` may be given.
     Raises TrainingDiverged at most REPORT_EVERY steps after a loss that is not finite.
     """
     history = History()

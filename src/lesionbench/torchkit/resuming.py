@@ -7,22 +7,18 @@ state is part of the state.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import torch
 
-from lesionbench.pipeline.context import SavedState
+from lesionbench.pipeline.augmenter import FittedPart
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from numpy.typing import NDArray
 
-    from lesionbench.pipeline.context import Checkpoint, Report, RunContext
+    from lesionbench.pipeline.context import RunContext
 
-Result = TypeVar("Result")
 Arrays = dict[str, "NDArray[Any]"]
 
 
@@ -73,53 +69,14 @@ def _state_of(one: Stateful | torch.Generator | list[Any]) -> Any:
     return one if isinstance(one, list) else one.state_dict()
 
 
-def in_parts(context: RunContext, parts: int, steps: int, fit: Callable[[int, RunContext], Result]) -> list[Result]:
-    """What `fit` returns for each part of a fit that trains one network after the other, `steps` steps each.
-
-    fit: is given the number of a part, from 0, and a context that reports and saves the part's steps as those of the
-    whole fit, with the part's number as `label`. It is not called for a part that was finished before the fit was
-    killed: what it returned (tensors, arrays, numbers, texts, and tuples, lists and dicts of them) was saved.
-    """
-    saved = context.checkpoint.load()
-    state = unpacked(saved.arrays, saved.values) if saved else {"results": [], "unfinished": None}
-    results: list[Result] = state["results"]
-    unfinished = SavedState(**state["unfinished"]) if saved else None
-    for part in range(len(results), parts):
-        report = _report_of_part(context.report, part, parts)
-        checkpoint = _CheckpointOfPart(context.checkpoint, part * steps, results, unfinished)
-        results.append(fit(part, replace(context, report=report, checkpoint=checkpoint)))
-        unfinished = None
-    return results
+def fitted_part(learned: Any) -> FittedPart:
+    """What one part of a fit has learned: tensors, arrays, numbers, texts, and tuples, lists and dicts of them."""
+    return FittedPart(*packed(learned))
 
 
-def _report_of_part(report: Report, part: int, parts: int) -> Report:
-    def whole(step: int, total: int, **scalars: float) -> None:
-        report(part * total + step, parts * total, **scalars, label=float(part))
-
-    return whole
-
-
-class _CheckpointOfPart:
-    """Saves the state of one part together with the results of the parts before it."""
-
-    def __init__(self, whole: Checkpoint, before: int, results: list[Any], unfinished: SavedState | None) -> None:
-        self.whole = whole
-        self.before = before  # steps of the parts before
-        self.results = results
-        self.unfinished = unfinished
-
-    def load(self) -> SavedState | None:
-        """The last state of this part."""
-        return self.unfinished
-
-    def due(self) -> bool:
-        """Whether it is time to save."""
-        return self.whole.due()
-
-    def save(self, step: int, arrays: Mapping[str, NDArray[Any]], values: Any = None) -> None:
-        """Keep this state of the part and all results so far."""
-        unfinished = {"step": step, "arrays": dict(arrays), "values": values}
-        self.whole.save(self.before + step, *packed({"results": self.results, "unfinished": unfinished}))
+def of_fitted_part(part: FittedPart) -> Any:
+    """What `fitted_part` was given."""
+    return unpacked(part.arrays, part.values)
 
 
 def packed(state: Any) -> tuple[Arrays, Any]:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from lesionbench.pipeline.context import Device
+    from lesionbench.workers.local import Started
 
 
 MOST_JOBS = 4096  # processes at a time
@@ -38,6 +39,7 @@ class Opening:
     jobs: int | None  # the number of tasks at a time that the user asked for, if any
     device: Device
     folder: Path  # for the executor's own files; it need not exist yet
+    started: Started | None = None  # processes of this machine that are ready for tasks already, if any
 
 
 class Workers:

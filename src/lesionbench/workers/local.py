@@ -5,18 +5,19 @@ from __future__ import annotations
 import os
 import re
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from numbers import Integral
+from threading import Thread
 from typing import TYPE_CHECKING, ClassVar
 
 from lesionbench.errors import SettingsError, Try
 from lesionbench.spelling import shown
-from lesionbench.workers.apart import KeptProcess, keep_in_thread
+from lesionbench.workers.apart import KeptProcess, keep_in_thread, run_apart
 from lesionbench.workers.executors import MOST_JOBS, Executor, Opening, Workers
 from lesionbench.workers.memory import free_gigabytes
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from contextlib import AbstractContextManager
 
     from lesionbench.pipeline.context import Device
@@ -32,8 +33,8 @@ class Local(Executor):
 
     def open(self, opening: Opening) -> AbstractContextManager[Workers]:
         if opening.jobs:
-            return local_workers(opening.jobs)
-        return local_workers(default_jobs(opening.device), free_gigabytes())
+            return local_workers(opening.jobs, started=opening.started)
+        return local_workers(default_jobs(opening.device), free_gigabytes(), opening.started)
 
 
 def number_of_jobs(jobs: int | str | None) -> int | None:
@@ -58,14 +59,52 @@ def default_jobs(device: Device) -> int:
     return os.cpu_count() or 1 if device == "cpu" else 1
 
 
+class Started:
+    """Processes that get ready for tasks while this process does something else.
+
+    To import torch and the plugins takes a worker seconds, about as long as loading the images takes here.
+    """
+
+    def __init__(self, number: int, prepare: Callable[[], object]) -> None:
+        """prepare: what every process calls first, see `run_apart`."""
+        self._waiting: list[tuple[KeptProcess, Thread]] = []
+        for _ in range(number):
+            kept = KeptProcess()
+            thread = Thread(target=_get_ready, args=(kept, prepare), daemon=True)
+            thread.start()
+            self._waiting.append((kept, thread))
+
+    def take(self) -> KeptProcess | None:
+        """One of them, once it is ready; None when all are taken."""
+        try:
+            kept, thread = self._waiting.pop()
+        except IndexError:
+            return None
+        thread.join()
+        return kept
+
+    def close(self) -> None:
+        """End those that nobody took."""
+        for kept, _ in self._waiting:
+            kept.stop()
+        self._waiting.clear()
+
+
+def _get_ready(kept: KeptProcess, prepare: Callable[[], object]) -> None:
+    keep_in_thread(kept)
+    with suppress(Exception):  # whatever is wrong is said by the first task
+        run_apart(bool, prepare=prepare)
+
+
 @contextmanager
-def local_workers(jobs: int, memory_gb: float | None = None) -> Iterator[Workers]:
+def local_workers(jobs: int, memory_gb: float | None = None, started: Started | None = None) -> Iterator[Workers]:
     """Threads that run `jobs` tasks at a time, each in a process of its own; an exception stops them at once.
 
     memory_gb: what all tasks that run at the same time may need together.
+    started: processes to take first.
     """
     kept: list[KeptProcess] = []
-    executor = ThreadPoolExecutor(jobs, "lesionbench", _keep_one_more, (kept,))
+    executor = ThreadPoolExecutor(jobs, "lesionbench", _keep_one_more, (kept, started))
     try:
         yield Workers(executor, jobs, memory_gb)
     except BaseException:
@@ -78,7 +117,9 @@ def local_workers(jobs: int, memory_gb: float | None = None) -> Iterator[Workers
             one.stop()
 
 
-def _keep_one_more(kept: list[KeptProcess]) -> None:
+def _keep_one_more(kept: list[KeptProcess], started: Started | None) -> None:
     """Let the calling thread run its tasks in a process that its pool knows."""
-    kept.append(KeptProcess())
-    keep_in_thread(kept[-1])
+    taken = started.take() if started is not None else None
+    one = taken or KeptProcess()
+    kept.append(one)
+    keep_in_thread(one)

@@ -6,15 +6,16 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 from pydantic import Field
 
-from lesionbench import Augmenter, hookimpl
+from lesionbench import Augmenter, AugmenterInParts, hookimpl
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
-    from lesionbench import LabelledImages, RunContext, Sampler
+    from lesionbench import FittedPart, LabelledImages, RunContext, Sampler
 
 
-class Dcgan(Augmenter):
+class Dcgan(AugmenterInParts):
     """A deep convolutional GAN for each class (Radford et al. 2016), with the networks of one of two papers."""
 
     name: ClassVar[str] = "dcgan"
@@ -28,10 +29,18 @@ class Dcgan(Augmenter):
     beta1: float = Field(0.5, ge=0, lt=1, description="Adam's decay of the mean gradient")
     beta2: float = Field(0.999, ge=0, lt=1, description="Adam's decay of the mean squared gradient")
 
-    def fit(self, train: LabelledImages, context: RunContext) -> Sampler:
-        from lesionbench_dcgan.fit import fit
+    def parts(self, classes: tuple[str, ...]) -> tuple[str, ...]:
+        return classes
 
-        return fit(self, train, context)
+    def fit_part(self, part: int, train: LabelledImages, context: RunContext) -> FittedPart:
+        from lesionbench_dcgan.fit import fit_class
+
+        return fit_class(self, train, part, context)
+
+    def join(self, parts: Sequence[FittedPart], train: LabelledImages, context: RunContext) -> Sampler:
+        from lesionbench_dcgan.fit import join
+
+        return join(self, parts, train, context)
 
     def load(self, folder: Path) -> Sampler:
         from lesionbench_dcgan.sampler import DcganSampler

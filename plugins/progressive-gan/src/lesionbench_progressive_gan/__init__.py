@@ -6,17 +6,18 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 from pydantic import Field, field_validator
 
-from lesionbench import Augmenter, hookimpl
+from lesionbench import Augmenter, AugmenterInParts, hookimpl
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
-    from lesionbench import LabelledImages, RunContext, Sampler
+    from lesionbench import FittedPart, LabelledImages, RunContext, Sampler
 
 SIZES = (16, 32, 64, 128, 256)
 
 
-class ProgressiveGan(Augmenter):
+class ProgressiveGan(AugmenterInParts):
     """Progressive growing of GANs (Karras et al. 2017), one for all classes (like PG-ACGAN) or one for each class."""
 
     name: ClassVar[str] = "progressive-gan"
@@ -57,10 +58,18 @@ class ProgressiveGan(Augmenter):
             raise ValueError("must be a power of two from 16 to 256 (16, 32, 64, 128 or 256)")
         return size
 
-    def fit(self, train: LabelledImages, context: RunContext) -> Sampler:
-        from lesionbench_progressive_gan.fit import fit
+    def parts(self, classes: tuple[str, ...]) -> tuple[str, ...]:
+        return ("all classes",) if self.conditioning == "auxiliary" else classes
 
-        return fit(self, train, context)
+    def fit_part(self, part: int, train: LabelledImages, context: RunContext) -> FittedPart:
+        from lesionbench_progressive_gan.fit import fit_part
+
+        return fit_part(self, train, part, context)
+
+    def join(self, parts: Sequence[FittedPart], train: LabelledImages, context: RunContext) -> Sampler:
+        from lesionbench_progressive_gan.fit import join
+
+        return join(self, parts, train, context)
 
     def load(self, folder: Path) -> Sampler:
         from lesionbench_progressive_gan.sampler import ProgressiveSampler

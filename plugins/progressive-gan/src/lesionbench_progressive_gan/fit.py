@@ -12,16 +12,18 @@ from lesionbench import derive_seed
 from lesionbench.pictures import IMAGES_PER_ROW, file_stems, save_comparisons, save_curves, save_rows
 from lesionbench.torchkit.gan import train
 from lesionbench.torchkit.needs import log_resizing, refuse_empty_classes
-from lesionbench.torchkit.resuming import in_parts
+from lesionbench.torchkit.resuming import fitted_part, of_fitted_part
 from lesionbench.torchkit.training import torch_session
 from lesionbench_progressive_gan.codes import latents
 from lesionbench_progressive_gan.networks import Blueprint
 from lesionbench_progressive_gan.pair import Pair
 from lesionbench_progressive_gan.sampler import ProgressiveSampler
-from lesionbench_progressive_gan.schedule import Schedule, resolution
+from lesionbench_progressive_gan.schedule import resolution
 
 if TYPE_CHECKING:
-    from lesionbench import Images, LabelledImages, RunContext
+    from collections.abc import Sequence
+
+    from lesionbench import FittedPart, Images, LabelledImages, RunContext
     from lesionbench.torchkit.gan import Curves
     from lesionbench.torchkit.sampling import State
     from lesionbench_progressive_gan import ProgressiveGan
@@ -30,41 +32,44 @@ if TYPE_CHECKING:
 POINTS = 250  # in a curve of losses.png
 
 
-def fit(settings: ProgressiveGan, images: LabelledImages, context: RunContext) -> ProgressiveSampler:
-    """A sampler whose generators have grown to full size: one for all classes, or one for each class.
+def fit_part(settings: ProgressiveGan, images: LabelledImages, part: int, context: RunContext) -> FittedPart:
+    """A generator that has grown to full size, of all classes or of the class with this number, and its losses.
 
-    Writes samples_CLASS.png, real_and_synthetic_CLASS.png and losses.png into the context's folder.
-    Raises InputError if a class has no images, and TrainingDiverged.
+    Writes samples_CLASS.png into the context's folder.
+    Raises InputError if any class has no images, and TrainingDiverged.
     """
     refuse_empty_classes("progressive-gan", images)
-    log_resizing("progressive-gan", images.shape, settings.size)
-    one_gan = settings.conditioning == "auxiliary"
-    groups = [list(range(len(images.classes)))] if one_gan else [[label] for label in range(len(images.classes))]
-    plan = Blueprint(
-        settings.size,
-        images.shape[2],
-        len(images.classes) if one_gan else 0,
-        settings.latent,
-        settings.width,
-        settings.base,
-    )
+    if part == 0:
+        log_resizing("progressive-gan", images.shape, settings.size)
+    plan = _blueprint(settings, images)
+    labels = list(range(len(images.classes))) if plan.classes else [part]
+    seed = derive_seed("progressive-gan fit", context.seed, part)
+    with torch_session(seed, context.device):
+        chosen = images.take(np.isin(images.labels, labels))
+        pair = Pair(settings, plan, chosen.images, chosen.labels - labels[0], seed, context)
+        curves = _train(pair, images, labels, seed)
+        return fitted_part((pair.weights(), curves))
 
-    def fit_group(part: int, context: RunContext) -> tuple[State, Curves]:
-        seed = derive_seed("progressive-gan fit", context.seed, part)
-        labels = groups[part]
-        with torch_session(seed, context.device):
-            chosen = images.take(np.isin(images.labels, labels))
-            pair = Pair(settings, plan, chosen.images, chosen.labels - labels[0], seed, context)
-            curves = _train(pair, images, labels, seed)
-            return pair.weights(), curves
 
-    steps = Schedule.of(settings).steps
-    fitted = [fit_group(0, context)] if one_gan else in_parts(context, len(groups), steps, fit_group)
-    names = ["all classes"] if one_gan else images.classes
+def join(
+    settings: ProgressiveGan, parts: Sequence[FittedPart], images: LabelledImages, context: RunContext
+) -> ProgressiveSampler:
+    """The sampler of all generators.
+
+    Writes real_and_synthetic_CLASS.png and losses.png into the context's folder.
+    """
+    fitted: list[tuple[State, Curves]] = [of_fitted_part(part) for part in parts]
+    names = settings.parts(images.classes)
     _save_losses({name: curves for name, (_, curves) in zip(names, fitted, strict=True)}, context)
-    sampler = ProgressiveSampler.of(plan, images.shape, [state for state, _ in fitted])
+    sampler = ProgressiveSampler.of(_blueprint(settings, images), images.shape, [state for state, _ in fitted])
     save_comparisons(context.folder, images, sampler, context.seed)
     return sampler
+
+
+def _blueprint(settings: ProgressiveGan, images: LabelledImages) -> Blueprint:
+    """What the networks are built from; one GAN for all classes knows how many there are."""
+    classes = len(images.classes) if settings.conditioning == "auxiliary" else 0
+    return Blueprint(settings.size, images.shape[2], classes, settings.latent, settings.width, settings.base)
 
 
 def _train(pair: Pair, images: LabelledImages, labels: list[int], seed: int) -> Curves:
