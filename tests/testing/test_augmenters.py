@@ -216,6 +216,10 @@ class LearnsFromThePartBefore(OneForEachClass):
         learned = fitted.arrays["seed"] + (self.before.pop() if self.before else 0)
         return FittedPart({"seed": learned}, fitted.values)
 
+    def join(self, parts, train, context):
+        self.before.clear()
+        return super().join(parts, train, context)
+
 
 class WritesOneFileForAllParts(OneForEachClass):
     def fit_part(self, part, train, context):

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
-from lesionbench.experiment.grid import Cell, PartJob, part_jobs
+from lesionbench.experiment.grid import Cell, PartJob, PoolJob, part_jobs
 from lesionbench.experiment.needs import learner
 
 if TYPE_CHECKING:
@@ -44,13 +44,17 @@ class Costs:
 
     def work(self, task: Task) -> Work:
         """What a task does."""
-        who, is_cell = learner(task), isinstance(task, Cell)
+        who = learner(task)
         if who not in self.expected:
-            plugin = self.plugins.classifier(task.arm.classifier) if is_cell else self.plugins.augmenter(task.augmenter)
-            self.expected[who] = _by_steps(plugin) * len(self.parts.get(who, "1"))
+            self.expected[who] = _by_steps(self._plugin(task)) * len(self.parts.get(who, "1"))
         if isinstance(task, PartJob):
             return Work(who, 1 / len(self.parts[task.augmenter]))
-        return Work(who, 0.0 if not is_cell and part_jobs(task, self.parts) else 1.0)
+        return Work(who, 0.0 if isinstance(task, PoolJob) and part_jobs(task, self.parts) else 1.0)
+
+    def _plugin(self, task: Task) -> Plugin:
+        if isinstance(task, Cell):
+            return self.plugins.classifier(task.arm.classifier)
+        return self.plugins.augmenter(task.augmenter)
 
     def note(self, task: Task, seconds: object) -> None:
         """Note how long a fit took, or one part of it, if that is known."""

@@ -114,8 +114,10 @@ class JobList:
 def all_tasks(prepared: Prepared) -> list[Task]:
     """Every pool that a cell needs, the links of a chain in their order, after the parts of its fit, and every cell."""
     grid = cells(prepared.experiment, prepared.about.folds)
-    pools = dict.fromkeys(job for cell in grid for job in cell.needs)
-    return [*(task for job in pools for task in (*part_jobs(job, prepared.parts), job)), *grid]
+    tasks: list[Task] = []
+    for job in dict.fromkeys(job for cell in grid for job in cell.needs):
+        tasks += [*part_jobs(job, prepared.parts), job]
+    return [*tasks, *grid]
 
 
 def write_list(out: Path, jobs: JobList) -> None:

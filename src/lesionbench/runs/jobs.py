@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from lesionbench.experiment.bench import read_record
 from lesionbench.experiment.collect import collect
 from lesionbench.experiment.environment import write_environment
-from lesionbench.experiment.grid import Cell, PartJob, needs_of
+from lesionbench.experiment.grid import Cell, PoolJob, needs_of
 from lesionbench.experiment.job_list import JobList, write_list
 from lesionbench.experiment.needs import learner, needs_of_task
 from lesionbench.experiment.output import locked, write_settings
@@ -85,9 +85,10 @@ def _measured(jobs: JobList) -> dict[str, list[Record]]:
     """What finished fits cost, by what learned."""
     found: dict[str, list[Record]] = {}
     for task in jobs.tasks:
-        if isinstance(task, PartJob):  # counted with the whole
-            continue
-        record = read_record(jobs.classification(task) if isinstance(task, Cell) else jobs.fit(task))
+        if isinstance(task, Cell):
+            record = read_record(jobs.classification(task))
+        else:  # the record of a whole fit has all parts
+            record = read_record(jobs.fit(task)) if isinstance(task, PoolJob) else None
         if record is not None:
             found.setdefault(learner(task), []).append(record)
     return found

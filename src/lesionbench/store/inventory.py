@@ -108,5 +108,5 @@ def folder_size(folder: str | Path) -> int:
 
 def _run_share(use: Use, by_name: dict[EntryName, Item]) -> RunShare:
     there: Collection[EntryName] = use.entries & by_name.keys()
-    to_make = {name for name in use.entries if name[0] != PARTS} - there  # parts are gone once their fit is made
+    to_make = {name for name in use.entries if name[0] != PARTS and name not in there}  # parts go when their fit comes
     return RunShare(use, Share(tuple(by_name[name] for name in sorted(there))), len(to_make))
