@@ -2,6 +2,7 @@
 
 import csv
 import re
+import shutil
 
 import numpy as np
 import pandas as pd
@@ -82,7 +83,6 @@ def test_accuracy_from_the_predictions_is_that_of_the_leaderboard(small_run):
 
 
 def test_a_changed_file_of_predictions_is_refused(small_run, tmp_path):
-    import shutil
 
     shutil.copytree(small_run.folder, tmp_path / "copy")
     changed = next((tmp_path / "copy" / "predictions").glob("*.csv"))
@@ -90,6 +90,24 @@ def test_a_changed_file_of_predictions_is_refused(small_run, tmp_path):
 
     with pytest.raises(OutputError, match="was changed after it was written"):
         _ = lesionbench.open(tmp_path / "copy").predictions
+
+
+def test_a_table_that_was_changed_after_it_was_written_is_refused(small_run, tmp_path):
+    shutil.copytree(small_run.folder, tmp_path / "copy", ignore=shutil.ignore_patterns("store"))
+    table = tmp_path / "copy" / "comparisons.csv"
+    table.write_text("".join(table.read_text().splitlines(keepends=True)[:-1]))  # as good as whole, but for one row
+
+    with pytest.raises(OutputError, match=r"changed after it was written; `lesionbench leaderboard .* makes it again"):
+        _ = lesionbench.open(tmp_path / "copy").verdicts
+
+
+def test_a_table_without_a_column_that_is_needed_is_refused(small_run, tmp_path):
+    shutil.copytree(small_run.folder, tmp_path / "copy", ignore=shutil.ignore_patterns("store", ".tables.json"))
+    table = tmp_path / "copy" / "comparisons.csv"
+    table.write_text(table.read_text().replace(",verdict,", ",advice,"))
+
+    with pytest.raises(OutputError, match=r"comparisons\.csv has no column 'verdict'"):
+        _ = lesionbench.open(tmp_path / "copy").verdicts
 
 
 def test_the_confusion_of_an_arm_counts_every_test_image_once_a_seed(small_run):
@@ -144,10 +162,9 @@ def test_the_notebook_shows_the_answer_first_and_escapes_every_name(small_run):
 
 
 def test_bad_names_in_a_run_never_reach_a_notebook_as_markup(small_run, tmp_path):
-    import shutil
 
     copy = tmp_path / "<script>"
-    shutil.copytree(small_run.folder, copy)
+    shutil.copytree(small_run.folder, copy, ignore=shutil.ignore_patterns(".tables.json"))
     for table in ("leaderboard", "comparisons"):
         path = copy / f"{table}.csv"
         path.write_text(path.read_text().replace("noise", "<img>"))
@@ -160,7 +177,6 @@ def test_bad_names_in_a_run_never_reach_a_notebook_as_markup(small_run, tmp_path
 
 
 def test_a_run_that_has_no_tables_yet_says_so(small_run, tmp_path):
-    import shutil
 
     copy = tmp_path / "early"
     copy.mkdir()

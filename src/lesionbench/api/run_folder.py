@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from lesionbench.api.frames import COUNTS, empty_frame, read_frame
-from lesionbench.api.html import run_as_html
+from lesionbench.api.html import RATES, run_as_html
 from lesionbench.api.pictures import Pictures
 from lesionbench.api.request import given_folder, path_of
 from lesionbench.audit.fidelity import audit_fidelity
@@ -22,6 +22,7 @@ from lesionbench.evidence.papers.beside_published import BESIDE_PUBLISHED_COLUMN
 from lesionbench.experiment.environment import read_environment
 from lesionbench.experiment.output import read_settings
 from lesionbench.experiment.results import read_results
+from lesionbench.experiment.table_stamp import refuse_changed
 from lesionbench.pipeline.arm import Arm
 from lesionbench.pipeline.training_set import TrainingSet
 from lesionbench.plugins import Plugins
@@ -109,7 +110,7 @@ class Run:
     @property
     def leaderboard(self) -> pd.DataFrame:
         """A row for each arm: its metrics with 95% intervals, its verdict."""
-        return self._table("leaderboard")
+        return self._table("leaderboard", *ARM, *RATES)
 
     @property
     def verdicts(self) -> pd.DataFrame:
@@ -123,7 +124,7 @@ class Run:
     @property
     def comparisons(self) -> pd.DataFrame:
         """Every arm against the baseline, paired image by image: differences, tests, verdicts."""
-        return self._table("comparisons")
+        return self._table("comparisons", *ARM, *VERDICT)
 
     @property
     def dose_response(self) -> pd.DataFrame:
@@ -175,21 +176,23 @@ class Run:
     @property
     def cells(self) -> pd.DataFrame:
         """Every cell of the grid: its status, error, seeds, and what its fits cost."""
-        found = self._table("cells")
-        lacking = [name for name in ("cell", "status", "error", "predictions_sha256", *CELL) if name not in found]
-        if lacking:
-            raise OutputError(
-                f"{self.folder / 'cells.csv'} has no column {lacking[0]!r}; run the experiment again to restore it"
-            )
-        return found
+        return self._table("cells", "cell", "status", "error", "predictions_sha256", *CELL)
 
     @property
     def splits(self) -> pd.DataFrame:
         """For every fold, the part that each image is in."""
         return self._table("splits")
 
-    def _table(self, name: str) -> pd.DataFrame:
-        return read_frame(self.folder / f"{name}.csv")
+    def _table(self, name: str, *needed: str) -> pd.DataFrame:
+        """A table as it was written, with the columns that are needed; raises OutputError for one that was changed."""
+        refuse_changed(self.folder, f"{name}.csv")
+        found = read_frame(self.folder / f"{name}.csv")
+        lacking = [column for column in needed if column not in found]
+        if lacking:
+            raise OutputError(
+                f"{self.folder / name}.csv has no column {lacking[0]!r}; run the experiment again to restore it"
+            )
+        return found
 
     # --- predictions ---
 

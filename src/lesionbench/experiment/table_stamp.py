@@ -11,12 +11,14 @@ import hashlib
 import json
 import os
 import platform
+import shlex
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import lesionbench
+from lesionbench.errors import OutputError
 from lesionbench.given_files import kind_of, read_regular
 from lesionbench.store.digests import file_digest, files_digest, key_of
 from lesionbench.store.whole_files import write_derived
@@ -106,6 +108,27 @@ def _digest(noted: object) -> str:
 def _as_json(noted: object) -> str:
     """JSON in which a number that is not defined may stand, unlike in the inputs of a key."""
     return json.dumps(noted, sort_keys=True, default=lambda number: number.item())  # numpy's numbers as Python's
+
+
+def remove_stamp(out: Path) -> None:
+    """Remove the stamp, before new tables are written that do not fit it."""
+    (out / STAMP).unlink(missing_ok=True)
+
+
+def refuse_changed(out: Path, name: str) -> None:
+    """Raise OutputError when a table was changed after it was written; one that no stamp knows is not checked."""
+    stamp = read_stamp(out)
+    if stamp is None or name not in stamp.written:
+        return
+    try:
+        same = digest_of(out / name) == stamp.written[name]
+    except OSError:  # reading it says why it cannot be read
+        return
+    if not same:
+        raise OutputError(
+            f"{out / name} was changed after it was written; `lesionbench leaderboard {shlex.quote(str(out))}` "
+            "makes it again"
+        )
 
 
 def is_as_written(out: Path, stamp: Stamp) -> bool:

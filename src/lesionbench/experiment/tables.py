@@ -14,7 +14,15 @@ from lesionbench.evidence.papers.published import published_text, read_published
 from lesionbench.experiment.bench import read_record
 from lesionbench.experiment.output import note_judging, refuse_unwritable
 from lesionbench.experiment.results import read_results
-from lesionbench.experiment.table_stamp import Stamp, digest_of, is_as_written, made_from, read_stamp, write_stamp
+from lesionbench.experiment.table_stamp import (
+    Stamp,
+    digest_of,
+    is_as_written,
+    made_from,
+    read_stamp,
+    remove_stamp,
+    write_stamp,
+)
 from lesionbench.experiment.tasks import try_to_draw
 from lesionbench.pictures.dose_response import DosePlot, save_dose_plots
 from lesionbench.pipeline.leaderboard import PER_CLASS_COLUMNS, Row, as_csv, per_class_rows
@@ -175,6 +183,7 @@ def _make_tables(out: Path, results: Results, judged: Experiment | None, key: st
 
     if judged is not None:
         note_judging(out, judged)
+    remove_stamp(out)
     for name in _stale(out, texts):
         (out / name).unlink(missing_ok=True)
     for name, text in texts.items():
