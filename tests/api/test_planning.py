@@ -7,6 +7,7 @@ from made_images import small_images
 import lesionbench
 from lesionbench import Augmenter, OutputError, SettingsError
 from lesionbench.builtin.controls import Noise
+from lesionbench.experiment.machine import computes_in_bf16
 
 QUICK = {"augmenters": "noise", "classifiers": "linear", "synthetic": 4, "seeds": 1, "split": 2}
 
@@ -49,6 +50,36 @@ def test_a_plan_of_a_finished_run_has_nothing_to_do(small_run):
     )
 
     assert plan.cells["done"].all()
+
+
+@pytest.mark.parametrize(
+    ("in_hardware", "precision", "classifier", "note"),
+    [
+        (True, "auto", "kth-cnn", "note: this processor computes in bf16"),
+        (True, "fp32", "kth-cnn", ""),
+        (True, "bf16", "kth-cnn", ""),
+        (True, "auto", "linear", ""),
+        (False, "bf16", "kth-cnn", "note: this processor does not compute in bf16"),
+        (False, "auto", "kth-cnn", ""),
+        (None, "bf16", "kth-cnn", ""),
+    ],
+)
+def test_a_plan_says_which_precision_is_faster_on_this_processor(monkeypatch, in_hardware, precision, classifier, note):
+    monkeypatch.setattr("lesionbench.experiment.precision.computes_in_bf16", lambda: in_hardware)
+    plan = lesionbench.plan(small_images(), device="cpu", precision=precision, **{**QUICK, "classifiers": classifier})
+
+    notes = [line for line in repr(plan).splitlines() if "bf16" in line]
+    assert len(notes) == bool(note)
+    assert "".join(notes).startswith(note)
+
+
+@pytest.mark.parametrize(
+    ("flags", "found"), [("fpu amx_bf16", True), ("avx512_bf16 fpu", True), ("avx2", False), (None, None)]
+)
+def test_the_processor_says_whether_it_computes_in_bf16(monkeypatch, flags, found):
+    monkeypatch.setattr("lesionbench.experiment.machine._cpuinfo", {"flags": flags}.get)
+
+    assert computes_in_bf16() is found
 
 
 def test_a_plan_counts_as_many_processes_as_memory_holds(monkeypatch):

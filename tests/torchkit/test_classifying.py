@@ -12,6 +12,7 @@ from lesionbench.pipeline.context import RunContext
 from lesionbench.pipeline.images import LabelledImages
 from lesionbench.pipeline.training_set import TrainingSet
 from lesionbench.torchkit.classifying import REPORT_EVERY, Schedule, class_loss, fit_classifier, probabilities
+from lesionbench.torchkit.optimizers import Adam
 from lesionbench.torchkit.training import torch_session
 
 CLASSES = ("dark", "bright", "middle")
@@ -52,13 +53,22 @@ def network(outputs):
 
 
 def fit(
-    train=None, seed=1, steps=40, evaluate_every=10, learning_rate=1e-2, precision="fp32", report=None, tmp_path=None
+    train=None,
+    seed=1,
+    steps=40,
+    evaluate_every=10,
+    learning_rate=1e-2,
+    precision="fp32",
+    report=None,
+    memory_format=torch.channels_last,
 ):
     train = train or training_set()
-    context = RunContext(seed, "cpu", precision, tmp_path, report or Reports())
+    context = RunContext(seed, "cpu", precision, None, report or Reports())
     outputs = 1 if len(train.classes) == 2 else len(train.classes)
-    optimizer = partial(torch.optim.Adam, lr=learning_rate)
-    return fit_classifier(partial(network, outputs), optimizer, train, context, Schedule(steps, 16, evaluate_every), 8)
+    schedule = Schedule(steps, 16, evaluate_every, memory_format)
+    return fit_classifier(
+        partial(network, outputs), partial(Adam, learning_rate=learning_rate), train, context, schedule, 8
+    )
 
 
 def accuracy(predictor, images):
@@ -121,7 +131,7 @@ def test_the_first_weights_do_not_depend_on_the_training_images(synthetic):
         return made
 
     context = RunContext(7, "cpu", "fp32", None, Reports())
-    fit_classifier(spy, torch.optim.Adam, training_set(synthetic=synthetic), context, Schedule(1, 4, 1), 8)
+    fit_classifier(spy, Adam, training_set(synthetic=synthetic), context, Schedule(1, 4, 1), 8)
     with torch_session(7):
         assert torch.equal(network(1)[0].weight, seen[0])
 
@@ -172,8 +182,25 @@ def test_fitting_and_predicting_leave_torch_as_it_was():
     assert torch.equal(state, torch.get_rng_state())
 
 
-def test_bf16_learns_too():
-    assert accuracy(fit(precision="bf16"), labelled(30, 2000)) > 0.9
+def test_bf16_learns_too_and_validates_in_bf16():
+    half, single = Reports(), Reports()
+    assert accuracy(fit(precision="bf16", report=half), labelled(30, 2000)) > 0.9
+    fit(precision="fp32", report=single)
+    first, other = (reports.calls[0][2]["validation_loss"] for reports in (half, single))
+    assert 0 < abs(first - other) < 0.05
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_a_network_trains_in_another_memory_format_to_about_the_same_weights(monkeypatch, precision):
+    monkeypatch.setattr(nn, "Dropout", lambda _: nn.Identity())  # its draws go to other values in another format
+    one, other = (
+        fit(steps=10, precision=precision, memory_format=memory_format)
+        for memory_format in (torch.channels_last, torch.contiguous_format)
+    )
+    first, second = (predictor.network[0].weight for predictor in (one, other))
+    assert first.stride() == second.stride()  # images are scored alike
+    torch.testing.assert_close(first, second, atol=1e-4, rtol=0)
+    assert torch.equal(first, second) == (precision == "bf16")  # which always trains channels last
 
 
 @pytest.mark.parametrize("logits", [[[1000.0]], [[-1000.0]], [[0.3]], [[1000.0, 0.0, -1000.0]]])

@@ -7,12 +7,13 @@ import sys
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
 from lesionbench import LabelledImages, RunContext, TrainingDiverged, TrainingSet
-from lesionbench.testing import classifier_checks
-from lesionbench.torchkit.training import torch_session
+from lesionbench.testing import Reports, classifier_checks
+from lesionbench.torchkit.training import batches, torch_session
 from lesionbench_paper_cnns import KthCnn
-from lesionbench_paper_cnns.dropout import Dropout
+from lesionbench_paper_cnns.dropout import ReluDropout
 from lesionbench_paper_cnns.kth_cnn import kth_network
 
 # The last lines of the report's appendix, channels first.
@@ -116,17 +117,71 @@ def test_an_infinite_learning_rate_is_a_diverged_training(tmp_path):
         fit(tmp_path, learning_rate=float("inf"))
 
 
-@pytest.mark.parametrize("rate", [0.25, 0.5])
+@pytest.mark.parametrize("rate", [0.25, 0.3, 0.5])
 def test_dropout_drops_its_rate_and_keeps_the_mean(rate):
     with torch_session(1):
-        dropped = Dropout(rate)(torch.ones(200_000))
+        dropped = ReluDropout(rate)(torch.ones(200_000))
     assert [0.0, pytest.approx(1 / (1 - rate))] == dropped.unique().tolist()
     assert rate == pytest.approx((dropped == 0).float().mean().item(), abs=0.005)
 
 
-def test_dropout_does_nothing_when_scoring():
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_dropout_passes_gradients_where_it_passes_positive_values(dtype):
+    with torch_session(1):
+        values = torch.randn(4, 8, 5, 5, dtype=dtype).contiguous(memory_format=torch.channels_last).requires_grad_()
+        dropped = ReluDropout(0.5)(values)
+        gradient = torch.randn_like(dropped)
+        dropped.backward(gradient)
+    assert 0.2 < (dropped > 0).float().mean() < 0.3
+    assert torch.equal(dropped, torch.where(dropped > 0, 2 * values, 0))
+    assert torch.equal(values.grad, torch.where(dropped > 0, 2 * gradient, 0))
+    assert dropped.is_contiguous(memory_format=torch.channels_last)
+
+
+def test_each_value_is_dropped_by_itself():
+    with torch_session(1):
+        kept = ReluDropout(0.5)(torch.ones(64, 4096)) > 0
+    found = torch.corrcoef(kept.float()) - torch.eye(64)
+    assert found.abs().max() < 0.08  # five standard deviations
+
+
+def test_dropout_drops_nothing_when_scoring():
     values = torch.randn(5)
-    assert torch.equal(values, Dropout(0.5).eval()(values))
+    assert torch.equal(values.relu(), ReluDropout(0.5).eval()(values))
+
+
+def plain_network():
+    """The report's layers as one would write them: the ReLU before the pool."""
+    return nn.Sequential(
+        *(nn.Conv2d(3, 32, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2)),
+        *(nn.Conv2d(32, 64, 2), nn.ReLU(), nn.MaxPool2d(2, ceil_mode=True)),
+        *(nn.Conv2d(64, 128, 2), nn.ReLU(), nn.MaxPool2d(2)),
+        *(nn.Conv2d(128, 128, 2), nn.ReLU(), nn.Flatten(), nn.Linear(512, 1)),
+    )
+
+
+def test_the_losses_of_50_steps_are_those_of_a_plain_loop(tmp_path):
+    real, validation, reports = labelled(60), labelled(10, 60), Reports()
+    context = RunContext(3, "cpu", "fp32", tmp_path, reports)
+    train = TrainingSet(real, real.images[:0], real.labels[:0], validation)
+    KthCnn(steps=50, batch_size=16, evaluate_every=1, dropout=0).fit(train, context)
+
+    expected, order = [], batches(60, 16, 3)
+    images = torch.from_numpy(real.images.transpose(0, 3, 1, 2) / 127.5 - 1).float()
+    labels = torch.from_numpy(real.labels.copy()).float()
+    with torch_session(3):
+        network = plain_network()
+        optimizer = torch.optim.Adam(network.parameters(), lr=1e-3)
+        for _ in range(50):
+            chosen = next(order)
+            logits = network(images[chosen]).flatten()
+            loss = nn.functional.binary_cross_entropy_with_logits(logits, labels[chosen])
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            expected.append(loss.item())
+    assert expected == pytest.approx([scalars["loss"] for _, _, scalars in reports.rows], abs=1e-4)
+    assert expected[-1] < 0.1 < expected[0]
 
 
 def test_registering_imports_neither_torch_nor_numpy():

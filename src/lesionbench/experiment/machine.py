@@ -29,12 +29,23 @@ def machine(device: Device) -> str:
 @cache
 def processor() -> str:
     """The name of the processor."""
+    return " ".join((_cpuinfo("model name") or platform.processor() or platform.machine()).split())
+
+
+def computes_in_bf16() -> bool | None:
+    """Whether the processor has instructions for bf16 (AMX, AVX-512); None unless it is an x86 under Linux."""
+    flags = _cpuinfo("flags")
+    return None if flags is None else not {"amx_bf16", "avx512_bf16"}.isdisjoint(flags.split())
+
+
+def _cpuinfo(field: str) -> str | None:
+    """What Linux says about the first processor under this name; None if it says nothing, and on other systems."""
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
-    except OSError:  # not Linux
-        return platform.processor() or platform.machine()
-    names = (line.partition(":")[2] for line in lines if line.startswith("model name"))
-    return " ".join(next(names, platform.machine()).split())
+    except OSError:
+        return None
+    found = (line.partition(":") for line in lines)
+    return next((value for name, _, value in found if name.strip() == field), None)
 
 
 def gpu(device: Device) -> str | None:

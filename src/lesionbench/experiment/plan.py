@@ -15,6 +15,7 @@ from lesionbench.experiment.grid import Cell, arms, cells
 from lesionbench.experiment.needs import learner, memory_of_task, note_peak
 from lesionbench.experiment.output import check_output, store_address
 from lesionbench.experiment.plan_power import PowerRequest, power
+from lesionbench.experiment.precision import notes_of_precision
 from lesionbench.experiment.prepare import prepare
 from lesionbench.experiment.timing import fit_seconds
 from lesionbench.pipeline.training_set import TrainingSet
@@ -50,6 +51,7 @@ class Plan:
 
     experiment: Experiment
     about: About
+    notes: tuple[str, ...]  # about the machine
     out: Path
     jobs: int  # processes at a time
     cells_done: tuple[Cell, ...]
@@ -105,6 +107,7 @@ def plan_experiment(
     plan = Plan(
         experiment=prepared.experiment,
         about=prepared.about,
+        notes=tuple(notes_of_precision(prepared, plugins)),
         out=place.out,
         jobs=number_of_jobs(place.jobs) or _fitting_jobs(progress, prepared.device, plugins),
         cells_done=tuple(progress.cells_done),

@@ -25,6 +25,7 @@ from lesionbench.experiment.output import (
     store_address,
     try_to_make,
 )
+from lesionbench.experiment.precision import notes_of_precision
 from lesionbench.experiment.prepare import chosen_device, prepare
 from lesionbench.experiment.results import noted_cells
 from lesionbench.experiment.runner import Run
@@ -110,6 +111,8 @@ def run_experiment(plugins: Plugins, experiment: Experiment, place: Place, view:
     with closing(_started(executor, experiment, plugins, place)) as started:
         prepared = prepare(experiment, plugins, checked.store, checked.sources, elsewhere=not executor.is_here)
         view.prepared(prepared)
+        for note in notes_of_precision(prepared, plugins) if executor.is_here else ():
+            view.say(f"note: {note}")
         with locked(place.out) as alone, view:
             if alone:
                 shutil.rmtree(place.out / RUNNING, ignore_errors=True)  # of a run that was killed

@@ -32,7 +32,7 @@ def plan_lines(plan: Plan, write: Write = in_python) -> list[str]:
     )
     return [
         f"dataset {experiment.dataset}, split {about.split} ({sizes}), groups {about.groups}",
-        *(f"note: {note}" for note in about.notes),
+        *(f"note: {note}" for note in (*about.notes, *plan.notes)),
         *(f"  {_described(arm)}" for arm in plan.arms),
         f"{grid} = {count(done + to_do, 'cell')}: "
         f"{done} done, {to_do} to do, after {len(plan.fits_to_do)} augmenter fits",

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from lesionbench.torchkit.classifying import Schedule, TorchPredictor, fit_classifier
 from lesionbench.torchkit.optimizers import Sgd
 from lesionbench.torchkit.tensors import resized
-from lesionbench_paper_cnns.dropout import Dropout
+from lesionbench_paper_cnns.dropout import ReluDropout
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -100,8 +100,7 @@ def frid_adar_network(mean: Tensor, outputs: int, dropout: float) -> nn.Sequenti
             relu3=nn.ReLU(),
             flatten=nn.Flatten(),  # (N, 4608)
             dense1=nn.Linear(128 * side * side, 256),
-            relu4=nn.ReLU(),
-            dropout=Dropout(dropout),
+            dropout=ReluDropout(dropout),
             dense2=nn.Linear(256, outputs),
         )
     )

@@ -11,7 +11,7 @@ from torch import nn
 
 from lesionbench.torchkit.classifying import Schedule, TorchPredictor, fit_classifier
 from lesionbench.torchkit.optimizers import Adam
-from lesionbench_paper_cnns.dropout import Dropout
+from lesionbench_paper_cnns.dropout import ReluDropout
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -58,19 +58,15 @@ def kth_network(channels: int, outputs: int, dropout: float, size: int = 32) -> 
         OrderedDict(
             conv1=nn.Conv2d(channels, 32, kernel_size=3, padding=1),  # (N, 32, 32, 32)
             pool1=nn.MaxPool2d(2),  # (N, 32, 16, 16)
-            relu1=nn.ReLU(),
-            dropout1=Dropout(dropout),
+            dropout1=ReluDropout(dropout),
             conv2=nn.Conv2d(32, 64, kernel_size=2),  # (N, 64, 15, 15)
             pool2=nn.MaxPool2d(2, ceil_mode=True),  # (N, 64, 8, 8)
-            relu2=nn.ReLU(),
-            dropout2=Dropout(dropout),
+            dropout2=ReluDropout(dropout),
             conv3=nn.Conv2d(64, 128, kernel_size=2),  # (N, 128, 7, 7)
             pool3=nn.MaxPool2d(2),  # (N, 128, 3, 3)
-            relu3=nn.ReLU(),
-            dropout3=Dropout(dropout),
+            dropout3=ReluDropout(dropout),
             conv4=nn.Conv2d(128, 128, kernel_size=2),  # (N, 128, 2, 2)
-            relu4=nn.ReLU(),
-            dropout4=Dropout(dropout),
+            dropout4=ReluDropout(dropout),
             flatten=nn.Flatten(),  # (N, 512)
             dense=nn.Linear(128 * side * side, outputs),
         )

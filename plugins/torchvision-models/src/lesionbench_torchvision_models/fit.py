@@ -6,8 +6,11 @@ import logging
 from functools import partial
 from typing import TYPE_CHECKING
 
+import torch
+
 from lesionbench.torchkit.classifying import Schedule, TorchPredictor, fit_classifier
 from lesionbench.torchkit.optimizers import Adam
+from lesionbench_torchvision_models import Densenet121
 from lesionbench_torchvision_models.networks import make_network, prepared
 from lesionbench_torchvision_models.weights import load_weights
 
@@ -34,9 +37,18 @@ def fit_network(settings: TorchvisionClassifier, train: TrainingSet, context: Ru
         partial(Adam, learning_rate=settings.learning_rate),
         train,
         context,
-        Schedule(settings.steps, settings.batch_size, settings.evaluate_every),
+        Schedule(settings.steps, settings.batch_size, settings.evaluate_every, _memory_format(settings)),
         side,
     )
+
+
+def _memory_format(settings: TorchvisionClassifier) -> torch.memory_format:
+    """The memory format in which the network trains fastest on a CPU in fp32.
+
+    Without channels last, a step of resnet18 takes 0.88 of the time with AVX-512 and the same time with AVX2; of vgg16
+    0.94 and of densenet121 1.2 of the time with AVX2.
+    """
+    return torch.channels_last if isinstance(settings, Densenet121) else torch.contiguous_format
 
 
 def load_network(settings: TorchvisionClassifier, folder: Path) -> TorchPredictor:
