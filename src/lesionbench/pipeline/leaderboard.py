@@ -91,10 +91,9 @@ def _mean(values: list[float | None]) -> float | None:
 def as_csv(rows: Sequence[Row], columns: Sequence[str]) -> str:
     """The rows as CSV text: rates with 4 decimals, an empty field for an unknown value, text for spreadsheets."""
     text = io.StringIO()
-    writer = csv.DictWriter(text, columns, lineterminator="\n")
-    writer.writeheader()
-    for row in rows:
-        writer.writerow({key: _cell(row[key]) for key in columns})
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(columns)
+    writer.writerows([_cell(row[key]) for key in columns] for row in rows)
     return text.getvalue()
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -49,6 +50,7 @@ class ArmScores:
         """Whether the predicted class is the true one: (R, N)."""
         return np.stack([predicted_labels(scores) == self.labels for scores in self.scores])
 
+    @lru_cache(maxsize=64)  # noqa: B019  # the folds of a curve are asked for three times, a baseline's by every arm
     def of_fold(self, fold: int) -> ArmScores:
         """The same arm on the images of one fold only."""
         chosen = self.folds == fold
