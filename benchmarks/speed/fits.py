@@ -27,7 +27,7 @@ PATIENCE = 300  # seconds that one process waits for the other
 
 @dataclass(frozen=True)
 class Fits:
-    """What to fit: a plugin with its settings, on the images in a folder, for this many steps after the first few.
+    """What to fit: a plugin with its settings, on the images in a folder; so many steps are timed after the first few.
 
     operations: floating-point operations for one image, to state the share of the matrix rate; None: not stated.
     """
@@ -42,28 +42,25 @@ class Fits:
 
 
 class Clock(NoCheckpoint):
-    """Notes when a fit has done its first few steps, and when it reports its last: between them it only trains.
+    """Times a fit's steps after the first few, without the validation that may follow the last step.
 
-    Fits ask after every step whether their state should be saved, so the steps are counted there.
+    Fits ask after every step but the last whether their state should be saved, so the steps are counted there.
     """
 
-    def __init__(self, warm: int, wait: Callable[[], None]) -> None:
-        self.warm, self.wait = warm, wait
+    def __init__(self, fits: Fits, wait: Callable[[], None]) -> None:
+        self.fits, self.wait = fits, wait
         self.asked = 0
         self.began = self.ended = (0.0, 0.0)
 
     def due(self) -> bool:
-        """Never; after the first few steps, waits for the other process."""
+        """Never; waits for the other process after the first few steps."""
         self.asked += 1
-        if self.asked == self.warm:
+        if self.asked == self.fits.warm:
             self.wait()
             self.began = time.perf_counter(), time.process_time()
-        return False
-
-    def report(self, step: int, total: int, **_: float) -> None:
-        """Note the last report."""
-        if step == total:
+        if self.asked == self.fits.warm + self.fits.steps:
             self.ended = time.perf_counter(), time.process_time()
+        return False
 
 
 def two_fits(fits: Fits, precision: str, threads: Executor) -> Cost:
@@ -84,10 +81,10 @@ def two_fits(fits: Fits, precision: str, threads: Executor) -> Cost:
 
 def fit_once(fits: Fits, precision: str, number: int, meeting: str) -> dict[str, float]:
     """When one fit began and ended, its processor seconds, and the matrix rate of its thread afterwards."""
-    clock = Clock(fits.warm, lambda: _meet(Path(meeting), f"trains{number}", 2))
-    spec = fits.spec.format(steps=fits.warm + fits.steps)
+    clock = Clock(fits, lambda: _meet(Path(meeting), f"trains{number}", 2))
+    spec = fits.spec.format(steps=fits.warm + fits.steps + 1)
     with tempfile.TemporaryDirectory() as folder:
-        context = RunContext(number, "cpu", precision, Path(folder), clock.report, clock)
+        context = RunContext(number, "cpu", precision, Path(folder), lambda *_, **__: None, clock)
         _fit(fits, spec, context)
     _meet(Path(meeting), f"multiplies{number}", 4)
     return {

@@ -8,10 +8,14 @@ import platform
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from lesionbench import __version__
 from lesionbench.experiment.machine import processor
+from lesionbench.experiment.prepare import prepare
+from lesionbench.experiment.settings import make_experiment
+from lesionbench.plugins import Plugins
 
 if TYPE_CHECKING:
     from pairs import Options
@@ -42,8 +46,11 @@ def about_this_run(options: Options) -> dict[str, Any]:
 
 
 def precision_here() -> str:
-    """The precision that `auto` is on this machine."""
-    return "fp32"
+    """The precision that a run has on this machine when none is named."""
+    plugins = Plugins.load()
+    experiment = make_experiment({"dataset": "skin-phantom[size=16,train=40,test=10]"}, plugins)
+    with TemporaryDirectory() as folder:
+        return prepare(experiment, plugins, Path(folder)).precision
 
 
 def keep(about: dict[str, Any], rows: dict[str, dict[str, Any]]) -> None:

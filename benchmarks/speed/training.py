@@ -6,6 +6,8 @@ Only training is timed: both sides have imported everything and done their first
 from __future__ import annotations
 
 import multiprocessing
+import os
+import time
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,12 +16,14 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
+import plain_progressive
+import torch
 import tutorial
-import tutorial_progressive
 from drawn import draw
 from fits import Fits, two_fits
-from pairs import Cost, Options, Row, Sides, cost_of
+from pairs import Cost, Options, Row, Sides
 from torch.optim import SGD, Adam
+from torch.optim.optimizer import register_optimizer_step_post_hook
 from torchvision import models
 
 from lesionbench.workers.local import local_workers
@@ -29,6 +33,7 @@ if TYPE_CHECKING:
 
     from torch import nn
     from torch.optim import Optimizer
+    from torch.utils.data import DataLoader
 
 GAN = (
     "PyTorch's DCGAN tutorial: ImageFolder of PNG files, DataLoader with two workers, fp32, torch's own number of "
@@ -36,14 +41,16 @@ GAN = (
 )
 CLASSIFIER = (
     "PyTorch's transfer learning tutorial: ImageFolder of PNG files, DataLoader with two workers, fp32, torch's own "
-    "number of threads, `.item()` of the loss in every step; the validation loss at the end, as ours"
+    "number of threads, `.item()` of the loss in every step"
 )
 PROGRESSIVE = (
     "a plain loop with the same widths: upsampling, then a convolution; a convolution, then pooling; weights scaled at "
-    "every use; a gradient penalty in every step, as in the paper (ours: in every fourth, four times as strong)"
+    "every use and averaged one by one; the gradient penalty in every fourth step, as ours"
 )
+LATENT = plain_progressive.LATENT
+LEAST_LAST = 2  # the last level of the smallest networks, of 16 px
 TRIED_OUT = 2  # steps of each side with --quick
-NEVER = "evaluate_every=100000"  # but after the last step: once in the measured steps, as the reference does
+NEVER = "evaluate_every=100000"  # but after the last step, which is not timed
 
 
 @dataclass(frozen=True)
@@ -51,7 +58,7 @@ class Recipe:
     """One network's training, on both sides.
 
     spec: of ours, with its number of steps as {steps}.
-    steps: measured on each side; for the reference they are one epoch.
+    steps: timed on each side.  warm: steps of ours before the clock starts; of the reference, whose process stays, one.
     reference: from a folder and a number of steps, a function that trains.
     drawn: from the number of images of each class, the dataset that draws them.  classes: how many to use.
     """
@@ -107,9 +114,21 @@ def _classifier(
 
 
 def progressive(size: int, folder: Path, steps: int) -> Callable[[], object]:
-    networks = tutorial_progressive.generator(size), tutorial_progressive.discriminator(size)
-    images = tutorial.loader(tutorial.images_in(folder / "train", size=8 if size == 8 else None), 16)
-    return partial(tutorial_progressive.train, *networks, images, steps)
+    level = level_of(size)
+    pair = plain_progressive.PlainPair(plain_progressive.WIDTHS[: max(level, LEAST_LAST) + 1], LATENT, classes=2)
+    images = tutorial.loader(tutorial.images_in(folder / "train"), 16)
+    return partial(_at_one_level, pair, images, steps, (level, 1.0))
+
+
+def _at_one_level(pair: plain_progressive.PlainPair, images: DataLoader, steps: int, moment: tuple[int, float]) -> None:
+    for step, (real, labels) in enumerate(tutorial.batches(images, steps)):
+        along = None if step % plain_progressive.PENALTY_EVERY else torch.rand(len(real))
+        pair.step(real, labels, torch.randn(len(real), LATENT), along, moment)
+
+
+def level_of(size: int) -> int:
+    """0 for 4 px, 1 for 8 px, and so on."""
+    return size.bit_length() - 3
 
 
 def skin_32(each: int) -> str:
@@ -131,7 +150,7 @@ def liver_64(each: int) -> str:
 @contextmanager
 def _sides(recipe: Recipe, options: Options) -> Iterator[Sides]:
     steps = TRIED_OUT if options.quick else recipe.steps
-    images = steps * recipe.batch_size
+    images = (1 + steps) * recipe.batch_size  # one epoch of the reference
     spawn = multiprocessing.get_context("spawn")
     with (
         TemporaryDirectory() as name,
@@ -139,7 +158,7 @@ def _sides(recipe: Recipe, options: Options) -> Iterator[Sides]:
         local_workers(2) as workers,
     ):
         folder = Path(name)
-        validation = images // 6 if recipe.kind == "classifier" else 0
+        validation = recipe.batch_size if recipe.kind == "classifier" else 0  # done once, and not timed
         spec = recipe.drawn(-(-(images + validation) // recipe.classes))
         draw(spec, folder, images, validation, classes=recipe.classes)
         operations = reference.submit(operations_of_a_step, recipe, folder).result()
@@ -152,14 +171,11 @@ def _sides(recipe: Recipe, options: Options) -> Iterator[Sides]:
 
 
 def operations_of_a_step(recipe: Recipe, folder: Path) -> float:
-    """The floating-point operations of a step of the reference: what two steps have more than one.
-
-    Both validate once. They are the process's first steps, which are not timed.
-    """
+    """The floating-point operations of a step of the reference: what two steps have more than one."""
     from torch.utils.flop_counter import FlopCounterMode
 
     counted = []
-    for steps in (1, 2):
+    for steps in (1, 2):  # both validate once
         train = recipe.reference(folder, steps)
         with FlopCounterMode(display=False) as counter:
             train()
@@ -168,8 +184,29 @@ def operations_of_a_step(recipe: Recipe, folder: Path) -> float:
 
 
 def reference_cost(recipe: Recipe, folder: Path, steps: int) -> Cost:
-    """What the reference's steps cost, once its networks are there."""
-    return cost_of(recipe.reference(folder, steps), steps * recipe.batch_size)
+    """What the reference's steps cost after its first, without the validation that may follow the last.
+
+    Its steps are counted where its optimizers end theirs: a GAN's second one, a classifier's only one.
+    """
+    optimizers = 2 if recipe.kind == "augmenter" else 1
+    noted: list[tuple[float, float]] = []
+    train = recipe.reference(folder, 1 + steps)
+    hook = register_optimizer_step_post_hook(lambda *_: noted.append((time.perf_counter(), _processor_seconds())))
+    try:
+        train()
+    finally:
+        hook.remove()
+    began, ended = noted[optimizers - 1], noted[-1]
+    return Cost(ended[0] - began[0], ended[1] - began[1], steps * recipe.batch_size)
+
+
+def _processor_seconds() -> float:
+    """Of this process and of the DataLoader's workers that it has now."""
+    ticks = 0
+    for child in multiprocessing.active_children():
+        after_name = Path(f"/proc/{child.pid}/stat").read_text().rpartition(")")[2].split()
+        ticks += int(after_name[11]) + int(after_name[12])  # user and system time
+    return time.process_time() + ticks / os.sysconf("SC_CLK_TCK")
 
 
 def _progressive_row(size: int, steps: int) -> Row:
