@@ -161,26 +161,28 @@ def _sides(recipe: Recipe, options: Options) -> Iterator[Sides]:
         validation = recipe.batch_size if recipe.kind == "classifier" else 0  # done once, and not timed
         spec = recipe.drawn(-(-(images + validation) // recipe.classes))
         draw(spec, folder, images, validation, classes=recipe.classes)
-        operations = reference.submit(operations_of_a_step, recipe, folder).result()
-        of_an_image = operations / recipe.batch_size if recipe.states_share else None
-        fits = Fits(recipe.kind, recipe.spec, folder, recipe.batch_size, steps, recipe.warm, of_an_image)
+        operations = reference.submit(first_steps, recipe, folder).result()
+        fits = Fits(recipe.kind, recipe.spec, folder, recipe.batch_size, steps, recipe.warm, operations)
         yield Sides(
             partial(two_fits, fits, options.precision, workers.executor),
             lambda: reference.submit(reference_cost, recipe, folder, steps).result(),
         )
 
 
-def operations_of_a_step(recipe: Recipe, folder: Path) -> float:
-    """The floating-point operations of a step of the reference: what two steps have more than one."""
+def first_steps(recipe: Recipe, folder: Path) -> float | None:
+    """The floating-point operations of the reference for an image, from its first steps: what a second one adds."""
     from torch.utils.flop_counter import FlopCounterMode
 
+    if not recipe.states_share:
+        recipe.reference(folder, 1)()
+        return None
     counted = []
     for steps in (1, 2):  # both validate once
         train = recipe.reference(folder, steps)
         with FlopCounterMode(display=False) as counter:
             train()
         counted.append(counter.get_total_flops())
-    return counted[1] - counted[0]
+    return (counted[1] - counted[0]) / recipe.batch_size
 
 
 def reference_cost(recipe: Recipe, folder: Path, steps: int) -> Cost:
