@@ -16,9 +16,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
-import plain_progressive
-import torch
 import tutorial
+import tutorial_progressive
 from drawn import draw
 from fits import Fits, two_fits
 from pairs import Cost, Options, Row, Sides
@@ -33,7 +32,6 @@ if TYPE_CHECKING:
 
     from torch import nn
     from torch.optim import Optimizer
-    from torch.utils.data import DataLoader
 
 GAN = (
     "PyTorch's DCGAN tutorial: ImageFolder of PNG files, DataLoader with two workers, fp32, torch's own number of "
@@ -47,8 +45,6 @@ PROGRESSIVE = (
     "a plain loop with the same widths: upsampling, then a convolution; a convolution, then pooling; weights scaled at "
     "every use and averaged one by one; the gradient penalty in every fourth step, as ours"
 )
-LATENT = plain_progressive.LATENT
-LEAST_LAST = 2  # the last level of the smallest networks, of 16 px
 TRIED_OUT = 2  # steps of each side with --quick
 NEVER = "evaluate_every=100000"  # but after the last step, which is not timed
 
@@ -114,21 +110,9 @@ def _classifier(
 
 
 def progressive(size: int, folder: Path, steps: int) -> Callable[[], object]:
-    level = level_of(size)
-    pair = plain_progressive.PlainPair(plain_progressive.WIDTHS[: max(level, LEAST_LAST) + 1], LATENT, classes=2)
-    images = tutorial.loader(tutorial.images_in(folder / "train"), 16)
-    return partial(_at_one_level, pair, images, steps, (level, 1.0))
-
-
-def _at_one_level(pair: plain_progressive.PlainPair, images: DataLoader, steps: int, moment: tuple[int, float]) -> None:
-    for step, (real, labels) in enumerate(tutorial.batches(images, steps)):
-        along = None if step % plain_progressive.PENALTY_EVERY else torch.rand(len(real))
-        pair.step(real, labels, torch.randn(len(real), LATENT), along, moment)
-
-
-def level_of(size: int) -> int:
-    """0 for 4 px, 1 for 8 px, and so on."""
-    return size.bit_length() - 3
+    networks = tutorial_progressive.generator(size), tutorial_progressive.discriminator(size)
+    images = tutorial.loader(tutorial.images_in(folder / "train", size=8 if size == 8 else None), 16)
+    return partial(tutorial_progressive.train, *networks, images, steps)
 
 
 def skin_32(each: int) -> str:
