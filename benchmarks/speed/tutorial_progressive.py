@@ -1,8 +1,8 @@
 """The reference of the progressive GAN's rows: a plain loop with its networks, at one resolution (Karras et al. 2017).
 
 What the paper describes, in PyTorch's own layers: upsampling and then a convolution, a convolution and then average
-pooling, weights scaled at every use, pixel norm, standard deviation over groups, WGAN-GP, and an averaged generator. The
-class labels are those of an ACGAN. As in `progressive-gan`, the penalty is computed in every fourth step.
+pooling, weights scaled at every use, pixel norm, standard deviation over groups, WGAN-GP, and an averaged generator.
+The class labels are those of an ACGAN. As in `progressive-gan`, the penalty is computed in every fourth step.
 """
 
 from __future__ import annotations
