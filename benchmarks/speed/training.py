@@ -54,7 +54,7 @@ class Recipe:
     """One network's training, on both sides.
 
     spec: of ours, with its number of steps as {steps}.
-    steps: timed on each side.  warm: steps of ours before the clock starts; of the reference, whose process stays, one.
+    steps: timed on each side.  warm: steps before the clock starts.
     reference: from a folder and a number of steps, a function that trains.
     drawn: from the number of images of each class, the dataset that draws them.  classes: how many to use.
     """
@@ -134,13 +134,8 @@ def liver_64(each: int) -> str:
 @contextmanager
 def _sides(recipe: Recipe, options: Options) -> Iterator[Sides]:
     steps = TRIED_OUT if options.quick else recipe.steps
-    images = (1 + steps) * recipe.batch_size  # one epoch of the reference
-    spawn = multiprocessing.get_context("spawn")
-    with (
-        TemporaryDirectory() as name,
-        ProcessPoolExecutor(1, mp_context=spawn) as reference,
-        local_workers(2) as workers,
-    ):
+    images = (_first(recipe) + steps) * recipe.batch_size  # one epoch of the reference
+    with TemporaryDirectory() as name, _fresh_process() as reference, local_workers(2) as workers:
         folder = Path(name)
         validation = recipe.batch_size if recipe.kind == "classifier" else 0  # done once, and not timed
         spec = recipe.drawn(-(-(images + validation) // recipe.classes))
@@ -151,6 +146,17 @@ def _sides(recipe: Recipe, options: Options) -> Iterator[Sides]:
             partial(two_fits, fits, options.precision, workers.executor),
             lambda: reference.submit(reference_cost, recipe, folder, steps).result(),
         )
+
+
+def _fresh_process() -> ProcessPoolExecutor:
+    """A new Python process for the reference; its DataLoader starts workers as in any script, by forking on Linux."""
+    as_usual = partial(multiprocessing.set_start_method, multiprocessing.get_start_method(), force=True)
+    return ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn"), initializer=as_usual)
+
+
+def _first(recipe: Recipe) -> int:
+    """The steps of the reference before the clock starts: until then, its DataLoader's workers have begun."""
+    return min(recipe.warm, 3)
 
 
 def first_steps(recipe: Recipe, folder: Path) -> float | None:
@@ -170,19 +176,19 @@ def first_steps(recipe: Recipe, folder: Path) -> float | None:
 
 
 def reference_cost(recipe: Recipe, folder: Path, steps: int) -> Cost:
-    """What the reference's steps cost after its first, without the validation that may follow the last.
+    """What the reference's steps cost after its first few, without the validation that may follow the last.
 
     Its steps are counted where its optimizers end theirs: a GAN's second one, a classifier's only one.
     """
     optimizers = 2 if recipe.kind == "augmenter" else 1
     noted: list[tuple[float, float]] = []
-    train = recipe.reference(folder, 1 + steps)
+    train = recipe.reference(folder, _first(recipe) + steps)
     hook = register_optimizer_step_post_hook(lambda *_: noted.append((time.perf_counter(), _processor_seconds())))
     try:
         train()
     finally:
         hook.remove()
-    began, ended = noted[optimizers - 1], noted[-1]
+    began, ended = noted[optimizers * _first(recipe) - 1], noted[-1]
     return Cost(ended[0] - began[0], ended[1] - began[1], steps * recipe.batch_size)
 
 
