@@ -48,6 +48,22 @@ def test_importing_the_plugin_loads_neither_torch_nor_numpy():
     assert 0 == subprocess.run([sys.executable, "-c", code], check=False).returncode
 
 
+def test_a_fit_does_not_import_torchs_compiler(tmp_path):
+    code = f"""
+import sys
+from pathlib import Path
+from lesionbench import RunContext
+from lesionbench.testing import tiny_images
+from lesionbench_dcgan import Dcgan
+for augmenter in (Dcgan(steps=2, batch_size=4), Dcgan(architecture="frid-adar", steps=1, batch_size=2)):
+    context = RunContext(0, "cpu", "fp32", Path({str(tmp_path)!r}), lambda step, total, **losses: None)
+    augmenter.fit(tiny_images(), context).sample(0, 2, 0)
+print("torch" in sys.modules, *{{"torch._dynamo", "torch._inductor", "sympy"}} & {{*sys.modules}})
+"""
+    answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert "True" == answer.stdout.strip()
+
+
 def test_every_setting_is_described():
     assert all(field.description for field in Dcgan.model_fields.values())
 

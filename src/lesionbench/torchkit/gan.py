@@ -16,6 +16,7 @@ from torch import nn
 from torch.nn.functional import binary_cross_entropy_with_logits
 
 from lesionbench.errors import TrainingDiverged
+from lesionbench.torchkit.optimizers import Adam
 from lesionbench.torchkit.precision import autocast
 from lesionbench.torchkit.resuming import restore, save
 from lesionbench.torchkit.training import check_finite
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from lesionbench.torchkit.resuming import Owned
 
 REPORT_EVERY = 10  # steps; a loss that is not finite is noticed after at most this many
-CONVOLUTIONS = (nn.Conv2d, nn.ConvTranspose2d, nn.Linear)
+WEIGHTED = (nn.Conv2d, nn.ConvTranspose2d, nn.Linear)
 
 Losses = dict[str, torch.Tensor]  # name to scalar
 Curves = dict[str, list[float]]  # name of a loss to one number for each step
@@ -37,7 +38,7 @@ Curves = dict[str, list[float]]  # name of a loss to one number for each step
 def initialize(network: nn.Module, random: torch.Generator, std: float = 0.02) -> None:
     """Draw weights from N(0, std), batch norm weights from N(1, std), set biases to 0 (Radford et al. 2016)."""
     for module in network.modules():
-        if isinstance(module, (nn.BatchNorm2d, *CONVOLUTIONS)):
+        if isinstance(module, (nn.BatchNorm2d, *WEIGHTED)):
             mean = 1.0 if isinstance(module, nn.BatchNorm2d) else 0.0
             nn.init.normal_(module.weight, mean, std, generator=random)
             if module.bias is not None:
@@ -78,11 +79,8 @@ class Players:
         """Both networks on the device, channels last (25% faster on the CPU), with the same Adam settings."""
         for network in (generator, discriminator):
             network.to(device, memory_format=torch.channels_last).train()  # type: ignore[call-overload]  # torch's stubs
-
-        def adam(network: nn.Module) -> torch.optim.Optimizer:
-            return torch.optim.Adam(network.parameters(), learning_rate, betas, fused=True)
-
-        return cls(generator, discriminator, adam(generator), adam(discriminator))
+        optimizers = [Adam(network.parameters(), learning_rate, betas) for network in (generator, discriminator)]
+        return cls(generator, discriminator, *optimizers)
 
     def state_dict(self) -> dict[str, Any]:
         """The state of both networks and both optimizers, for a checkpoint."""

@@ -10,6 +10,8 @@ import torch
 from torch import nn
 from torch.nn.functional import one_hot
 
+from lesionbench.torchkit.convolutions import Conv2d, ConvTranspose2d
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -127,7 +129,7 @@ def frid_adar_discriminator(plan: Blueprint) -> Discriminator:
     widths = [plan.channels, *(plan.width * min(2**power, 8) for power in range(doublings))]
     layers: list[nn.Module] = []
     for number, (before, after) in enumerate(pairwise(widths)):
-        layers.append(nn.Conv2d(before, after, 5, stride=2, padding=2))
+        layers.append(Conv2d(before, after, 5, stride=2, padding=2))
         layers += [nn.BatchNorm2d(after)] if number else []
         layers.append(nn.LeakyReLU(0.2, inplace=True))
     return Discriminator(nn.Sequential(*layers, nn.Flatten()), widths[-1] * 4 * 4, plan.classes)
@@ -151,15 +153,15 @@ def odena_discriminator(plan: Blueprint) -> Discriminator:
     widths = [plan.channels, *(plan.width * 2**power for power in range(6))]
     layers: list[nn.Module] = []
     for number, (before, after) in enumerate(pairwise(widths)):
-        layers.append(nn.Conv2d(before, after, 3, stride=1 if number % 2 else 2, padding=1))
+        layers.append(Conv2d(before, after, 3, stride=1 if number % 2 else 2, padding=1))
         layers += [nn.BatchNorm2d(after)] if number else []
         layers += [nn.LeakyReLU(0.2, inplace=True), nn.Dropout(0.5)]
     side = plan.size // 8
     return Discriminator(nn.Sequential(*layers, nn.Flatten()), widths[-1] * side * side, plan.classes)
 
 
-def _up(before: int, after: int) -> nn.ConvTranspose2d:
-    return nn.ConvTranspose2d(before, after, 5, stride=2, padding=2, output_padding=1)
+def _up(before: int, after: int) -> ConvTranspose2d:
+    return ConvTranspose2d(before, after, 5, stride=2, padding=2, output_padding=1)
 
 
 def uniform_noise(count: int, random: torch.Generator) -> torch.Tensor:

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 import torch
 from torch import nn
 
+from lesionbench.torchkit.convolutions import Conv2d, ConvTranspose2d
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -20,16 +22,16 @@ class KthGenerator(nn.Module):
     def __init__(self, channels: int) -> None:
         super().__init__()
         self.main = nn.Sequential(
-            nn.ConvTranspose2d(NOISE, 128, 4, bias=False),  # (B, 128, 4, 4)
+            ConvTranspose2d(NOISE, 128, 4, bias=False),  # (B, 128, 4, 4)
             nn.BatchNorm2d(128),
             nn.ReLU(inplace=True),
-            nn.ConvTranspose2d(128, 64, 4, 2, 1, bias=False),  # (B, 64, 8, 8)
+            ConvTranspose2d(128, 64, 4, 2, 1, bias=False),  # (B, 64, 8, 8)
             nn.BatchNorm2d(64),
             nn.ReLU(inplace=True),
-            nn.ConvTranspose2d(64, 32, 4, 2, 1, bias=False),  # (B, 32, 16, 16)
+            ConvTranspose2d(64, 32, 4, 2, 1, bias=False),  # (B, 32, 16, 16)
             nn.BatchNorm2d(32),
             nn.ReLU(inplace=True),
-            nn.ConvTranspose2d(32, channels, 4, 2, 1, bias=False),  # (B, C, 32, 32)
+            ConvTranspose2d(32, channels, 4, 2, 1, bias=False),  # (B, C, 32, 32)
             nn.Tanh(),
         )
 
@@ -58,8 +60,8 @@ class FridAdarGenerator(nn.Module):
         return images
 
 
-def _up(before: int, after: int) -> nn.ConvTranspose2d:
-    return nn.ConvTranspose2d(before, after, 5, stride=2, padding=2, output_padding=1)
+def _up(before: int, after: int) -> ConvTranspose2d:
+    return ConvTranspose2d(before, after, 5, stride=2, padding=2, output_padding=1)
 
 
 class Discriminator(nn.Module):
@@ -83,8 +85,8 @@ class KthDiscriminator(Discriminator):
         super().__init__()
         layers: list[nn.Module] = []
         for before, after in ((channels, 32), (32, 64), (64, 128)):  # 32 to 16 to 8 to 4 px
-            layers += [nn.Conv2d(before, after, 4, 2, 1, bias=False), nn.BatchNorm2d(after), _leaky()]
-        self.main = nn.Sequential(*layers, nn.Conv2d(128, 1, 4, bias=False), nn.Sigmoid())
+            layers += [Conv2d(before, after, 4, 2, 1, bias=False), nn.BatchNorm2d(after), _leaky()]
+        self.main = nn.Sequential(*layers, Conv2d(128, 1, 4, bias=False), nn.Sigmoid())
 
 
 class FridAdarDiscriminator(Discriminator):
@@ -102,8 +104,8 @@ class FridAdarDiscriminator(Discriminator):
         self.main = nn.Sequential(*layers, nn.Flatten(), nn.Linear(512 * 4 * 4, 1), nn.Sigmoid())
 
 
-def _down(before: int, after: int) -> nn.Conv2d:
-    return nn.Conv2d(before, after, 5, stride=2, padding=2)
+def _down(before: int, after: int) -> Conv2d:
+    return Conv2d(before, after, 5, stride=2, padding=2)
 
 
 def _leaky() -> nn.LeakyReLU:
