@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from safetensors.torch import load_file, save_file
 from torch.nn.functional import interpolate
+from torch.overrides import TorchFunctionMode
 
 from lesionbench.torchkit.tensors import to_images
 from lesionbench.torchkit.training import torch_session
@@ -44,9 +45,17 @@ def _scaled(images: torch.Tensor, shape: tuple[int, int, int]) -> torch.Tensor:
     return interpolate(images, size=shape[:2], mode="bilinear", align_corners=False, antialias=True)
 
 
+class _Undrawn(TorchFunctionMode):
+    """Skips the functions of torch.nn.init: on the meta device, `normal_` imports sympy, which takes half a second."""
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        skipped = getattr(func, "__module__", None) == "torch.nn.init"
+        return kwargs["tensor"] if skipped else func(*args, **kwargs or {})
+
+
 def restored_network(make: Callable[[], nn.Module], state: State) -> nn.Module:
     """The network that `make` builds, with these weights, in evaluation mode; for fitted and loaded samplers."""
-    with torch.device("meta"):  # allocates no weights, so none are drawn from torch's global random state
+    with torch.device("meta"), _Undrawn():  # allocates and draws no weights
         network = make()
     network.load_state_dict({name: tensor.contiguous() for name, tensor in state.items()}, assign=True)
     return network.to(memory_format=torch.channels_last).eval()
