@@ -59,7 +59,7 @@ def whole_evidence(options: Options) -> Iterator[Sides]:
     """All tables of 201 cells: the baseline, and 11 augmenters at six doses, each in three seeds."""
     results = _experiment(60 if options.quick else IMAGES)
     judging = Judging("none", "auc", 0.02, 2109, IMAGES)
-    yield Sides(lambda: cost_of(lambda: gather_evidence(results, judging, 0.9)), None)
+    yield Sides(lambda: cost_of(lambda: gather_evidence(results, judging, 0.9, "fp32")), None)
 
 
 def _experiment(images: int) -> list[ArmResult]:

@@ -13,6 +13,8 @@ from lesionbench import DatasetError, InputError, OutputError, SettingsError
 from lesionbench.builtin.controls import Noise, Oversample
 from lesionbench.builtin.linear import Linear
 from lesionbench.builtin.skin_phantom import SkinPhantom
+from lesionbench.experiment.tables import write_tables
+from lesionbench.report.terminal import print_tables
 
 QUICK = {"classifiers": ["linear"], "synthetic": 4, "seeds": 1, "split": 2, "jobs": 1, "quiet": True}
 
@@ -30,6 +32,17 @@ def test_the_same_call_goes_on_and_fits_nothing_again(small_run):
     )
 
     assert again.cells["classifier_from_store"].all()
+
+
+def test_the_leaderboard_says_in_which_precision_networks_computed(tmp_path, capsys):
+    run = lesionbench.run(small_images(), augmenters="oversample", precision="bf16", out=tmp_path / "run", **QUICK)
+
+    print_tables(write_tables(run.folder))
+
+    header, *rows = (run.folder / "leaderboard.csv").read_text().splitlines()
+    assert header.endswith(",computed_in")
+    assert [row.endswith(",bf16") for row in rows] == [True, True]
+    assert "networks computed in bf16" in capsys.readouterr().out
 
 
 def test_the_command_line_goes_on_with_a_run_of_arrays(small_run):

@@ -74,8 +74,8 @@ def test_every_arm_stands_in_the_leaderboard_with_the_baseline_first(finished):
         ("oversample", "5"),
         ("oversample", "12"),
     ]
-    assert {(row["n_test"], row["seeds"], row["groups"], row["failed_cells"]) for row in rows} == {
-        ("30", "2", "apart", "0")
+    assert {(row["n_test"], row["seeds"], row["groups"], row["failed_cells"], row["computed_in"]) for row in rows} == {
+        ("30", "2", "apart", "0", "fp32")
     }
     assert all(0.5 < float(row["accuracy"]) <= 1 for row in rows)
 

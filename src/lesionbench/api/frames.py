@@ -20,7 +20,7 @@ TEXT = {
     *("verdict", "tie_group", "reason", "judged_by", "family", "metric", "method", "component", "advice", "held"),
     *("doses", "chosen_per_fold", "slope_form", "paper", "table", "system", "printed", "status", "grim", "note"),
     *("cell", "error", "predictions_sha256", "part", "id", "label", "true_class"),
-    *("augmenter_machine", "classifier_machine"),
+    *("augmenter_machine", "classifier_machine", "computed_in"),
     *("pool", "extractor", "reference", "threshold_from"),
     *("part_a", "id_a", "group_a", "label_a", "part_b", "id_b", "group_b", "label_b", "kind"),
 }

@@ -38,10 +38,11 @@ if TYPE_CHECKING:
     from lesionbench.evidence.tables.comparisons import Judging
     from lesionbench.evidence.tables.dose_response import Curve
     from lesionbench.evidence.tables.operating_points import Target
+    from lesionbench.pipeline.context import Precision
     from lesionbench.pipeline.leaderboard import ArmResult, Row
 
 VERDICT_COLUMNS = ("verdict", "tie_group")
-LEADERBOARD_COLUMNS = (*COLUMNS, *INTERVAL_COLUMNS, *SPREAD_COLUMNS, *VERDICT_COLUMNS)
+LEADERBOARD_COLUMNS = (*COLUMNS, *INTERVAL_COLUMNS, *SPREAD_COLUMNS, *VERDICT_COLUMNS, "computed_in")
 TABLE_COLUMNS = {
     "leaderboard": LEADERBOARD_COLUMNS,
     "intervals": (*ARM_COLUMNS, *INTERVALS_COLUMNS),
@@ -63,9 +64,14 @@ class Evidence:
     curves: list[Curve]
 
 
-def gather_evidence(results: Sequence[ArmResult], judging: Judging, operating_point: float) -> Evidence:
-    """All tables of a run; raises OutputError if arms were tested on different images."""
-    board = leaderboard(results)
+def gather_evidence(
+    results: Sequence[ArmResult], judging: Judging, operating_point: float, precision: Precision
+) -> Evidence:
+    """All tables of a run, whose networks computed in this precision.
+
+    Raises OutputError if arms were tested on different images.
+    """
+    board: list[Row] = [{**row, "computed_in": precision} for row in leaderboard(results)]
     arms, validation = arm_scores(results), arm_scores(results, "validation")
     draws = draws_of(arms)
     intervals = interval_rows(arms, board, draws)

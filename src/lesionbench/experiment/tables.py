@@ -172,7 +172,8 @@ def _make_tables(out: Path, results: Results, judged: Experiment | None, key: st
     from lesionbench.evidence.evidence import TABLE_COLUMNS, gather_evidence  # statsmodels and scipy are slow to import
 
     by_arm = results.arms()
-    evidence = gather_evidence(by_arm, judging(results), results.experiment.operating_point)
+    operating_point, precision = results.experiment.operating_point, results.resolved["precision"]
+    evidence = gather_evidence(by_arm, judging(results), operating_point, precision)
     rows, of_classes = evidence.rows["leaderboard"], per_class_rows(by_arm)
     compared = beside_published(published, rows, of_classes)
     texts = {f"{name}.csv": as_csv(evidence.rows[name], columns) for name, columns in TABLE_COLUMNS.items()}

@@ -144,6 +144,8 @@ def _heading(rows: list[Row]) -> list[str]:
     what = "each class against the rest, weighted by its size" if positive == "each" else f"positive class {positive}"
     lines = [f"{first['dataset']}, split {first['split']}, groups {first['groups']}, {_tested(rows)}"]
     lines.append(f"{what}; percent with its 95% interval, mean over seeds; dose: synthetic images per class")
+    if first["computed_in"] != "fp32":
+        lines.append(f"networks computed in {first['computed_in']}")
     if _left_out("classifier", rows):
         lines.append(f"classifier {first['classifier']}")
     return lines
