@@ -120,7 +120,7 @@ def test_predictions_that_the_store_lost_are_kept_until_there_are_others(with_sp
     (with_spies.cwd / "o" / "store").rename(with_spies.cwd / "elsewhere")
 
     stopped = ("import os, signal; from lesionbench.experiment import runner; "
-               "runner.Run._plan = lambda *_: os.kill(os.getpid(), signal.SIGINT); "
+               "runner.Run._tasks = lambda *_: os.kill(os.getpid(), signal.SIGINT); "
                "from lesionbench.cli.main import main; main()")  # fmt: skip
     arguments = [*map(str, quick), "--out", "o"]
     python = with_spies.command()[0]
