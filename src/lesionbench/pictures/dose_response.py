@@ -36,7 +36,9 @@ def save_dose_plots(path: Path, plots: Sequence[DosePlot]) -> None:
         return
     from matplotlib.figure import Figure  # slow to import, so imported only to draw curves
 
-    figure = Figure(figsize=(8.0, 0.6 + 3.2 * len(plots)), dpi=100, layout="constrained")
+    inches = 0.6 + 3.2 * len(plots)
+    figure = Figure(figsize=(8.0, inches), dpi=100)  # matplotlib's own layouts draw every text twice
+    figure.subplots_adjust(left=0.12, right=0.98, bottom=0.55 / inches, top=1 - 0.35 / inches, hspace=0.25)
     for axes, plot in zip(figure.subplots(len(plots), 1, squeeze=False)[:, 0], plots, strict=True):
         axes.fill_between(plot.at, *zip(*plot.band, strict=True), alpha=0.2, linewidth=0)
         axes.plot(plot.at, plot.fitted, linewidth=1.0, label="fitted, with its 95% band")
