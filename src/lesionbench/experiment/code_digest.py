@@ -109,7 +109,7 @@ def read_again() -> None:
 def bare_syntax(node: ast.AST) -> tuple[str, list[str]]:
     """A definition without what cannot change a result, as text, and the modules of lesionbench that it imports."""
     bare = _Bare("", frozenset({CORE}))
-    syntax = ast.unparse(ast.fix_missing_locations(bare.visit(node)))
+    syntax = ast.unparse(bare.visit(node))
     return "\n".join([syntax, *map(str, bare.imports)]), [one.module for one in bare.imports]
 
 
@@ -168,7 +168,7 @@ def _read(module: str, packages: frozenset[str]) -> _Source:
     tree = ast.parse(file.read_bytes())
     is_package = file.name == "__init__.py"
     bare = _Bare(module if is_package else module.rpartition(".")[0], packages, tree.body)
-    syntax = ast.unparse(ast.fix_missing_locations(bare.visit(tree)))
+    syntax = ast.unparse(bare.visit(tree))
     return _Source("\n".join([*sorted(bare.outside), syntax]), tuple(bare.imports), bare.imports_by_name, bare.public)
 
 
