@@ -20,6 +20,7 @@ from pairs import Options, Row, measured
 MODULES = ["training", "whole_run", "classic_rows", "finished_rows", "start_rows", "evidence_rows", "audit_rows"]
 MODULES += ["dask_rows"]
 LEAST_PAIRS = 5  # for results that are kept
+BUSY = 1.0  # processes that compute already
 
 
 def rows() -> list[Row]:
@@ -41,15 +42,16 @@ def main() -> int:
     options = Options(arguments.pairs, arguments.precision or page.precision_here(), arguments.quick)
     chosen = [known[name] for name in arguments.rows or known]
     about = page.about_this_run(options)
+    if about["load"] > BUSY:
+        print(f"this machine is busy (load {about['load']}): wall times mean little", file=sys.stderr)
     results, failed = _measure_all(chosen, options)
-    if failed:
-        print(f"failed: {', '.join(failed)}", file=sys.stderr)
-        return 1
     if arguments.rows or arguments.quick or arguments.pairs < LEAST_PAIRS:
         print(f"nothing is kept: that takes all rows and at least {LEAST_PAIRS} pairs", file=sys.stderr)
     else:
         page.keep(about, results)
-    return 0
+    if failed:
+        print(f"failed, and not in the table: {', '.join(failed)}", file=sys.stderr)
+    return 1 if failed else 0
 
 
 def _arguments() -> argparse.Namespace:
