@@ -150,8 +150,12 @@ def _sides(recipe: Recipe, options: Options) -> Iterator[Sides]:
 
 def _fresh_process() -> ProcessPoolExecutor:
     """A new Python process for the reference; its DataLoader starts workers as in any script, by forking on Linux."""
-    as_usual = partial(multiprocessing.set_start_method, multiprocessing.get_start_method(), force=True)
-    return ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn"), initializer=as_usual)
+    usual = (multiprocessing.get_start_method(),)
+    return ProcessPoolExecutor(1, multiprocessing.get_context("spawn"), _start_workers_by, usual)
+
+
+def _start_workers_by(method: str) -> None:
+    multiprocessing.set_start_method(method, force=True)
 
 
 def _first(recipe: Recipe) -> int:
