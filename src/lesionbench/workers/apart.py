@@ -30,7 +30,8 @@ if TYPE_CHECKING:
 
 ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
 # Without these, the C library gives the memory that a training step frees back to the system, and the next step fetches
-# it again, page by page: that took a quarter of kth-cnn's step, and a tenth of resnet18's. Only glibc reads them.
+# it again, page by page. How much depends on what else the process holds: in a bare loop 6,000 pages and a quarter of
+# kth-cnn's step, inside a fit between nothing and a sixth. Only glibc reads them.
 KEPT_MEMORY = {"MALLOC_MMAP_THRESHOLD_": f"{2**30}", "MALLOC_TRIM_THRESHOLD_": f"{2**40}"}
 PROGRAM = (
     "import json, sys; sys.path[:] = json.loads(sys.argv.pop()); from lesionbench.workers.child import main; main()"
