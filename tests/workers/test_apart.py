@@ -21,6 +21,7 @@ from lesionbench.workers.apart import (
     OutOfTime,
     Stopped,
     keep_in_thread,
+    kept_memory,
     run_apart,
 )
 from lesionbench.workers.child import Raised
@@ -162,3 +163,12 @@ def test_everything_a_task_started_ends_with_the_process_that_wanted_it_even_in_
     while any(Path(f"/proc/{pid}").exists() for pid in pids) and time.monotonic() < end:
         time.sleep(0.05)
     assert [pid for pid in pids if Path(f"/proc/{pid}").exists()] == []
+
+
+@pytest.mark.parametrize(("version", "threshold"), [("2.28", 2**25), ("2.36", 2**30), ("3.0", 2**30)])
+def test_glibc_gets_no_larger_threshold_than_it_accepts(version, threshold):
+    assert f"{threshold}" == kept_memory("glibc", version)["MALLOC_MMAP_THRESHOLD_"]
+
+
+def test_other_c_libraries_get_no_settings():
+    assert {} == kept_memory("", "")

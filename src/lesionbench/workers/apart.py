@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import pickle
+import platform
 import queue
 import signal
 import subprocess
@@ -29,10 +30,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
-# Without these, the C library gives the memory that a training step frees back to the system, and the next step fetches
-# it again, page by page. How much depends on what else the process holds: in a bare loop 6,000 pages and a quarter of
-# kth-cnn's step, inside a fit between nothing and a sixth. Only glibc reads them.
-KEPT_MEMORY = {"MALLOC_MMAP_THRESHOLD_": f"{2**30}", "MALLOC_TRIM_THRESHOLD_": f"{2**40}"}
 PROGRAM = (
     "import json, sys; sys.path[:] = json.loads(sys.argv.pop()); from lesionbench.workers.child import main; main()"
 )
@@ -194,6 +191,21 @@ class KeptProcess:
             process.end()
 
 
+def kept_memory(library: str, version: str) -> dict[str, str]:
+    """Environment variables with which the C library keeps the memory that a training step frees.
+
+    Otherwise it gives it back to the system, and the next step fetches it again, page by page. How much depends on what
+    else the process holds: in a bare loop 6,000 pages and a quarter of kth-cnn's step, inside a fit between nothing and
+    a sixth. Only glibc reads the variables.
+    """
+    if library != "glibc":
+        return {}
+    # Older releases ignore a threshold above 32 MB. The other variable would then fix it at 128 kB: worse than neither.
+    any_size = [int(number) for number in version.split(".")] >= [2, 36]
+    threshold = 2**30 if any_size else 2**25
+    return {"MALLOC_MMAP_THRESHOLD_": f"{threshold}", "MALLOC_TRIM_THRESHOLD_": f"{2**40}"}
+
+
 class _Process:
     """A worker process and its keeper."""
 
@@ -204,7 +216,11 @@ class _Process:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._errors,
-            env={**os.environ, **ONE_THREAD, **KEPT_MEMORY},  # read as a process starts, or imports numpy or torch
+            env={
+                **kept_memory(*platform.libc_ver()),
+                **os.environ,
+                **ONE_THREAD,
+            },  # read as a process starts, or imports numpy or torch
             start_new_session=True,  # Ctrl-C in the terminal is the business of the process that started this one
         )
         self._replies: queue.SimpleQueue[Taken | Ended | Gone | None] = queue.SimpleQueue()
