@@ -80,3 +80,10 @@ def test_a_new_optimizer_goes_on_from_a_saved_state(name, memory_format):
         again.learn(3)  # first, so that a state that is shared with the old one shows
         one.learn(3)
     assert [] == differing(one.weights, again.weights)
+
+
+@pytest.mark.parametrize("name", OURS_AND_TORCHS)
+def test_a_step_without_any_gradient_changes_nothing(name):
+    weight = nn.Parameter(torch.ones(3))
+    OURS_AND_TORCHS[name][0]([weight]).step()
+    assert [1, 1, 1] == weight.tolist()

@@ -124,6 +124,13 @@ def test_the_gradient_of_pixel_norm_is_right():
     assert torch.autograd.gradcheck(pixel_norm, (noise(2, 5, 3, 3).double().requires_grad_(),))
 
 
+def test_pixel_norm_refuses_to_be_differentiated_twice_rather_than_to_be_wrong():
+    features = noise(2, 5, 3, 3).requires_grad_()
+    (gradient,) = torch.autograd.grad(pixel_norm(features).pow(3).sum(), features, create_graph=True)
+    with pytest.raises(RuntimeError, match="once_differentiable"):
+        gradient.sum().backward()
+
+
 def test_up_is_nearest_upsampling_and_then_the_convolution():
     layer, features = drawn(Convolution(3, 5, resampling="up")), noise(2, 3, 6, 6)
     larger = functional.interpolate(features, scale_factor=2.0, mode="nearest")

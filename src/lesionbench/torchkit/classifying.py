@@ -290,7 +290,7 @@ def _sigmoid(logits: Tensor) -> Tensor:
 
 @torch.inference_mode()
 def logits_of(network: nn.Module, images: Tensor) -> Tensor:
-    """The network's logits in evaluation mode, float32 (N, outputs), N > 0; images float32 (N, C, H, W).
+    """The network's logits in evaluation mode, (N, outputs), N > 0; images float32 (N, C, H, W).
 
     Every forward pass has CHUNK images, the last one padded with blank images: torch chooses kernels by batch size, so
     the last bits of an image's logits could otherwise depend on how many images are scored with it.

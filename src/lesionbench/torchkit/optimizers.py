@@ -102,6 +102,8 @@ class Sgd(_Fused):
     def step(self) -> None:
         """Change the weights by their gradients."""
         weights, gradients, *velocities = self._with_gradients()
+        if not weights:
+            return
         torch._fused_sgd_(
             weights, gradients, velocities[0] if velocities else [],
             lr=self.learning_rate, momentum=self.momentum, dampening=0.0, nesterov=self.momentum > 0,

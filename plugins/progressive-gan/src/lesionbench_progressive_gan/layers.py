@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 import torch
 from torch import nn
+from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
 from lesionbench.torchkit.optimizers import Adam
@@ -149,6 +150,7 @@ class PixelNorm(torch.autograd.Function):
         return normed
 
     @staticmethod
+    @once_differentiable  # a second derivative would miss that of `factor`
     def backward(ctx: Any, gradient: torch.Tensor) -> torch.Tensor:
         normed, factor = ctx.saved_tensors
         return torch.addcmul(gradient, normed, mean_feature(gradient * normed), value=-1).mul_(factor)
