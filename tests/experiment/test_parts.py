@@ -11,6 +11,7 @@ from lesionbench.experiment.bench import Bench
 from lesionbench.experiment.grid import cells
 from lesionbench.experiment.prepare import prepare
 from lesionbench.experiment.settings import make_experiment
+from lesionbench.experiment.tasks import do
 from lesionbench.plugins import Plugins
 from lesionbench.store.addresses import open_store
 from lesionbench.store.inventory import take_inventory
@@ -71,6 +72,49 @@ def test_a_fit_in_parts_draws_what_a_fit_in_one_piece_draws(bench, tmp_path):
     lines = [json.loads(line) for line in (logs / "progress.jsonl").read_text().splitlines()]
     reported = [(line["step"], line["total"], line["label"]) for line in lines]
     assert reported == [(step, total, scalars["label"]) for step, total, scalars in context.report.rows]
+
+
+@pytest.fixture
+def other_run(bench, tmp_path):
+    """A bench of another run with the same store."""
+    return Bench(bench.prepared, bench.plugins, tmp_path / "other" / "logs")
+
+
+def test_a_part_is_not_fitted_when_another_run_has_made_the_fit_meanwhile(bench, other_run):
+    job = next(job for cell in cells(bench.prepared.experiment, 1) for job in cell.pools)
+    bench.pool(job)
+
+    assert do(bench.parts_of(job)[0], other_run.prepared, other_run.logs.parent).error is None
+    assert not bench.store.keys(PARTS)
+    assert not other_run.logs.exists()
+
+
+def test_parts_that_another_run_joins_and_removes_while_they_are_read_are_no_loss(bench, other_run, monkeypatch):
+    job = next(job for cell in cells(bench.prepared.experiment, 1) for job in cell.pools)
+    real, joined = Bench.draws, []
+
+    def draws(self, *given, **named):
+        if self is other_run and not joined and all(map(bench.has_part, bench.parts_of(job))):
+            joined.append(bench.sampler(job))
+        return real(self, *given, **named)
+
+    monkeypatch.setattr(Bench, "draws", draws)
+    found = other_run.sampler(job)
+    assert joined
+    assert np.array_equal(found.sample(1, 4, 3), joined[0].sample(1, 4, 3))
+
+
+def test_a_sweep_removes_the_parts_of_finished_fits_alone(bench):
+    job = next(job for cell in cells(bench.prepared.experiment, 1) for job in cell.pools)
+    part = bench.parts_of(job)[0]
+    bench.part(part)
+    bench.store.sweep()
+    assert bench.store.keys(PARTS)
+
+    bench.pool(job)
+    bench.part(part)  # as if whoever made the fit had been killed before it removed its parts
+    bench.store.sweep()
+    assert not bench.store.keys(PARTS)
 
 
 def test_a_run_fits_each_part_once_and_keeps_the_whole_fit_alone(noting):

@@ -8,6 +8,7 @@ import pytest
 from lesionbench.experiment.costs import LONG, QUICK, Costs
 from lesionbench.experiment.grid import Cell, GridArm, PoolJob, part_jobs
 from lesionbench.experiment.queue import Queue
+from lesionbench.pipeline.augmenter import Augmenter
 from lesionbench.plugins import Plugins
 
 
@@ -144,3 +145,18 @@ def test_the_first_fit_of_a_plugin_tells_while_it_runs_how_long_it_takes(costs):
     costs.note(job, 90.0)
     costs.note_progress(job, {"step": 50, "total": 200, "seconds": 10.0})
     assert seconds(costs, job) == 90.0
+
+
+class Stages(Augmenter):
+    """An augmenter whose `steps` are several numbers."""
+
+    name = "stages"
+    steps: tuple[int, ...] = (10, 20)
+
+    def fit(self, train, context):
+        raise NotImplementedError
+
+
+def test_steps_that_are_no_number_are_an_unknown_number_of_steps(costs):
+    costs.plugins.adopt("augmenter", Stages)
+    assert seconds(costs, PoolJob("stages", 0, 1)) == LONG

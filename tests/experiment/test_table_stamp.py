@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import ast
 import dataclasses
 import json
 import os
 import shutil
+import sys
+from importlib.metadata import packages_distributions
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+import lesionbench
+from lesionbench.errors import OutputError
 from lesionbench.evidence import evidence
 from lesionbench.experiment import table_stamp
 from lesionbench.experiment.bench import Bench
@@ -159,6 +165,15 @@ def test_a_damaged_stamp_counts_for_nothing(out, made, change):
     assert tables_of(out) == before and len(made) == 1
 
 
+def test_a_folder_in_the_place_of_the_stamp_is_named_before_anything_is_written(out):
+    (out / STAMP).unlink()
+    (out / STAMP).mkdir()
+    (out / "leaderboard.csv").unlink()
+    with pytest.raises(OutputError, match="must be a file that can be written"):
+        write_tables(out)
+    assert not (out / "leaderboard.csv").exists()
+
+
 def test_what_the_screen_shows_cannot_be_edited_in_the_stamp(out, made):
     noted = json.loads((out / STAMP).read_text())
     right = noted["shown"]["leaderboard"][0]["auc"]
@@ -253,3 +268,14 @@ def test_a_cell_that_failed_is_counted_although_no_table_of_numbers_changed(out,
 
     assert len(tables.failed) == 1 and len(made) == 1
     assert write_tables(out) == tables and len(made) == 1
+
+
+def test_every_library_behind_the_tables_is_in_the_stamp():
+    source = Path(lesionbench.__file__).parent
+    files = [*source.glob("evidence/**/*.py"), *source.glob("pictures/*.py"), source / "pipeline" / "metrics.py"]
+    nodes = [node for file in files for node in ast.walk(ast.parse(file.read_text()))]
+    names = {alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names}
+    names |= {node.module for node in nodes if isinstance(node, ast.ImportFrom) and node.module}
+    outside = {name.partition(".")[0] for name in names} - sys.stdlib_module_names - {"lesionbench"}
+    distributions = packages_distributions()
+    assert {distributions[name][0].lower() for name in outside} <= {*table_stamp.LIBRARIES}

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -41,6 +42,20 @@ def test_processes_that_started_early_take_the_first_tasks_and_the_others_end():
         assert parents <= {worker_of(kept) for kept in processes}
     assert all(kept.is_stopped for kept in processes)
     assert all(kept._process is None or kept._process._popen.poll() is not None for kept in processes)
+
+
+def test_an_interruption_does_not_wait_for_processes_that_get_ready():
+    began = time.monotonic()
+    with (
+        pytest.raises(KeyboardInterrupt),
+        closing(Started(1, partial(time.sleep, 100))) as started,
+        local_workers(1, started=started) as workers,
+    ):
+        workers.executor.submit(run_apart, bool)
+        while started._waiting:
+            time.sleep(0.01)
+        raise KeyboardInterrupt
+    assert time.monotonic() < began + 60
 
 
 def worker_of(kept):

@@ -190,9 +190,26 @@ class Bench:
 
         log: the name of the folder of its notes; by default the pool's.
         """
+        kept = self._kept_sampler(job)
+        if kept is not None:
+            return kept
+        try:
+            return self._fitted_sampler(job, log)
+        except (OSError, DatasetError):
+            kept = self._kept_sampler(job)  # another run may have made the fit and removed the parts meanwhile
+            if kept is None:
+                raise
+            return kept
+
+    def _kept_sampler(self, job: PoolJob) -> Sampler | None:
+        """The sampler of a fit if it was saved in the store, else None."""
         entry = self.store.seek(FITS, self.keys.fit(job))
-        if entry is not None and entry.has(SAMPLER):
-            return self.plugins.augmenter(job.augmenter).load(entry.folder(SAMPLER))
+        if entry is None or not entry.has(SAMPLER):
+            return None
+        return self.plugins.augmenter(job.augmenter).load(entry.folder(SAMPLER))
+
+    def _fitted_sampler(self, job: PoolJob, log: str | None) -> Sampler:
+        """What an augmenter learns now, from its parts where it has any; it is kept."""
         parts = self.parts_of(job)
         kept = [self.part(part, log and f"{log}_{part.part}") for part in parts]
         augmenter, split = self.plugins.augmenter(job.augmenter), self.split_of(job)

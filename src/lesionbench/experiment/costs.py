@@ -78,4 +78,5 @@ def _by_steps(plugin: Plugin) -> float:
     """The seconds of a fit that was never timed, as good as its settings let one guess."""
     if plugin.shortened(1) is None:
         return QUICK
-    return A_STEP * (getattr(plugin, "steps", 0) or 0) or LONG
+    steps = getattr(plugin, "steps", None)  # a plugin may have a list of them, or a text
+    return A_STEP * steps if isinstance(steps, int | float) and steps > 0 else LONG

@@ -30,7 +30,8 @@ if TYPE_CHECKING:
 
 STAMP = ".tables.json"
 DIGEST = "digest"  # of everything else in the stamp
-LIBRARIES = ("matplotlib", "numpy", "pandas", "pillow", "scipy", "statsmodels")  # that tables and pictures come from
+# That tables and pictures come from:
+LIBRARIES = ("matplotlib", "numpy", "pandas", "pillow", "scikit-learn", "scipy", "statsmodels")
 
 
 @dataclass(frozen=True)

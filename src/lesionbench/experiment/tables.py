@@ -15,6 +15,7 @@ from lesionbench.experiment.bench import read_record
 from lesionbench.experiment.output import note_judging, refuse_unwritable
 from lesionbench.experiment.results import read_results
 from lesionbench.experiment.table_stamp import (
+    STAMP,
     Stamp,
     digest_of,
     is_as_written,
@@ -180,7 +181,7 @@ def _make_tables(out: Path, results: Results, judged: Experiment | None, key: st
     texts["per_class.csv"] = as_csv(of_classes, PER_CLASS_COLUMNS)
     texts |= {COMPARISON: as_csv(compared, BESIDE_PUBLISHED_COLUMNS)} if compared else {}
     texts |= confusion_tables(results.found)
-    refuse_unwritable(out, texts)
+    refuse_unwritable(out, [*texts, STAMP])
 
     if judged is not None:
         note_judging(out, judged)

@@ -129,6 +129,7 @@ class RemoteStore(Store):
     def settle(self) -> None:
         """Send every entry that is in the cache and not there; raises StoreError if that fails."""
         with self.listed():
+            self._remove_joined_parts()
             for kind in KINDS:
                 for place in sorted((self.folder / kind).glob("[0-9a-f]*")):
                     if not self._is_there(kind, place.name) and super().read(kind, place.name):

@@ -23,7 +23,7 @@ from lesionbench.store.claims import give_up, take
 from lesionbench.store.digests import key_of
 from lesionbench.store.drafts import new_draft, remove_by_draft, sweep_drafts
 from lesionbench.store.entry import Draft, Entry
-from lesionbench.store.layout import CLAIMS, DAMAGED, DRAFTS, INPUTS, UNFINISHED, claim_name
+from lesionbench.store.layout import CLAIMS, DAMAGED, DRAFTS, FITS, INPUTS, PARTS, UNFINISHED, claim_name
 from lesionbench.store.marks import is_marked, mark
 from lesionbench.store.owners import beating, this_process
 from lesionbench.store.uses import write_use
@@ -143,7 +143,7 @@ class Store:
             write_use(self.folder, run_folder, keys)
 
     def sweep(self) -> None:
-        """Remove the drafts and claims of processes that are dead, and checkpoints of finished fits; nothing else."""
+        """Remove drafts and claims of dead processes, and checkpoints and parts of finished fits; nothing else."""
         if not is_marked(self.folder):
             return
         with _unless_read_only():
@@ -151,6 +151,15 @@ class Store:
         for unfinished in self.folder.glob(f"{UNFINISHED}/*/*"):
             if self.read(unfinished.parent.name, unfinished.name):  # whoever made it was killed right afterwards
                 shutil.rmtree(unfinished, ignore_errors=True)
+        self._remove_joined_parts()
+
+    def _remove_joined_parts(self) -> None:
+        """Remove parts whose fit is made: whoever made it was killed before it did that, or another machine made it."""
+        for key in self.keys(PARTS):
+            fit = Entry(self._place(PARTS, key)).inputs.get("fit")
+            if isinstance(fit, str) and self.has(FITS, fit):
+                with _unless_read_only():
+                    self.remove(PARTS, key)
 
     def listed(self) -> AbstractContextManager[None]:
         """A block that asks for thousands of entries; a store on another machine lists them once."""

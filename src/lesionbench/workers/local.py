@@ -74,14 +74,12 @@ class Started:
             thread.start()
             self._waiting.append((kept, thread))
 
-    def take(self) -> KeptProcess | None:
-        """One of them, once it is ready; None when all are taken."""
+    def take(self) -> tuple[KeptProcess, Thread] | None:
+        """One of them, with the thread that ends when it is ready; None when all are taken."""
         try:
-            kept, thread = self._waiting.pop()
+            return self._waiting.pop()
         except IndexError:
             return None
-        thread.join()
-        return kept
 
     def close(self) -> None:
         """End those that nobody took."""
@@ -120,6 +118,8 @@ def local_workers(jobs: int, memory_gb: float | None = None, started: Started | 
 def _keep_one_more(kept: list[KeptProcess], started: Started | None) -> None:
     """Let the calling thread run its tasks in a process that its pool knows."""
     taken = started.take() if started is not None else None
-    one = taken or KeptProcess()
-    kept.append(one)
+    one = taken[0] if taken else KeptProcess()
+    kept.append(one)  # before it is ready, so that Ctrl-C ends it at once
+    if taken:
+        taken[1].join()
     keep_in_thread(one)
