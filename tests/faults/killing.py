@@ -133,7 +133,7 @@ def _compare(store: Path, entries: dict[Path, int], seen: Seen) -> None:
 
 def left_over(folder: Path) -> list[str]:
     """The files and folders that only a run in progress may have: drafts, claims, checkpoints, what tasks print."""
-    allowed = {".lock"}
+    allowed = {".lock", ".tables.json"}
     hidden = [path for path in folder.rglob(".*") if path.name not in allowed]
     temporary = [path for name in ("claims", "unfinished", "damaged", "drafts") for path in folder.glob(f"*/{name}/*")]
     files = [path for path in [*hidden, *temporary] if not path.is_dir() or any(path.iterdir())]
