@@ -90,7 +90,8 @@ class WindowSum(torch.autograd.Function):
 def window_sum(features: torch.Tensor, border: bool = False) -> torch.Tensor:
     """The sums over all 2 x 2 windows of features (B, C, H, W): (B, C, H - 1, W - 1).
 
-    With a border of zeros around the features, (B, C, H + 1, W + 1). `avg_pool2d` takes 2 to 7 times as long.
+    With a border of zeros around the features, (B, C, H + 1, W + 1). Over 16 features or fewer, `avg_pool2d` takes 2 to
+    7 times as long.
     """
     sums: torch.Tensor = WindowSum.apply(features, border)
     return sums
@@ -159,7 +160,7 @@ class PixelNorm(torch.autograd.Function):
 def mean_feature(features: torch.Tensor) -> torch.Tensor:
     """The mean over C of features (B, C, ...): (B, 1, ...).
 
-    It is a matrix product, because `mean` takes 5 times as long over 8 features.
+    It is a matrix product: over 8 features, `mean` takes twice as long, and in a step at 32 px the gain is about 2%.
     """
     channels = features.shape[1]
     return (features.movedim(1, -1) @ features.new_full((channels,), 1 / channels)).unsqueeze(1)
