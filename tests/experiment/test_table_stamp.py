@@ -270,6 +270,25 @@ def test_a_cell_that_failed_is_counted_although_no_table_of_numbers_changed(out,
     assert write_tables(out) == tables and len(made) == 1
 
 
+def test_tables_that_a_run_writes_meanwhile_are_not_replaced_by_older_ones(out, monkeypatch):
+    newest, cells_csv = tables_of(out), (out / "cells.csv").read_text()
+    (out / STAMP).unlink()
+    head, last = cells_csv.rstrip("\n").rsplit("\n", 1)
+    (out / "cells.csv").write_text(f"{head}\n{last.replace(',done,', ',waiting,', 1)}\n")
+    real, calls = evidence.gather_evidence, []
+
+    def made_while_a_run_ends(*given):
+        calls.append(given)
+        if len(calls) == 1:
+            (out / "cells.csv").write_text(cells_csv)
+            write_tables(out)
+        return real(*given)
+
+    monkeypatch.setattr(evidence, "gather_evidence", made_while_a_run_ends)
+    assert write_tables(out).waiting == 0
+    assert tables_of(out) == newest
+
+
 def test_every_library_behind_the_tables_is_in_the_stamp():
     source = Path(lesionbench.__file__).parent
     files = [*source.glob("evidence/**/*.py"), *source.glob("pictures/*.py"), source / "pipeline" / "metrics.py"]

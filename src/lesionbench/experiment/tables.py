@@ -161,14 +161,14 @@ def write_tables(out: Path, judged: Experiment | None = None) -> Tables:
     results = read_results(out, judged)
     key, stamp = made_from(results, out / PUBLISHED), read_stamp(out)
     if stamp is None or stamp.made_from != key or _stale(out, stamp.written) or not is_as_written(out, stamp):
-        return _make_tables(out, results, judged, key)
+        return _make_tables(out, results, judged, key, stamp)
     if judged is not None:
         note_judging(out, judged)
     return Tables(**stamp.shown)
 
 
-def _make_tables(out: Path, results: Results, judged: Experiment | None, key: str) -> Tables:
-    """Make, write and return all tables; `key`: of what they are made from."""
+def _make_tables(out: Path, results: Results, judged: Experiment | None, key: str, stamp: Stamp | None) -> Tables:
+    """Make, write and return all tables; `key`: of what they are made from; `stamp`: of those that were there."""
     published = read_published(out / PUBLISHED) if os.path.lexists(out / PUBLISHED) else []
     from lesionbench.evidence.evidence import TABLE_COLUMNS, gather_evidence  # statsmodels and scipy are slow to import
 
@@ -182,6 +182,8 @@ def _make_tables(out: Path, results: Results, judged: Experiment | None, key: st
     texts |= {COMPARISON: as_csv(compared, BESIDE_PUBLISHED_COLUMNS)} if compared else {}
     texts |= confusion_tables(results.found)
     refuse_unwritable(out, [*texts, STAMP])
+    if read_stamp(out) != stamp:  # another process has written tables meanwhile: a run, perhaps of more cells
+        return write_tables(out, judged)
 
     if judged is not None:
         note_judging(out, judged)
