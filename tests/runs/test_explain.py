@@ -204,6 +204,11 @@ def test_a_name_that_is_none_suggests_the_nearest(run):
         explain(run, CELL[:-1], Plugins.load())
 
 
+def test_the_name_of_a_part_of_a_fit_leads_to_the_whole_fit(run):
+    with pytest.raises(SettingsError, match=f"is a part of the fit '{POOL}'; name the whole fit"):
+        explain(run, f"{POOL}_malignant", Plugins.load())
+
+
 def test_nothing_is_written_and_every_line_fits_the_screen(run, tmp_path):
     made_from(run, "predictions", lambda inputs: inputs["classifier"]["versions"].update({"n" * 30: "9" * 40}))
     before = sorted((path, path.stat().st_mtime_ns) for path in run.rglob("*"))

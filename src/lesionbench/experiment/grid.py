@@ -232,6 +232,9 @@ def tasks_of(experiment: Experiment, folds: int) -> dict[str, Cell | PoolJob]:
 def find_task(tasks: Mapping[str, Cell | PoolJob], name: str, out: Path) -> Cell | PoolJob:
     """The cell or pool of this name; raises SettingsError when the run in `out` has none."""
     if name not in tasks:
+        whole = [task.name for task in tasks.values() if isinstance(task, PoolJob) and name.startswith(f"{task.name}_")]
+        if whole:
+            raise SettingsError(f"{name!r} is a part of the fit {whole[0]!r}; name the whole fit")
         raise SettingsError(
             f"the run in {out} has no cell or pool {name!r}{did_you_mean(name, tasks)} "
             f"(cells are listed in {out / 'cells.csv'}, pools in {out / 'logs'})"
