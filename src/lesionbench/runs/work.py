@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import time
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
@@ -21,13 +22,15 @@ from lesionbench.experiment.grid import all_needs_of, needs_of
 from lesionbench.experiment.output import LOCK, locked
 from lesionbench.experiment.prepare import has_gpu_driver
 from lesionbench.experiment.runner import CHANGED
-from lesionbench.experiment.tasks import ERROR, Outcome, do_apart, log_error, logged_error
+from lesionbench.experiment.tasks import ERROR, RUNNING, Outcome, do_apart, log_error, logged_error
+from lesionbench.store.addresses import local_folder
+from lesionbench.store.claims import claimed
 from lesionbench.workers.apart import Stopped
 from lesionbench.workers.executors import KEPT, UnfitWorker
 from lesionbench.workers.local import local_workers
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from lesionbench.experiment.job_list import JobList
     from lesionbench.experiment.tasks import Task
@@ -185,7 +188,7 @@ class Work:
 
     def _attempt(self, task: Task) -> Ended:
         """Make one entry, if nobody else makes it now; of a task that is stopped, nothing is recorded."""
-        with self.jobs.store.claim(*self.jobs.place(task)) as mine:
+        with self._claim(task) as mine:
             if not mine:
                 return Ended.BUSY
             if self._is_made(task):  # by another one, meanwhile
@@ -202,6 +205,19 @@ class Work:
                 raise Stopped
             self.say(f"{task.name} failed in {time.monotonic() - begin:.0f} s: {outcome.error}")
             return self._record(task, outcome)
+
+    @contextmanager
+    def _claim(self, task: Task) -> Iterator[bool]:
+        """True for the one process that may make an entry now.
+
+        Caches of a store on another machine know nothing of each other's claims; this folder may be what they share.
+        """
+        place = self.jobs.place(task)
+        with ExitStack() as stack:
+            mine = stack.enter_context(self.jobs.store.claim(*place))
+            if mine and local_folder(self.jobs.prepared.store) is None:
+                mine = stack.enter_context(claimed(self.out / RUNNING, *place))
+            yield mine
 
     def _made(self, task: Task) -> Outcome:
         """How making an entry ended; a task whose process was killed, perhaps from outside, is tried once more."""

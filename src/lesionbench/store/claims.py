@@ -9,12 +9,14 @@ from __future__ import annotations
 import errno
 import os
 import time
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
-from lesionbench.store.owners import SILENT, Owner, read_owner, this_process
+from lesionbench.store.layout import CLAIMS, DRAFTS, claim_name
+from lesionbench.store.owners import SILENT, Owner, beating, read_owner, this_process
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
 NO_LINKS = {errno.EPERM, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK, errno.EACCES}  # says a disk that has none
@@ -22,6 +24,24 @@ NO_LINKS = {errno.EPERM, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK, errno.EACCES
 _last_touch: dict[
     Path, tuple[int, float]
 ] = {}  # claims of others: the last touch, and when it was first seen (monotonic)
+
+
+@contextmanager
+def claimed(folder: Path, kind: str, key: str) -> Iterator[bool]:
+    """Inside, a claim in `folder`: True for its owner, False while another living process has it.
+
+    A claim is taken over when its owner is dead or was silent for a minute; ask again from time to time, because that
+    minute is watched from here.
+    """
+    path, owner = folder / CLAIMS / claim_name(kind, key), this_process()
+    if not take(path, owner, folder / DRAFTS):
+        yield False
+        return
+    try:
+        with beating(path):
+            yield True
+    finally:
+        give_up(path, owner)
 
 
 def take(path: Path, owner: Owner, drafts: Path) -> bool:

@@ -19,13 +19,12 @@ from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING
 
 from lesionbench.store.checkpoints import Checkpoints
-from lesionbench.store.claims import give_up, take
+from lesionbench.store.claims import claimed
 from lesionbench.store.digests import key_of
 from lesionbench.store.drafts import new_draft, remove_by_draft, sweep_drafts
 from lesionbench.store.entry import Draft, Entry
-from lesionbench.store.layout import CLAIMS, DAMAGED, DRAFTS, FITS, INPUTS, PARTS, UNFINISHED, claim_name
+from lesionbench.store.layout import CLAIMS, DAMAGED, DRAFTS, FITS, INPUTS, PARTS, UNFINISHED
 from lesionbench.store.marks import is_marked, mark
-from lesionbench.store.owners import beating, this_process
 from lesionbench.store.uses import write_use
 from lesionbench.store.whole_files import sync
 from lesionbench.store.whole_folders import is_whole, seal
@@ -119,19 +118,11 @@ class Store:
     def claim(self, kind: str, key: str) -> Iterator[bool]:
         """True for the one process that may make this entry now, False while another living process makes it.
 
-        Look the entry up again once you have the claim. A claim is taken over when its owner is dead or was silent for
-        a minute; ask again from time to time, because that minute is watched from here.
+        Look the entry up again once you have the claim.
         """
         mark(self.folder)
-        path, owner = self.folder / CLAIMS / claim_name(kind, key), this_process()
-        if not take(path, owner, self.folder / DRAFTS):
-            yield False
-            return
-        try:
-            with beating(path):
-                yield True
-        finally:
-            give_up(path, owner)
+        with claimed(self.folder, kind, key) as mine:
+            yield mine
 
     def note_use(self, run_folder: Path, keys: Iterable[tuple[str, str]]) -> None:
         """Note which entries, each a kind and a key, the run in a folder uses; `lesionbench store prune` keeps them.
