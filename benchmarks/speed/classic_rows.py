@@ -52,7 +52,7 @@ def composed() -> A.OneOf:
 
 @contextmanager
 def _drawn() -> Iterator[tuple[LabelledImages, Transformer]]:
-    """Drawn images of 32 pixels, and the sampler of `classic` that knows them."""
+    """Drawn images of 32 pixels, and a `classic` sampler that was fitted to them."""
     with TemporaryDirectory() as name:
         folder = Path(name)
         draw(skin_32(IMAGES // 2), folder, IMAGES)

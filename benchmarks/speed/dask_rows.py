@@ -23,7 +23,7 @@ GRID = (*GRID, "--seeds", "2", "--out", "o")
 
 @contextmanager
 def on_dask(options: Options) -> Iterator[Sides]:
-    """A scheduler with two workers of one thread each, beside the same run without one."""
+    """A run on two dask workers of one thread each, and the same run without dask."""
     steps = 10 if options.quick else 200
     with TemporaryDirectory() as name, _cluster(Path(name)) as address:
         run = (sys.executable, "-m", "lesionbench", *GRID, "--classifier", f"kth-cnn[steps={steps}]")

@@ -41,7 +41,7 @@ SETTINGS = {
 
 
 def make_up(folder: Path, settings: dict[str, Any]) -> None:
-    """Fill the store of an output folder with every fit, pool and prediction of an experiment."""
+    """Write made-up fits, pools and predictions into the store, so that the experiment is finished."""
     plugins = Plugins.load()
     experiment = make_experiment(settings, plugins)
     bench = Bench(prepare(experiment, plugins, folder / "o" / "store"), plugins, folder / "o" / LOGS)

@@ -51,7 +51,7 @@ NEVER = "evaluate_every=100000"  # but after the last step, which is not timed
 
 @dataclass(frozen=True)
 class Recipe:
-    """One network's training, on both sides.
+    """What is trained in one row: our plugin, and the reference's network.
 
     spec: of ours, with its number of steps as {steps}.
     steps: timed on each side.  warm: steps before the clock starts.
@@ -149,7 +149,7 @@ def _sides(recipe: Recipe, options: Options) -> Iterator[Sides]:
 
 
 def _fresh_process() -> ProcessPoolExecutor:
-    """A new Python process for the reference; its DataLoader starts workers as in any script, by forking on Linux."""
+    """A new Python process for the reference, in which its DataLoader can fork workers, as it does in any script."""
     usual = (multiprocessing.get_start_method(),)
     return ProcessPoolExecutor(1, multiprocessing.get_context("spawn"), _start_workers_by, usual)
 

@@ -98,9 +98,9 @@ def train_classifier(
     steps: int,
     every: int,
 ) -> nn.Module:
-    """The network with the weights that had the lowest validation loss, which is computed after `every` steps.
+    """The trained network, with the weights of its best validation loss; it is validated every `every` steps.
 
-    It returns logits (N, 1) for two classes, or (N, K).
+    Its output is one logit an image for two classes, else one for each class.
     """
     best_loss, best_weights = float("inf"), network.state_dict()
     running_loss = 0.0

@@ -115,7 +115,7 @@ def train(generator: nn.Module, discriminator: nn.Module, images: DataLoader, st
 
 
 def normal(count: int) -> torch.Tensor:
-    """Latents on the hypersphere."""
+    """Random latent vectors, scaled to a length of the square root of their size."""
     return PixelNorm()(torch.randn(count, LATENT))
 
 

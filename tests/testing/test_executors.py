@@ -1,4 +1,4 @@
-"""Each check of executors finds an executor that breaks its promise."""
+"""Every check fails for an executor that breaks the promise it is about."""
 
 import re
 from concurrent.futures import ThreadPoolExecutor

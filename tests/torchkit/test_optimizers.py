@@ -25,7 +25,7 @@ OURS_AND_TORCHS = {
 
 
 class Learner:
-    """A small network, whose last layer has no gradient in every third step, and its optimizer."""
+    """A small network and its optimizer; every third step skips the last layer."""
 
     def __init__(self, make_optimizer, memory_format=torch.contiguous_format):
         torch.manual_seed(3)

@@ -111,8 +111,7 @@ def prepare(
     """
     read_again()
     device = chosen_device(experiment, elsewhere)
-    for plugin in used_plugins(experiment, plugins):
-        plugin.input_files()  # raises for an unusable file before anything runs
+    _refuse_unusable_files(experiment, plugins)
     dataset, store = plugins.dataset(experiment.dataset), open_store(address)
     root = find_data(dataset, experiment.data)
     digest = _sources(dataset, root, sources)
@@ -144,6 +143,12 @@ def prepare(
     if keep and kept_parts is None:
         _keep_parts(store, prepared, parts)
     return prepared
+
+
+def _refuse_unusable_files(experiment: Experiment, plugins: Plugins) -> None:
+    """Raise before anything runs if a file that a plugin names, such as weights, cannot be used."""
+    for plugin in used_plugins(experiment, plugins):
+        plugin.input_files()
 
 
 def _dataset_provenance(dataset: Dataset, plugins: Plugins) -> Inputs:

@@ -208,7 +208,7 @@ _here = threading.local()  # of every thread of a worker: the process it keeps, 
 
 
 def _run_here(run: str, function: Callable[..., Any], args: tuple[Any, ...]) -> Any:
-    """Run a function on this worker and return its result; stop it if the client disconnects or cancels."""
+    """Run a function on this worker and return its result; stop it when the run cancels it or is gone."""
     from distributed import get_worker
 
     worker: Any = get_worker()

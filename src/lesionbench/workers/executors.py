@@ -62,7 +62,7 @@ class Workers:
         return self._slots
 
     def check(self) -> None:
-        """Raise WorkersLost when no task will ever run here again; called when a result did not come back."""
+        """Raise WorkersLost if no more tasks can run; the runner asks this when a result did not come back."""
 
     def submit(self, needs: Needs, function: Callable[..., Any], *args: Any) -> Future[Any]:
         """The future of one task, which runs where it gets what it needs."""

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 PLAIN, FLIPPED, SHIFTED, ZOOMED = range(4)
 COPIES = (1, 3, 7, 5)
 
-# How `cv2.flip` calls the flips. The paper names two; we take its third to be both at once.
+# The codes of `cv2.flip`. The paper counts three flips and names two; we take the third to be both at once.
 NO_FLIP, LEFT_RIGHT, UP_DOWN, BOTH = 2, 1, 0, -1
 
 
