@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -27,6 +28,12 @@ for (
     value,
 ) in ONE_THREAD.items():  # two processes of pytest share the cores; read when numpy and torch are imported
     os.environ.setdefault(name, value)
+
+# What the tests start must end by signals, also where nohup, or a shell that runs the tests in the background, has
+# them ignored.
+for number, usual in ((signal.SIGINT, signal.default_int_handler), (signal.SIGHUP, signal.SIG_DFL)):
+    if signal.getsignal(number) is signal.SIG_IGN:
+        signal.signal(number, usual)
 
 # The same examples every time; nothing is kept of them, and a busy machine fails none.
 hypothesis.settings.register_profile("same", derandomize=True, database=None, deadline=None)
