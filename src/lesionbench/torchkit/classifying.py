@@ -17,8 +17,8 @@ from torch import nn
 from torch.nn import functional
 
 from lesionbench.pipeline.context import derive_seed
+from lesionbench.torchkit.loop import Losses, every, run_steps
 from lesionbench.torchkit.precision import autocast
-from lesionbench.torchkit.resuming import restore, save
 from lesionbench.torchkit.sampling import load_networks, restored_network, save_networks
 from lesionbench.torchkit.tensors import resized, to_tensor
 from lesionbench.torchkit.training import batches, check_finite, torch_session
@@ -69,8 +69,7 @@ class Examples:
         return cls(to_tensor(resized(images, size), device), torch.from_numpy(np.array(labels)).to(device))
 
     def take(self, chosen: Tensor, seed: int) -> Examples:
-        """The examples at these positions, int64 (n,), unchanged; the seed is not used."""
-        chosen = chosen.to(self.labels.device)
+        """The examples at these positions, int64 (n,) on the device, unchanged; the seed is not used."""
         return Examples(self.images[chosen], self.labels[chosen])
 
 
@@ -85,7 +84,7 @@ class ChangingExamples:
     device: str
 
     def take(self, chosen: Tensor, seed: int) -> Examples:
-        """The examples at these positions, int64 (n,), changed at random with this seed."""
+        """The examples at these positions, int64 (n,) on the CPU, changed at random with this seed."""
         positions = chosen.numpy()
         changed = self.train.changed(self.images[positions], seed)
         return Examples.of(changed, self.labels[positions], self.size, self.device)
@@ -197,27 +196,29 @@ def _train(
 ) -> None:
     """Train the network, from its last checkpoint if there is one, and leave the weights of the best step in it."""
     best = _Best()
-    losses: list[Tensor] = []
     memory_format = _memory_format(context, schedule)
-    order = batches(len(examples.labels), schedule.batch_size, context.seed)
-    owned: Owned = {"network": network, "optimizer": optimizer, "order": order, "best": best, "losses": losses}
-    for step in range(restore(context, owned) + 1, schedule.steps + 1):
+    chosen_on = context.device if isinstance(examples, Examples) else "cpu"
+    order = batches(len(examples.labels), schedule.batch_size, context.seed, chosen_on)
+    validated_at = every(schedule.evaluate_every, schedule.steps)
+
+    def one_step(step: int) -> Losses:
         batch = examples.take(next(order), derive_seed("on the fly", context.seed, step))
         images = batch.images.contiguous(memory_format=memory_format)
-        losses.append(_update(network, optimizer, Examples(images, batch.labels), context))
-        evaluate = step % schedule.evaluate_every == 0 or step == schedule.steps
-        if evaluate or step % REPORT_EVERY == 0:
-            scalars = {"loss": torch.stack(losses).mean().item()}  # over the steps since the last report
-            losses.clear()
+        return {"loss": _update(network, optimizer, Examples(images, batch.labels), context)}
+
+    def read(step: int, losses: Losses) -> dict[str, float]:
+        scalars = {"loss": losses["loss"].mean().item()}  # over the steps since the last report
+        check_finite(step, **scalars)
+        if step in validated_at:
+            scalars["validation_loss"] = validation_loss(network, validation, context)
             check_finite(step, **scalars)
-            if evaluate:
-                scalars["validation_loss"] = validation_loss(network, validation, context)
-                check_finite(step, **scalars)
-                best.offer(step, scalars["validation_loss"], network)
-                scalars["best_step"] = best.step
-            context.report(step, schedule.steps, **scalars)
-        if step < schedule.steps and context.checkpoint.due():
-            save(context, step, owned)
+            best.offer(step, scalars["validation_loss"], network)
+            scalars["best_step"] = best.step
+        return scalars
+
+    owned: Owned = {"network": network, "optimizer": optimizer, "order": order, "best": best}
+    read_at = validated_at | every(REPORT_EVERY, schedule.steps)
+    run_steps(one_step, schedule.steps, context, lambda: owned, read_at, read)
     network.load_state_dict(best.weights)
 
 

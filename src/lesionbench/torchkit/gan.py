@@ -1,8 +1,8 @@
 """Adversarial training: what all GANs share, whatever their networks and losses.
 
 A GAN provides its two networks (`Players`) and, for every step, a way to draw a synthetic batch and a loss for each
-network (`adversarial_step`); `train` runs the steps, collects and reports the losses, stops at one that is not finite,
-and goes on where a training that was killed saved its state last.
+network (`adversarial_step`); `train` takes the steps, keeps and reports their losses, and stops at one that is not
+finite.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ from torch import nn
 from torch.nn.functional import binary_cross_entropy_with_logits
 
 from lesionbench.errors import TrainingDiverged
+from lesionbench.torchkit.loop import Losses, every, run_steps
 from lesionbench.torchkit.optimizers import Adam
 from lesionbench.torchkit.precision import autocast
-from lesionbench.torchkit.resuming import restore, save
 from lesionbench.torchkit.training import check_finite
 
 if TYPE_CHECKING:
@@ -31,7 +31,6 @@ if TYPE_CHECKING:
 REPORT_EVERY = 10  # steps; a loss that is not finite is noticed after at most this many
 WEIGHTED = (nn.Conv2d, nn.ConvTranspose2d, nn.Linear)
 
-Losses = dict[str, torch.Tensor]  # name to scalar
 Curves = dict[str, list[float]]  # name of a loss to one number for each step
 
 
@@ -139,6 +138,18 @@ class History:
     curves: Curves = field(default_factory=dict)
     looks: dict[int, Any] = field(default_factory=dict)
 
+    def add(self, step: int, losses: Losses) -> None:
+        """Add the losses of the last steps up to this one; raises TrainingDiverged if one is not finite."""
+        for name, loss in losses.items():
+            values = loss.tolist()
+            for number, value in enumerate(values, step - len(values) + 1):
+                check_finite(number, **{name: value})
+            self.curves.setdefault(name, []).extend(values)
+
+    def latest(self) -> dict[str, float]:
+        """The losses of the last step."""
+        return {name: curve[-1] for name, curve in self.curves.items()}
+
     def state_dict(self) -> dict[str, Any]:
         """All of it, for a checkpoint."""
         return dict(vars(self))
@@ -165,31 +176,16 @@ def train(
     Raises TrainingDiverged at most REPORT_EVERY steps after a loss that is not finite.
     """
     history = History()
-    waiting: list[Losses] = []  # left on the device: reading a loss makes the CPU wait for it
-    done = restore(context, {"history": history, **owned()})
-    if look and 0 in at and not done:
-        history.looks[0] = look(0)
-    for step in range(done + 1, steps + 1):
-        waiting.append(one_step())
-        if step % REPORT_EVERY == 0 or step == steps or step in at:
-            context.report(step, steps, **_read(waiting, history.curves, step))
+
+    def read(step: int, losses: Losses) -> dict[str, float]:
+        history.add(step, losses)
         if look and step in at:
             history.looks[step] = look(step)
-        if step < steps and context.checkpoint.due():
-            _read(waiting, history.curves, step)
-            save(context, step, {"history": history, **owned()})
+        return history.latest()
+
+    read_at = {*at, *every(REPORT_EVERY, steps)}
+    run_steps(lambda _: one_step(), steps, context, lambda: {"history": history, **owned()}, read_at, read)
     return history
-
-
-def _read(waiting: list[Losses], curves: Curves, step: int) -> dict[str, float]:
-    """Move the waiting losses to the curves and return the latest; raises TrainingDiverged if one is not finite."""
-    for name in waiting[0] if waiting else ():
-        values = torch.stack([losses[name] for losses in waiting]).tolist()
-        for offset, value in enumerate(values):
-            check_finite(step - len(values) + 1 + offset, **{name: value})
-        curves.setdefault(name, []).extend(values)
-    waiting.clear()
-    return {name: curve[-1] for name, curve in curves.items()}
 
 
 def check_weights(network: nn.Module, step: int) -> None:
