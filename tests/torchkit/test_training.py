@@ -9,7 +9,7 @@ import torch
 from lesionbench.errors import TrainingDiverged
 from lesionbench.pipeline.context import derive_seed
 from lesionbench.torchkit.training import (
-    BATCHES_AHEAD,
+    STEPS_AHEAD,
     balanced_batches,
     batches,
     check_finite,
@@ -80,7 +80,7 @@ def in_passes(count, seed):
 
 @pytest.mark.parametrize("count", [1, 10, 1000])
 def test_batches_are_the_passes_cut_into_pieces(count):
-    number = BATCHES_AHEAD + 3
+    number = STEPS_AHEAD + 3
     found = torch.stack(list(islice(batches(count, 6, seed=5), number)))
     assert list(islice(in_passes(count, 5), 6 * number)) == found.flatten().tolist()
 
@@ -90,7 +90,7 @@ def test_balanced_batches_are_the_next_class_and_then_the_next_image_of_that_cla
     labels = np.random.default_rng(0).permutation(np.repeat(np.arange(len(counts)), counts))
     classes = in_passes(len(counts), derive_seed("classes", 5) % 2**63)
     within = [in_passes(count, derive_seed("order", 5, label) % 2**63) for label, count in enumerate(counts)]
-    number = BATCHES_AHEAD + 3
+    number = STEPS_AHEAD + 3
     found = torch.stack(list(islice(balanced_batches(labels, 6, seed=5), number)))
     expected = [np.flatnonzero(labels == label)[next(within[label])] for label in islice(classes, 6 * number)]
     assert expected == found.flatten().tolist()

@@ -116,7 +116,7 @@ def test_every_batch_has_every_class_equally_often_whatever_the_proportions():
 
 
 def pair_of(tmp_path, batch, **settings):
-    chosen = Acgan(**(QUICK | settings))
+    chosen = Acgan(**(QUICK | {"batch_size": len(batch[1])} | settings))
     context = RunContext(0, "cpu", "fp32", tmp_path, lambda step, total, **scalars: None)
     plan = Blueprint.of(chosen, batch[0].shape[1], 3)
     return Pair(chosen, plan, Real(batches(1, 1, 0), lambda _: batch), 0, context)

@@ -1,4 +1,4 @@
-"""What every training loop needs: a seeded session, batches, and a check that losses are finite."""
+"""What every training loop needs: a seeded session, batches, random numbers, and a check that losses are finite."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from lesionbench.pipeline.images import Labels
 
-BATCHES_AHEAD = 64  # batches of positions that are drawn at a time
+STEPS_AHEAD = 64  # for which positions and random numbers are drawn at a time
 
 
 @contextmanager
@@ -80,39 +80,53 @@ class _Order:
         self._waiting = state_dict["waiting"]
 
 
-class Batches:
-    """Endless batches of positions, int64 (batch_size,) on the device; `taken` is the number of batches so far.
+class Ahead:
+    """Endless tensors of one shape on the device, one for each step; `taken` is the number of tensors so far.
 
-    Batches are drawn and moved to the device for many steps at once, so that a step costs one slice of an array.
+    They are drawn on the CPU and moved to the device for many steps at once, so that a step costs one slice: with a
+    copy in every step, a GPU would wait for the CPU.
     """
 
-    def __init__(self, orders: list[_Order], draw: Callable[[int], torch.Tensor], batch_size: int, device: str) -> None:
+    def __init__(self, draw: Callable[[int], torch.Tensor], device: str) -> None:
         self.taken = 0
-        self._orders = orders
-        self._draw = draw  # returns the next n positions, int64 (n,); takes them from the orders
-        self._batch_size = batch_size
+        self._draw = draw  # returns what the next n steps get, (n, ...), on the CPU
         self._device = device
-        self._waiting = torch.empty(0, batch_size, dtype=torch.int64, device=device)
+        self._waiting = torch.empty(0, device=device)
 
     def __iter__(self) -> Self:
         return self
 
     def __next__(self) -> torch.Tensor:
         if not len(self._waiting):
-            drawn = self._draw(BATCHES_AHEAD * self._batch_size)
-            self._waiting = drawn.view(BATCHES_AHEAD, self._batch_size).to(self._device)
-        batch, self._waiting = self._waiting[0], self._waiting[1:]
+            self._waiting = self._draw(STEPS_AHEAD).to(self._device)
+        of_step, self._waiting = self._waiting[0], self._waiting[1:]
         self.taken += 1
-        return batch
+        return of_step
 
     def state_dict(self) -> dict[str, Any]:
-        """The position, for a checkpoint."""
-        orders = [order.state_dict() for order in self._orders]
-        return {"taken": self.taken, "waiting": self._waiting, "orders": orders}
+        """The position, for a checkpoint; the state of what `draw` draws from is not part of it."""
+        return {"taken": self.taken, "waiting": self._waiting}
 
     def load_state_dict(self, state_dict: dict[str, Any], /) -> None:
         """Go to a position that `state_dict` gave."""
         self.taken, self._waiting = state_dict["taken"], state_dict["waiting"]
+
+
+class Batches(Ahead):
+    """Endless batches of positions, int64 (batch_size,) on the device."""
+
+    def __init__(self, orders: list[_Order], draw: Callable[[int], torch.Tensor], batch_size: int, device: str) -> None:
+        """draw: returns the next n positions, int64 (n,); it takes them from the orders."""
+        super().__init__(lambda steps: draw(steps * batch_size).view(steps, batch_size), device)
+        self._orders = orders
+
+    def state_dict(self) -> dict[str, Any]:
+        """The position, for a checkpoint."""
+        return {**super().state_dict(), "orders": [order.state_dict() for order in self._orders]}
+
+    def load_state_dict(self, state_dict: dict[str, Any], /) -> None:
+        """Go to a position that `state_dict` gave."""
+        super().load_state_dict(state_dict)
         for order, state in zip(self._orders, state_dict["orders"], strict=True):
             order.load_state_dict(state)
 

@@ -10,7 +10,6 @@ from torch import nn
 from torch.nn.functional import cross_entropy
 
 from lesionbench.torchkit.gan import (
-    Losses,
     Players,
     adversarial_step,
     check_weights,
@@ -19,12 +18,14 @@ from lesionbench.torchkit.gan import (
     initialize,
 )
 from lesionbench.torchkit.tensors import resized, to_images, to_tensor
-from lesionbench_acgan.networks import uniform_noise
+from lesionbench.torchkit.training import Ahead
+from lesionbench_acgan.networks import NOISE, uniform_noise
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from lesionbench import Images, Labels, RunContext
+    from lesionbench.torchkit.loop import Losses
     from lesionbench.torchkit.resuming import Owned
     from lesionbench.torchkit.sampling import State
     from lesionbench.torchkit.training import Batches
@@ -81,6 +82,7 @@ class Pair:
         self.context = context
         self.real = real
         self.random = torch.Generator().manual_seed(seed)  # on the CPU, so that all devices start and draw the same
+        self.noise = Ahead(lambda steps: self._draw_noise(steps, settings.batch_size), context.device)
         self.generator, self.discriminator = plan.generator(), plan.discriminator()
         for network in (self.generator, self.discriminator):
             initialize(network, self.random)
@@ -91,14 +93,17 @@ class Pair:
             self.generator, self.discriminator, settings.learning_rate, betas, context.device
         )
 
+    def _draw_noise(self, steps: int, count: int) -> torch.Tensor:
+        """The noise of the next steps, (steps, count, 100)."""
+        return uniform_noise(steps * count, self.random).view(steps, count, NOISE)
+
     def step(self) -> Losses:
         """One update of the discriminator, then one of the generator, on one batch.
 
         The synthetic batch has the labels of the real one: with other proportions of the classes, the class of an image
         would help the discriminator to tell whether it is synthetic.
         """
-        real, labels = next(self.real)
-        noise = uniform_noise(len(labels), self.random).to(self.context.device)  # (B, 100)
+        (real, labels), noise = next(self.real), next(self.noise)  # noise: (B, 100)
         class_losses: Losses = {}
 
         def judge(fake: torch.Tensor) -> torch.Tensor:
@@ -117,7 +122,7 @@ class Pair:
 
     def owned(self) -> Owned:
         """Everything that a step changes."""
-        return {"players": self.players, "random": self.random, "order": self.real.order}
+        return {"players": self.players, "random": self.random, "noise": self.noise, "order": self.real.order}
 
     @torch.no_grad()
     def draw(self, noise: torch.Tensor, label: int) -> Images:

@@ -8,7 +8,6 @@ import torch
 
 from lesionbench import derive_seed
 from lesionbench.torchkit.gan import (
-    Losses,
     Players,
     adversarial_step,
     check_weights,
@@ -17,11 +16,12 @@ from lesionbench.torchkit.gan import (
     initialize,
 )
 from lesionbench.torchkit.tensors import resized, to_images, to_tensor
-from lesionbench.torchkit.training import batches
+from lesionbench.torchkit.training import Ahead, batches
 from lesionbench_dcgan.networks import ARCHITECTURES
 
 if TYPE_CHECKING:
     from lesionbench import Images, RunContext
+    from lesionbench.torchkit.loop import Losses
     from lesionbench.torchkit.resuming import Owned
     from lesionbench.torchkit.sampling import State
     from lesionbench_dcgan import Dcgan
@@ -36,6 +36,7 @@ class Pair:
         self.random = torch.Generator().manual_seed(seed)  # on the CPU, so that all devices start and draw the same
         self.real = to_tensor(resized(images, self.architecture.size), context.device)  # (N, C, size, size)
         self.batches = batches(len(images), settings.batch_size, derive_seed("dcgan batches", seed), context.device)
+        self.noise = Ahead(lambda steps: self._draw_noise(steps, settings.batch_size), context.device)
         channels = images.shape[3]
         self.generator = self.architecture.generator(channels)
         self.discriminator = self.architecture.discriminator(channels)
@@ -46,10 +47,13 @@ class Pair:
             self.generator, self.discriminator, settings.learning_rate, betas, context.device
         )
 
+    def _draw_noise(self, steps: int, count: int) -> torch.Tensor:
+        """The noise of the next steps, (steps, count, 100)."""
+        return torch.stack([self.architecture.noise(count, self.random) for _ in range(steps)])
+
     def step(self) -> Losses:
         """Update the discriminator and then the generator, on one batch; returns the losses."""
-        real = self.real[next(self.batches)]  # (B, C, size, size)
-        noise = self.architecture.noise(len(real), self.random).to(self.context.device)  # (B, 100)
+        real, noise = self.real[next(self.batches)], next(self.noise)  # (B, C, size, size), (B, 100)
         logits = self.discriminator.logits
         return adversarial_step(
             self.players,
@@ -62,7 +66,7 @@ class Pair:
 
     def owned(self) -> Owned:
         """Everything that a step changes."""
-        return {"players": self.players, "random": self.random, "batches": self.batches}
+        return {"players": self.players, "random": self.random, "noise": self.noise, "batches": self.batches}
 
     @torch.no_grad()
     def draw(self, noise: torch.Tensor) -> Images:

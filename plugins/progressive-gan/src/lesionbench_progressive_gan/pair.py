@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from lesionbench.torchkit.gan import Losses, Players, adversarial_step, check_weights
+from lesionbench.torchkit.gan import Players, adversarial_step, check_weights
 from lesionbench.torchkit.tensors import resized, to_images
-from lesionbench.torchkit.training import balanced_batches
+from lesionbench.torchkit.training import Ahead, balanced_batches
 from lesionbench_progressive_gan.codes import codes, latents
 from lesionbench_progressive_gan.layers import EqualizedAdam, downsampled, draw_weights, upsampled
 from lesionbench_progressive_gan.losses import class_loss, critic_loss, gradient_penalty
@@ -18,6 +18,7 @@ from lesionbench_progressive_gan.schedule import Moment, Schedule, resolution
 
 if TYPE_CHECKING:
     from lesionbench import Images, Labels, RunContext
+    from lesionbench.torchkit.loop import Losses
     from lesionbench.torchkit.resuming import Owned
     from lesionbench.torchkit.sampling import State
     from lesionbench_progressive_gan import ProgressiveGan
@@ -33,7 +34,8 @@ class Pair:
         self.settings, self.plan, self.context = settings, plan, context
         self.schedule = Schedule.of(settings)
         self.random = torch.Generator().manual_seed(seed)  # on the CPU, so that all devices start and draw the same
-        self.batches = balanced_batches(labels, settings.batch_size, seed)
+        self.batches = balanced_batches(labels, settings.batch_size, seed, context.device)
+        self.inputs = Ahead(self._draw_inputs, context.device)
         self.pixels = torch.tensor(resized(images, plan.size), device=context.device)  # uint8 (N, size, size, C)
         self.labels = torch.tensor(labels, device=context.device)
         self.generator, self.discriminator = Generator(plan), Discriminator(plan)
@@ -53,6 +55,19 @@ class Pair:
         self.players = Players(*networks, *(EqualizedAdam(network, rate, betas) for network in networks))
         self.level_start = self.steps  # the last step before this level
 
+    def _draw_inputs(self, steps: int) -> torch.Tensor:
+        """The random numbers of the next steps, (steps, B, L + 1): latents, and where the penalty is measured."""
+        return torch.stack([self._draw_input(self.inputs.taken + step) for step in range(1, steps + 1)])
+
+    def _draw_input(self, step: int) -> torch.Tensor:
+        count = self.settings.batch_size
+        latent = latents(count, self.plan.latent, self.random)
+        along = torch.rand(count, 1, generator=self.random) if self._has_penalty(step) else torch.zeros(count, 1)
+        return torch.cat([latent, along], dim=1)
+
+    def _has_penalty(self, step: int) -> bool:
+        return (step - 1) % self.settings.penalty_every == 0
+
     def step(self) -> Losses:
         """Update the discriminator and then the generator, on one batch; returns the losses."""
         moment = self.schedule.of_step(self.steps + 1)
@@ -60,14 +75,13 @@ class Pair:
             self._start_level()
         self.steps += 1
         self.moment = moment
-        chosen = next(self.batches).to(self.context.device)
+        chosen, inputs = next(self.batches), next(self.inputs)
         real, labels = self.real(chosen), self.labels[chosen]  # (B, C, h, w), (B,)
-        latent = latents(len(chosen), self.plan.latent, self.random).to(self.context.device)
-        code = codes(latent, labels, self.plan.classes)  # the real batch's labels
+        code = codes(inputs[:, :-1], labels, self.plan.classes)  # the real batch's labels
         reported: Losses = {}
 
         def discriminator_loss(fake: torch.Tensor) -> torch.Tensor:
-            return self._discriminator_loss(real, fake, labels, reported)
+            return self._discriminator_loss(real, fake, labels, inputs[:, -1], reported)
 
         def generator_loss(fake: torch.Tensor) -> torch.Tensor:
             scores: torch.Tensor = self.discriminator(fake, moment)
@@ -86,13 +100,13 @@ class Pair:
         return torch.lerp(upsampled(downsampled(real)), real, self.moment.fade) if self.moment.fade < 1 else real
 
     def _discriminator_loss(
-        self, real: torch.Tensor, fake: torch.Tensor, labels: torch.Tensor, reported: Losses
+        self, real: torch.Tensor, fake: torch.Tensor, labels: torch.Tensor, along: torch.Tensor, reported: Losses
     ) -> torch.Tensor:
         scores = self.discriminator(torch.cat([real, fake.to(real.dtype)]), self.moment).float()
         of_real, of_fake = scores.chunk(2)
         loss = critic_loss(of_real[:, 0], of_fake[:, 0]) + class_loss(of_real, labels) + class_loss(of_fake, labels)
-        if (self.steps - 1) % self.settings.penalty_every == 0:
-            penalty = self._penalty(real, fake)
+        if self._has_penalty(self.steps):
+            penalty = self._penalty(real, fake, along)
             self.penalty = penalty.detach()
             loss = loss + penalty * self.settings.penalty_every
         reported["wasserstein"] = (of_real[:, 0].mean() - of_fake[:, 0].mean()).detach()
@@ -101,8 +115,7 @@ class Pair:
             reported["class_loss"] = class_loss(of_real, labels).detach()
         return loss
 
-    def _penalty(self, real: torch.Tensor, fake: torch.Tensor) -> torch.Tensor:
-        along = torch.rand(len(real), generator=self.random).to(real.device)
+    def _penalty(self, real: torch.Tensor, fake: torch.Tensor, along: torch.Tensor) -> torch.Tensor:
         with torch.autocast(self.context.device, enabled=False):  # bfloat16 is too coarse for second derivatives
             return gradient_penalty(self._realness, real, fake.float(), along)
 
@@ -116,6 +129,7 @@ class Pair:
             "players": self.players,
             "average": self.average,
             "random": self.random,
+            "inputs": self.inputs,
             "batches": self.batches,
             "growth": self,
         }
