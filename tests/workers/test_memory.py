@@ -1,5 +1,8 @@
 """How much memory new processes can have."""
 
+import sys
+from types import SimpleNamespace
+
 import pytest
 
 from lesionbench.workers import memory
@@ -33,3 +36,19 @@ def test_a_system_that_does_not_say_limits_nothing(monkeypatch):
     monkeypatch.setattr(memory, "_read", lambda _: "")
 
     assert memory.free_gigabytes() is None
+
+
+def test_the_peak_on_a_gpu_is_that_of_one_stage_and_none_is_asked_of_a_process_without_one(monkeypatch):
+    cuda = SimpleNamespace(
+        is_initialized=lambda: True,
+        reset_peak_memory_stats=lambda: setattr(cuda, "peak", 0),
+        max_memory_allocated=lambda: cuda.peak,
+        peak=9 * 2**20,
+    )
+    monkeypatch.setitem(sys.modules, "torch", SimpleNamespace(cuda=cuda))
+    memory.restart_peak()
+    cuda.peak += 3 * 2**19
+    assert memory.gpu_peak_megabytes() == 1.5
+
+    cuda.is_initialized = lambda: False
+    assert memory.gpu_peak_megabytes() is None

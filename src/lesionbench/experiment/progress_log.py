@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from lesionbench.experiment.machine import machine
-from lesionbench.workers.memory import peak_megabytes, restart_peak
+from lesionbench.workers.memory import gpu_peak_megabytes, peak_megabytes, restart_peak
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -27,12 +27,14 @@ class Record:
     seconds: float
     peak_mb: float
     machine: str = ""  # which made it, or several after one another; empty where an earlier version did not note it
+    gpu_peak_mb: float | None = None  # None without a GPU
 
     def plus(self, other: Record) -> Record:
         """What this and something else cost together."""
         machines = dict.fromkeys(filter(None, [*self.machine.split("; "), *other.machine.split("; ")]))
         peak = max(self.peak_mb, other.peak_mb)
-        return Record(self.steps + other.steps, self.seconds + other.seconds, peak, "; ".join(machines))
+        on_gpu = max((one.gpu_peak_mb for one in (self, other) if one.gpu_peak_mb is not None), default=None)
+        return Record(self.steps + other.steps, self.seconds + other.seconds, peak, "; ".join(machines), on_gpu)
 
 
 NOTHING = Record(0, 0.0, 0.0)
@@ -65,7 +67,7 @@ class Progress:
 
     def record(self) -> Record:
         """What the fit has cost by now."""
-        now = Record(0, 0.0, peak_megabytes(), machine(self.device))
+        now = Record(0, 0.0, peak_megabytes(), machine(self.device), gpu_peak_megabytes())
         return replace(self._before.plus(now), steps=self.steps, seconds=round(self.seconds, 3))
 
     def resume(self, before: Record, step: int) -> None:

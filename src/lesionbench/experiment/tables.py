@@ -74,6 +74,8 @@ CELL_COLUMNS = (
     "classifier_repeat",
     "augmenter_machine",
     "classifier_machine",
+    "augmenter_gpu_peak_mb",
+    "classifier_gpu_peak_mb",
 )
 
 

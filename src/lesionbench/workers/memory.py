@@ -1,8 +1,10 @@
-"""Memory: the peak of one stage of a process, and what is free."""
+"""Memory: the peak of one stage of a process, its own and on a GPU, and what is free."""
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
+from typing import Any
 
 ROOT = Path("/sys/fs/cgroup")
 GROUP_FILES = (  # limit, usage, and what of the usage is files: in the second and the first version of control groups
@@ -12,7 +14,10 @@ GROUP_FILES = (  # limit, usage, and what of the usage is files: in the second a
 
 
 def restart_peak() -> None:
-    """Reset the peak on Linux; on other systems the peak is that of the whole process."""
+    """Reset the peaks; except on Linux, that of the process's own memory stays the peak of the whole process."""
+    cuda = _used_cuda()
+    if cuda is not None:
+        cuda.reset_peak_memory_stats()
     try:
         Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
     except OSError:
@@ -28,6 +33,18 @@ def peak_megabytes() -> float:
     except OSError:
         pass
     return 0.0
+
+
+def gpu_peak_megabytes() -> float | None:
+    """The most GPU memory that torch's tensors had since `restart_peak`, in MiB; None if this process uses no GPU."""
+    cuda = _used_cuda()
+    return None if cuda is None else round(cuda.max_memory_allocated() / 2**20, 1)
+
+
+def _used_cuda() -> Any:
+    """The module torch.cuda if this process has begun to use a GPU, else None; torch is not imported for it."""
+    torch: Any = sys.modules.get("torch")
+    return torch.cuda if torch is not None and torch.cuda.is_initialized() else None
 
 
 def free_gigabytes() -> float | None:
