@@ -10,6 +10,7 @@ from lesionbench.errors import TrainingDiverged
 from lesionbench.pipeline.context import derive_seed
 from lesionbench.torchkit.training import (
     STEPS_AHEAD,
+    Ahead,
     balanced_batches,
     batches,
     check_finite,
@@ -94,6 +95,21 @@ def test_balanced_batches_are_the_next_class_and_then_the_next_image_of_that_cla
     found = torch.stack(list(islice(balanced_batches(labels, 6, seed=5), number)))
     expected = [np.flatnonzero(labels == label)[next(within[label])] for label in islice(classes, 6 * number)]
     assert expected == found.flatten().tolist()
+
+
+def test_random_numbers_that_are_drawn_ahead_are_those_of_single_draws_and_go_on_where_they_were():
+    def ahead():
+        random = torch.Generator().manual_seed(3)
+        return random, Ahead(lambda steps: torch.stack([torch.randn(5, generator=random) for _ in range(steps)]), "cpu")
+
+    single = torch.Generator().manual_seed(3)
+    expected = [torch.randn(5, generator=single) for _ in range(STEPS_AHEAD + 9)]
+    (random, whole), (other_random, other) = ahead(), ahead()
+    found = list(islice(whole, STEPS_AHEAD + 3))
+    other_random.set_state(random.get_state())
+    other.load_state_dict(whole.state_dict())
+    assert torch.equal(torch.stack([*found, *islice(other, 6)]), torch.stack(expected))
+    assert other.taken == STEPS_AHEAD + 9
 
 
 def test_batches_say_how_many_were_taken():

@@ -100,7 +100,7 @@ def test_real_images_are_averaged_down_to_the_level_and_cross_faded(pair):
 def test_the_penalty_is_taken_every_so_many_steps_and_so_many_times_as_strong(pair, monkeypatch):
     gan, calls = pair(penalty_every=3), []
 
-    def penalty(self, real, fake):
+    def penalty(self, real, fake, along):
         calls.append(self.steps)
         return torch.tensor(1000.0)
 
