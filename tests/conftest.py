@@ -21,6 +21,7 @@ from filelock import FileLock
 from s3_server import S3Server
 
 from lesionbench.cli.main import main
+from lesionbench.workers import apart
 from lesionbench.workers.apart import ONE_THREAD
 
 for (
@@ -64,6 +65,12 @@ def pytest_collection_finish() -> None:
 def pytest_sessionfinish() -> None:
     """Let the process end as any other: some libraries complain of objects that were not collected."""
     gc.unfreeze()
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup() -> None:
+    """Let workers import what earlier tasks of the same test needed, and not torch because another test's did."""
+    apart._libraries.clear()
 
 
 @dataclass
@@ -174,6 +181,16 @@ def lesionbench(tmp_path: Path) -> CommandLine:
 def with_spies(tmp_path: Path, spy_package: Path) -> CommandLine:
     """The command line with the spy plugins installed, in an empty folder."""
     return CommandLineHere(tmp_path, (spy_package,))
+
+
+@pytest.fixture
+def signals_arrive() -> Iterator[None]:
+    """Let Ctrl-C and a hang-up end what a test starts, also where `&` or `nohup` before pytest lets them be ignored."""
+    ends = {signal.SIGINT: signal.default_int_handler, signal.SIGHUP: signal.SIG_DFL}
+    before = {number: signal.signal(number, handler) for number, handler in ends.items()}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
 
 
 @pytest.fixture(scope="session")

@@ -309,6 +309,7 @@ def test_the_experiment_file_of_a_run_runs_the_same_experiment(finished):
     assert not (finished.cwd / "runs").exists()
 
 
+@pytest.mark.usefixtures("signals_arrive")
 def test_a_run_keeps_others_out_and_ctrl_c_stops_it_cleanly_and_says_how_to_go_on(with_spies):
     slow = ("run", "--dataset", "spy-dots", "--classifier", "spy-centroids", "--augmenter", "spy-copies[seconds=60]")
     process = subprocess.Popen(
@@ -318,7 +319,6 @@ def test_a_run_keeps_others_out_and_ctrl_c_stops_it_cleanly_and_says_how_to_go_o
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # ignored in background jobs
         start_new_session=True,
     )
     done = with_spies.cwd / "o" / "predictions" / "none_spy-centroids_fold0_seed1.csv"

@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 from conftest import CommandLine
 
+pytestmark = pytest.mark.usefixtures("signals_arrive")
+
 HANGS = ("run", "--dataset", "spy-dots", "--positive-class", "b", "--seeds", 1, "--out", "o", "--jobs", 2)
 HANGS = (*HANGS, "--classifier", "spy-centroids[seconds=600]", "--classifier", "spy-centroids")
 

@@ -41,6 +41,7 @@ def test_a_disk_that_does_not_answer_for_a_moment_loses_no_result(tmp_path, monk
         assert jobs.submit(Needs(), max, 2, 3).result(60) == 3
 
 
+@pytest.mark.usefixtures("signals_arrive")
 def test_jobs_that_still_run_are_cancelled_when_the_run_ends(tmp_path):
     with Submitit(cluster="local").open(Opening(None, "cpu", tmp_path)) as jobs:
         jobs.submit(Needs(), time.sleep, 300)

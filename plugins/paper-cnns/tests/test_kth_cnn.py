@@ -200,7 +200,7 @@ from lesionbench import RunContext
 from lesionbench.testing import tiny_training_set
 from lesionbench_paper_cnns import FridAdarCnn, KthCnn
 for precision in ("fp32", "bf16"):
-    for classifier in (KthCnn(steps=2), FridAdarCnn(steps=2)):
+    for classifier in (KthCnn(steps=1, batch_size=2), FridAdarCnn(steps=1, batch_size=2, size=24)):
         context = RunContext(0, "cpu", precision, Path({str(tmp_path)!r}), lambda step, total, **losses: None)
         classifier.fit(tiny_training_set(), context)
 print("torch" in sys.modules, *{{"torch._dynamo", "torch._inductor", "sympy"}} & {{*sys.modules}})
