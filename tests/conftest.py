@@ -67,9 +67,9 @@ def pytest_sessionfinish() -> None:
     gc.unfreeze()
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_runtest_setup() -> None:
-    """Let workers import what earlier tasks of the same test needed, and not torch because another test's did."""
+@pytest.fixture(autouse=True, scope="module")
+def libraries_of_this_file_alone() -> None:
+    """Let workers import what earlier tasks of the same file needed, and not torch because another file's did."""
     apart._libraries.clear()
 
 
