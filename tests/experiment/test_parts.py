@@ -3,15 +3,19 @@
 import csv
 import json
 import shutil
+from typing import Any
 
 import numpy as np
 import pytest
 
+from lesionbench.errors import SettingsError
 from lesionbench.experiment.bench import Bench
 from lesionbench.experiment.grid import cells
-from lesionbench.experiment.prepare import prepare
+from lesionbench.experiment.prepare import prepare, used_parts
+from lesionbench.experiment.progress_log import Progress
 from lesionbench.experiment.settings import make_experiment
 from lesionbench.experiment.tasks import do
+from lesionbench.pipeline.augmenter import AugmenterInParts
 from lesionbench.plugins import Plugins
 from lesionbench.store.addresses import open_store
 from lesionbench.store.inventory import take_inventory
@@ -115,6 +119,45 @@ def test_a_sweep_removes_the_parts_of_finished_fits_alone(bench):
     bench.part(part)  # as if whoever made the fit had been killed before it removed its parts
     bench.store.sweep()
     assert not bench.store.keys(PARTS)
+
+
+class Parts(AugmenterInParts):
+    """An augmenter that calls its parts whatever it is told to."""
+
+    name = "in-parts"
+    names: Any = ("a", "b")
+
+    def parts(self, classes):
+        return self.names() if callable(self.names) else self.names
+
+    def fit_part(self, part, train, context):
+        raise NotImplementedError
+
+    def join(self, parts, train, context):
+        raise NotImplementedError
+
+
+@pytest.mark.parametrize("names", [None, "ab", (1, 2), {"a", "b"}, lambda: 1 / 0])
+def test_parts_that_are_not_named_are_refused_in_one_message(monkeypatch, names):
+    plugins = Plugins.load()
+    experiment = make_experiment({"augmenters": "classic"}, plugins)
+    monkeypatch.setattr(Plugins, "augmenter", lambda *_: Parts(names=names))
+    with pytest.raises(SettingsError, match=r"parts of (its|a) fit"):
+        used_parts(experiment, plugins, ("a", "b"))
+
+
+def test_a_fit_in_parts_has_taken_the_steps_that_its_parts_have_taken(tmp_path):
+    folders = [tmp_path / name for name in ("a", "b", "whole")]
+    for folder in folders:
+        folder.mkdir()
+    parts = [Progress(folder, "cpu") for folder in folders[:2]]
+    parts[0](2, 10)  # and stops early
+    parts[1](3, 10)
+
+    whole = Progress(folders[2], "cpu")
+    whole.join([(part.folder, part.record()) for part in parts])
+
+    assert whole.record().steps == 2 + 3
 
 
 def test_a_run_fits_each_part_once_and_keeps_the_whole_fit_alone(noting):

@@ -160,3 +160,17 @@ class Stages(Augmenter):
 def test_steps_that_are_no_number_are_an_unknown_number_of_steps(costs):
     costs.plugins.adopt("augmenter", Stages)
     assert seconds(costs, PoolJob("stages", 0, 1)) == LONG
+
+
+class Broken(Stages):
+    """An augmenter that cannot be shortened."""
+
+    name = "broken"
+
+    def shortened(self, steps):
+        raise RuntimeError("no")
+
+
+def test_a_plugin_that_cannot_be_shortened_takes_an_unknown_time(costs):
+    costs.plugins.adopt("augmenter", Broken)
+    assert seconds(costs, PoolJob("broken", 0, 1)) == LONG

@@ -9,9 +9,11 @@ from threading import Timer
 import pytest
 
 from lesionbench.experiment import runner
-from lesionbench.experiment.bench import Bench
+from lesionbench.experiment.bench import LOGS, Bench
+from lesionbench.experiment.grid import PoolJob
 from lesionbench.experiment.prepare import prepare
-from lesionbench.experiment.runner import Run
+from lesionbench.experiment.progress_log import PROGRESS
+from lesionbench.experiment.runner import Run, last_progress
 from lesionbench.experiment.settings import make_experiment
 from lesionbench.experiment.tasks import Outcome
 from lesionbench.plugins import Plugins
@@ -145,3 +147,22 @@ def test_a_task_that_has_not_reported_for_long_is_named_once_with_how_to_cancel_
     told = [line for line in view.lines if "has not reported" in line]
     assert len(told) == 1
     assert told[0].endswith(f"lesionbench cancel '{out}' none_linear_fold0_seed1")
+
+
+@pytest.mark.parametrize(
+    ("line", "usable"),
+    [
+        ('{"step": 1, "total": 3, "seconds": 0.5, "loss": NaN}', True),
+        ('{"step": 1, "total": null, "seconds": 0.5}', False),
+        ('{"step": 1, "total": 3, "seconds": "x"}', False),
+        ('{"step": 1, "total": NaN, "seconds": 0.5}', False),
+        (f'{{"step": 1, "total": 1{400 * "0"}, "seconds": 0.5}}', False),
+        ('{"step": 1}', False),
+        ("[1]", False),
+    ],
+)
+def test_a_report_without_usable_numbers_is_none(tmp_path, line, usable):
+    job = PoolJob("classic", 0, 1)
+    (tmp_path / LOGS / job.name).mkdir(parents=True)
+    (tmp_path / LOGS / job.name / PROGRESS).write_text(f"{line}\n")
+    assert bool(last_progress(tmp_path, job)) == usable

@@ -76,7 +76,11 @@ class Costs:
 
 def _by_steps(plugin: Plugin) -> float:
     """The seconds of a fit that was never timed, as good as its settings let one guess."""
-    if plugin.shortened(1) is None:
+    try:
+        counts_steps = plugin.shortened(1) is not None
+    except Exception:  # a plugin that fails here may fit well
+        return LONG
+    if not counts_steps:
         return QUICK
     steps = getattr(plugin, "steps", None)  # a plugin may have a list of them, or a text
     return A_STEP * steps if isinstance(steps, int | float) and steps > 0 else LONG

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from importlib.metadata import version
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lesionbench.errors import ANOTHER_OUT, DatasetError, OutputError, SettingsError, Try
+from lesionbench.errors import ANOTHER_OUT, DatasetError, LesionbenchError, OutputError, SettingsError, Try
 from lesionbench.experiment.chain import held_back, parse_chain
 from lesionbench.experiment.code_digest import code_digest, module_digests, read_again
 from lesionbench.experiment.data_folder import find_data
@@ -29,6 +30,7 @@ from lesionbench.spelling import did_you_mean
 from lesionbench.store.addresses import open_store, whole_address
 from lesionbench.store.digests import files_digest, key_of
 from lesionbench.store.layout import DATASETS, SPLITS
+from lesionbench.workers.raised import in_one_line
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -190,10 +192,23 @@ def used_parts(experiment: Experiment, plugins: Plugins, classes: tuple[str, ...
     found = {}
     for spec in dict.fromkeys((*_links(experiment), *experiment.on_the_fly)):
         augmenter = plugins.augmenter(spec)
-        names = tuple(augmenter.parts(classes)) if isinstance(augmenter, AugmenterInParts) else ()
+        names = _parts(spec, augmenter, classes) if isinstance(augmenter, AugmenterInParts) else ()
         if len(names) > 1:
             found[spec] = names
     return found
+
+
+def _parts(spec: str, augmenter: AugmenterInParts, classes: tuple[str, ...]) -> tuple[str, ...]:
+    """The parts of a fit; raises SettingsError unless the plugin names them."""
+    try:
+        names = augmenter.parts(classes)
+    except LesionbenchError:
+        raise
+    except Exception as error:
+        raise SettingsError(f"{spec!r} cannot say what the parts of its fit are ({in_one_line(error)})") from error
+    if not isinstance(names, Sequence) or isinstance(names, str) or not all(isinstance(name, str) for name in names):
+        raise SettingsError(f"the parts of a fit are a tuple of names, but {spec!r} says {names!r:.80}")
+    return tuple(names)
 
 
 def _links(experiment: Experiment) -> list[str]:

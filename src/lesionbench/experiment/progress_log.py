@@ -94,7 +94,7 @@ class Progress:
         self.path.write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
         self._before = cost
         self._start = time.monotonic()
-        self.steps = sum(totals)
+        self.steps = cost.steps
 
 
 def _lines(path: Path) -> list[dict[str, Any]]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import math
 import shlex
 import time
 from collections import Counter
@@ -379,13 +380,14 @@ def _outcome(future: Future[Outcome]) -> Outcome:
 
 
 def last_progress(out: Path, task: Task) -> dict[str, Any]:
-    """The last complete line of a task's progress; empty before the first."""
+    """The last complete line of a task's progress; empty before the first, and where a plugin reported no numbers."""
     path = out / LOGS / task.name / PROGRESS
     try:
         with path.open("rb") as file:
             file.seek(max(0, path.stat().st_size - 2000))
             lines = file.read().split(b"\n")
         found: dict[str, Any] = json.loads(lines[-2])
-    except (OSError, IndexError, ValueError):
+        usable = all(math.isfinite(found[name]) for name in ("step", "total", "seconds"))
+    except (OSError, IndexError, ValueError, KeyError, TypeError, OverflowError):
         return {}
-    return found
+    return found if usable else {}
