@@ -62,6 +62,16 @@ def test_a_transposed_convolution_gives_what_torchs_gives(shape, side, bias):
     compare(ConvTranspose2d(*shape, bias=bias), nn.ConvTranspose2d(*shape, bias=bias), torch.randn(2, 5, side, side))
 
 
+@pytest.mark.parametrize("images", [0, 1])
+@pytest.mark.parametrize(
+    ("layer", "side"), [(Conv2d(256, 512, 5, 2, 2), 4), (ConvTranspose2d(512, 256, 5, 2, 2, 1), 4)]
+)
+def test_a_batch_may_be_small_or_empty(layer, side, images):
+    found = layer(torch.ones(images, layer.in_channels, side, side))
+    plain = super(type(layer), layer).forward(torch.ones(images, layer.in_channels, side, side))
+    torch.testing.assert_close(found, plain)
+
+
 def test_maps_that_are_not_square_are_convolved():
     layer = Conv2d(5, 3, 4, 2, 1)
     compare(layer, nn.Conv2d(5, 3, 4, 2, 1), torch.randn(2, 5, 8, 6))

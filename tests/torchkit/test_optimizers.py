@@ -87,3 +87,14 @@ def test_a_step_without_any_gradient_changes_nothing(name):
     weight = nn.Parameter(torch.ones(3))
     OURS_AND_TORCHS[name][0]([weight]).step()
     assert [1, 1, 1] == weight.tolist()
+
+
+@pytest.mark.parametrize("name", OURS_AND_TORCHS)
+def test_a_gradient_that_was_set_by_hand_may_have_another_memory_format(name):
+    ours, torchs = OURS_AND_TORCHS[name]
+    start, gradient = torch.randn(4, 3, 5, 5), torch.randn(4, 3, 5, 5)
+    weights = [nn.Parameter(start.clone(memory_format=torch.channels_last)) for _ in range(2)]
+    for weight, optimizer in zip(weights, (ours(weights[:1]), torchs(weights[1:], foreach=False)), strict=True):
+        weight.grad = gradient.clone()
+        optimizer.step()
+    torch.testing.assert_close(*(weight.detach() for weight in weights), rtol=1e-5, atol=1e-6)

@@ -32,11 +32,12 @@ class Windows:
         """The windows of maps (B, side, side, C): (B * count * count, kernel * kernel * C)."""
         padded = _moved(maps, self.padding, (self.count - 1) * self.stride + self.kernel)
         windows = padded.unfold(1, self.kernel, self.stride).unfold(2, self.kernel, self.stride)
-        return windows.permute(0, 1, 2, 4, 5, 3).reshape(len(maps) * self.count**2, -1)
+        return windows.permute(0, 1, 2, 4, 5, 3).reshape(len(maps) * self.count**2, self.kernel**2 * maps.shape[-1])
 
     def sum(self, rows: torch.Tensor) -> torch.Tensor:
         """The sum of these windows where they belong, maps (B, side, side, C): the adjoint of `rows`."""
-        windows = rows.view(-1, self.count, self.count, self.kernel, self.kernel, rows.shape[1] // self.kernel**2)
+        shape = (len(rows) // self.count**2, self.count, self.count, self.kernel, self.kernel)
+        windows = rows.view(*shape, rows.shape[1] // self.kernel**2)
         if self.count == 1:
             return _moved(windows[:, 0, 0], -self.padding, self.side)
         span = (self.count - 1) * self.stride + 1
@@ -94,7 +95,11 @@ class Conv2d(nn.Conv2d):
         if not _faster(self.weight, maps, count):
             return super().forward(maps)
         rows: torch.Tensor = _Rows.apply(maps.permute(0, 2, 3, 1), Windows(side, count, *self.shape))
-        return linear(rows, _flat(self.weight), self.bias).view(len(maps), count, count, -1).permute(0, 3, 1, 2)
+        return (
+            linear(rows, _flat(self.weight), self.bias)
+            .view(len(maps), count, count, self.out_channels)
+            .permute(0, 3, 1, 2)
+        )
 
 
 class ConvTranspose2d(nn.ConvTranspose2d):
@@ -119,7 +124,7 @@ class ConvTranspose2d(nn.ConvTranspose2d):
         if output_size is not None or not _faster(self.weight, maps, count):
             return super().forward(maps, output_size)
         windows = Windows(count * self.shape[1] + self.longer, count, *self.shape)
-        rows = maps.permute(0, 2, 3, 1).reshape(len(maps) * count**2, -1) @ _flat(self.weight)
+        rows = maps.permute(0, 2, 3, 1).reshape(len(maps) * count**2, self.in_channels) @ _flat(self.weight)
         made: torch.Tensor = _Sum.apply(rows, windows)
         return (made if self.bias is None else made + self.bias).permute(0, 3, 1, 2)
 

@@ -55,9 +55,20 @@ class _Fused:
 
     def _with_gradients(self) -> list[list[Tensor]]:
         """The weights that have a gradient, their gradients, and their state by name: one list each."""
-        everything: list[list[Any]] = [self.weights, [weight.grad for weight in self.weights], *self.state.values()]
+        everything: list[list[Any]] = [self.weights, list(map(_gradient, self.weights)), *self.state.values()]
         chosen = [position for position, gradient in enumerate(everything[1]) if gradient is not None]
         return [[tensors[position] for position in chosen] for tensors in everything]
+
+
+def _gradient(weight: Tensor) -> Tensor | None:
+    """The gradient, in memory like the weight: the kernels go through both as through one list of numbers.
+
+    Autograd lays gradients out like this; one that was set by hand may have another memory format.
+    """
+    gradient = weight.grad
+    if gradient is None or gradient.stride() == weight.stride():
+        return gradient
+    return torch.empty_like(weight).copy_(gradient)
 
 
 class Adam(_Fused):
