@@ -2,6 +2,7 @@
 
 import errno
 import os
+import shlex
 import subprocess
 
 import pytest
@@ -46,6 +47,15 @@ def test_a_wrong_setting_ends_a_process_with_status_2(in_a_new_process):
     refused = in_a_new_process("plan", "--dataset", DATASET, "--augmenter", "dcgna", status=2)
 
     assert refused.stderr.startswith("lesionbench: no augmenter 'dcgna' is installed")
+
+
+@pytest.mark.parametrize("closed", [">&-", "2>&-", ">&- 2>&- <&-"])
+def test_a_closed_output_is_no_error(in_a_new_process, closed):
+    command = shlex.join(in_a_new_process.command("leaderboard", "o"))
+    given = {"cwd": in_a_new_process.cwd, "env": in_a_new_process.env()}
+    done = subprocess.run(f"{command} {closed}", shell=True, capture_output=True, text=True, timeout=600, **given)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert ("oversample" in done.stdout) == (closed == "2>&-")
 
 
 def test_a_full_disk_says_what_to_do(monkeypatch, capsys):

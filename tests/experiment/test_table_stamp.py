@@ -17,7 +17,7 @@ import pytest
 import lesionbench
 from lesionbench.errors import OutputError
 from lesionbench.evidence import evidence
-from lesionbench.experiment import table_stamp
+from lesionbench.experiment import table_stamp, tables
 from lesionbench.experiment.bench import Bench
 from lesionbench.experiment.grid import cells
 from lesionbench.experiment.output import judged_otherwise, predictions_path, write_settings
@@ -298,3 +298,44 @@ def test_every_library_behind_the_tables_is_in_the_stamp():
     outside = {name.partition(".")[0] for name in names} - sys.stdlib_module_names - {"lesionbench"}
     distributions = packages_distributions()
     assert {distributions[name][0].lower() for name in outside} <= {*table_stamp.LIBRARIES}
+
+
+def test_half_made_tables_of_a_run_that_was_killed_are_refused_until_they_are_made(out, monkeypatch):
+    before, real = tables_of(out), tables.write_derived
+
+    def killed(path, text):
+        if path.name == "comparisons.csv":
+            raise KeyboardInterrupt
+        real(path, text)
+
+    monkeypatch.setattr(tables, "write_derived", killed)
+    with pytest.raises(KeyboardInterrupt):
+        write_tables(out, judged_otherwise(out, {"margin": 0.3}))
+    monkeypatch.setattr(tables, "write_derived", real)
+
+    with pytest.raises(OutputError, match="was changed after it was written"):
+        assert lesionbench.open(out).comparisons is None
+    write_tables(out, judged_otherwise(out, {"margin": 0.02}))
+    assert len(lesionbench.open(out).comparisons)
+    assert tables_of(out) == before
+
+
+def test_tables_that_are_older_than_the_cells_are_refused_until_they_are_made(out):
+    run, text = lesionbench.open(out), (out / "cells.csv").read_text()
+    assert not run.leaderboard["failed_cells"].any()
+    first = text.splitlines()[1]
+    (out / "cells.csv").write_text(text.replace(first, first.replace(",done,,", ",failed,broken,")))
+
+    with pytest.raises(OutputError, match=r"other cells than cells\.csv lists; `lesionbench leaderboard"):
+        assert run.leaderboard is None
+    write_tables(out)
+    assert run.leaderboard["failed_cells"].sum() == 1
+
+
+@pytest.mark.parametrize("name", ["comparison.csv", "confusion/no_cell.csv"])
+def test_a_folder_in_the_place_of_a_table_that_is_removed_is_named_before_anything_is_written(out, name):
+    (out / name).mkdir()
+    (out / "leaderboard.csv").unlink()
+    with pytest.raises(OutputError, match="must be a file that can be written"):
+        write_tables(out)
+    assert not (out / "leaderboard.csv").exists()

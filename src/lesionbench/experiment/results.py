@@ -88,17 +88,14 @@ def read_results(out: Path, judged: Experiment | None = None) -> Results:
     judged: the experiment with other settings to judge it by than those in `out`.
     """
     experiment, resolved = read_edited(out) if judged else read_settings(out)
-    results = Results(out, judged or experiment, resolved, cells(experiment, int(resolved["folds"])), {}, set())
     noted = noted_cells(out)
+    grid = cells(experiment, int(resolved["folds"]))
+    results = Results(out, judged or experiment, resolved, grid, *ended(noted))
     if noted.keys() != {cell.name for cell in results.grid}:
         raise OutputError(f"{out / 'cells.csv'} must have a row for each of the {len(results.grid)} cells; {AGAIN}")
     for cell in results.grid:
-        row = noted[cell.name]
-        if row["status"] == "done":
-            digest = results.done[cell.name] = row.get("predictions_sha256") or ""
-            _verified(predictions_path(out, cell), digest)
-        elif row["status"] == "failed":
-            results.failed.add(cell.name)
+        if cell.name in results.done:
+            _verified(predictions_path(out, cell), results.done[cell.name])
     return results
 
 
@@ -137,6 +134,12 @@ def noted_cells(out: Path) -> dict[str, dict[str, str]]:
     except (OSError, KeyError, ValueError, TypeError, csv.Error) as error:
         what = f"has no column {error}" if isinstance(error, KeyError) else f"cannot be read ({reason(error)})"
         raise OutputError(f"{path} {what}; {AGAIN}") from None
+
+
+def ended(noted: Mapping[str, Mapping[str, str]]) -> tuple[dict[str, str], set[str]]:
+    """The SHA-256 of the predictions of the cells that are done, and the names of the failed; from `noted_cells`."""
+    done = {name: row.get("predictions_sha256") or "" for name, row in noted.items() if row["status"] == "done"}
+    return done, {name for name, row in noted.items() if row["status"] == "failed"}
 
 
 def table_rows(path: Path) -> list[dict[str, str]]:

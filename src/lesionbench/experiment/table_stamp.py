@@ -19,12 +19,13 @@ from typing import TYPE_CHECKING, Any
 
 import lesionbench
 from lesionbench.errors import OutputError
+from lesionbench.experiment.results import ended, noted_cells
 from lesionbench.given_files import kind_of, read_regular
 from lesionbench.store.digests import file_digest, files_digest, key_of
 from lesionbench.store.whole_files import write_derived
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
 
     from lesionbench.experiment.results import Results
 
@@ -38,7 +39,8 @@ LIBRARIES = ("matplotlib", "numpy", "pandas", "pillow", "scikit-learn", "scipy",
 class Stamp:
     """What the tables of a run were made from, as one digest; what was written; and what the screen shows."""
 
-    made_from: str
+    made_from: str  # empty while they are being written
+    cells: str  # one digest of what cells.csv said
     written: Mapping[str, str]  # the SHA-256 of every file, by its name in the run's folder
     shown: Mapping[str, Any]
 
@@ -54,13 +56,17 @@ def made_from(results: Results, published: Path) -> str:
         {
             "experiment": results.experiment.model_dump(mode="json", exclude={"data"}),
             "resolved": dict(results.resolved),
-            "done": dict(results.done),
-            "failed": sorted(results.failed),
+            "cells": cells_of(results.done, results.failed),
             "published": _digest_if_there(published),
             "code": [lesionbench.__version__, files_digest(sorted(package.rglob("*.py")), package)],
             "libraries": [platform.python_version(), *map(_version, LIBRARIES)],
         }
     )
+
+
+def cells_of(done: Mapping[str, str], failed: Collection[str]) -> str:
+    """One digest of which cells are done, with the SHA-256 of their predictions, and which failed."""
+    return key_of({"done": dict(done), "failed": sorted(failed)})
 
 
 def _version(library: str) -> str:
@@ -98,7 +104,7 @@ def read_stamp(out: Path) -> Stamp | None:
 
 def write_stamp(out: Path, stamp: Stamp) -> None:
     """Write the stamp; a run without one makes its tables again."""
-    noted = {"made_from": stamp.made_from, "written": dict(stamp.written), "shown": dict(stamp.shown)}
+    noted = {name: getattr(stamp, name) for name in ("made_from", "cells", "written", "shown")}
     write_derived(out / STAMP, _as_json({DIGEST: _digest(noted), **noted}))
 
 
@@ -111,13 +117,11 @@ def _as_json(noted: object) -> str:
     return json.dumps(noted, sort_keys=True, default=lambda number: number.item())  # numpy's numbers as Python's
 
 
-def remove_stamp(out: Path) -> None:
-    """Remove the stamp, before new tables are written that do not fit it."""
-    (out / STAMP).unlink(missing_ok=True)
-
-
 def refuse_changed(out: Path, name: str) -> None:
-    """Raise OutputError when a table was changed after it was written; one that no stamp knows is not checked."""
+    """Raise OutputError for a table that was changed after it was written, or is older than cells.csv.
+
+    One that no stamp knows is not checked.
+    """
     stamp = read_stamp(out)
     if stamp is None or name not in stamp.written:
         return
@@ -125,11 +129,9 @@ def refuse_changed(out: Path, name: str) -> None:
         same = digest_of(out / name) == stamp.written[name]
     except OSError:  # reading it says why it cannot be read
         return
-    if not same:
-        raise OutputError(
-            f"{out / name} was changed after it was written; `lesionbench leaderboard {shlex.quote(str(out))}` "
-            "makes it again"
-        )
+    wrong = "was changed after it was written" if not same else "was made of fewer or other cells than cells.csv lists"
+    if not same or cells_of(*ended(noted_cells(out))) != stamp.cells:
+        raise OutputError(f"{out / name} {wrong}; `lesionbench leaderboard {shlex.quote(str(out))}` makes it again")
 
 
 def is_as_written(out: Path, stamp: Stamp) -> bool:

@@ -17,11 +17,11 @@ from lesionbench.experiment.results import read_results
 from lesionbench.experiment.table_stamp import (
     STAMP,
     Stamp,
+    cells_of,
     digest_of,
     is_as_written,
     made_from,
     read_stamp,
-    remove_stamp,
     write_stamp,
 )
 from lesionbench.experiment.tasks import try_to_draw
@@ -183,14 +183,17 @@ def _make_tables(out: Path, results: Results, judged: Experiment | None, key: st
     texts["per_class.csv"] = as_csv(of_classes, PER_CLASS_COLUMNS)
     texts |= {COMPARISON: as_csv(compared, BESIDE_PUBLISHED_COLUMNS)} if compared else {}
     texts |= confusion_tables(results.found)
-    refuse_unwritable(out, [*texts, STAMP])
+    stale = _stale(out, texts)
+    refuse_unwritable(out, [*texts, *stale, STAMP])
     if read_stamp(out) != stamp:  # another process has written tables meanwhile: a run, perhaps of more cells
         return write_tables(out, judged)
 
+    written = {name: hashlib.sha256(text.encode()).hexdigest() for name, text in texts.items()}
+    cells = cells_of(results.done, results.failed)
+    write_stamp(out, Stamp("", cells, written, {}))  # should this be killed, tables of an earlier time do not fit it
     if judged is not None:
         note_judging(out, judged)
-    remove_stamp(out)
-    for name in _stale(out, texts):
+    for name in stale:
         (out / name).unlink(missing_ok=True)
     for name, text in texts.items():
         (out / name).parent.mkdir(exist_ok=True)
@@ -198,9 +201,8 @@ def _make_tables(out: Path, results: Results, judged: Experiment | None, key: st
     tables = _shown(results, evidence, compared)
     plots = [_plot(curve) for curve in evidence.curves]
     if try_to_draw(lambda: save_dose_plots(out / PICTURE, plots)):  # one that failed is tried again the next time
-        written = {name: hashlib.sha256(text.encode()).hexdigest() for name, text in texts.items()}
         written |= {PICTURE: digest_of(out / PICTURE)} if plots else {}
-        write_stamp(out, Stamp(key, written, asdict(tables)))
+        write_stamp(out, Stamp(key, cells, written, asdict(tables)))
     return tables
 
 

@@ -35,7 +35,7 @@ def plan_lines(plan: Plan, write: Write = in_python) -> list[str]:
         *(f"note: {note}" for note in (*about.notes, *plan.notes)),
         *(f"  {_described(arm)}" for arm in plan.arms),
         f"{grid} = {count(done + to_do, 'cell')}: "
-        f"{done} done, {to_do} to do, after {len(plan.fits_to_do)} augmenter fits",
+        f"{done} done, {to_do} to do, after {count(len(plan.fits_to_do), 'augmenter fit')}",
         *([_time(plan, write)] if to_do else []),
         f"into {plan.out}",
         *power_lines(plan.power),

@@ -141,7 +141,7 @@ def balanced_batches(labels: Labels, batch_size: int, seed: int, device: str = "
     """Endless batches of positions, int64 (batch_size,) on the device, in which all classes occur equally often.
 
     Within a class, each pass over its images is in a new random order. Every class must have an image. The numbers of
-    two classes in a batch differ by one at most.
+    two classes in a batch differ by two at most, and not at all where batches hold whole rounds of classes.
     """
     counts = np.bincount(labels)
     members = [torch.from_numpy(np.flatnonzero(labels == label)) for label in range(len(counts))]
