@@ -56,6 +56,14 @@ only-include = ["{module}.py"]
 """
 
 
+LONG = ("test_tutorial.py", "test_run.py", "test_resuming.py", "test_running.py")  # half a minute each and more
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the long files, so that in the end no process of pytest waits for another's."""
+    items.sort(key=lambda item: item.path.name not in LONG)
+
+
 def pytest_collection_finish() -> None:
     """Let the garbage collector skip what pytest and the libraries hold; statsmodels starts it for every p-value."""
     gc.collect()

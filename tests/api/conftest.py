@@ -17,6 +17,6 @@ def small_run(tmp_path_factory) -> "lesionbench.Run":
         split=2,
         seeds=2,
         out=tmp_path_factory.mktemp("runs") / "small",
-        jobs=2,
+        jobs=1,
         quiet=True,
     )

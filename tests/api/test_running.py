@@ -111,6 +111,7 @@ def test_plugin_objects_are_the_names_that_they_stand_for(tmp_path):
         synthetic=4,
         seeds=1,
         out=tmp_path / "run",
+        jobs=1,
         quiet=True,
     )
 

@@ -11,13 +11,14 @@ from conftest import CommandLineHere
 
 GRID = ("--dataset", "skin-phantom[size=16,train=60,test=20]", "--augmenter", "oversample", "--synthetic", 10)
 GRID += ("--classifier", "linear", "--seeds", 1)
+RUN = ("run", "--jobs", 1)  # what two processes do is tested with runs
 
 
 @pytest.fixture(scope="module")
 def ran(tmp_path_factory):
     """A folder with a small run `a`."""
     folder = tmp_path_factory.mktemp("ran")
-    CommandLineHere(folder)("run", *GRID, "--out", "a")
+    CommandLineHere(folder)(*RUN, *GRID, "--out", "a")
     return folder
 
 
@@ -61,7 +62,7 @@ def test_list_says_what_is_there_and_which_runs_use_it(lesionbench):
 
 
 def test_a_run_that_is_gone_is_named_and_keeps_its_entries_until_it_is_forgotten(lesionbench):
-    lesionbench("run", *GRID[:-1], 2, "--out", "b", "--store", "a/store")
+    lesionbench(*RUN, *GRID[:-1], 2, "--out", "b", "--store", "a/store")
     shutil.rmtree(lesionbench.cwd / "b")
 
     assert "b  (not found)" in lesionbench("store", "list", "a").stdout
@@ -109,7 +110,7 @@ def test_export_and_import_spare_another_machine_the_fits(lesionbench):
 
 def test_what_was_imported_is_kept_until_the_archive_is_forgotten(lesionbench):
     lesionbench("store", "export", "a.zip", "--run", "a")
-    lesionbench("run", *GRID, "--seed", 5, "--out", "b", "--store", "elsewhere")
+    lesionbench(*RUN, *GRID, "--seed", 5, "--out", "b", "--store", "elsewhere")
     lesionbench("store", "import", "a.zip", "--store", "elsewhere")
 
     kept = lesionbench("store", "prune", "--store", "elsewhere", "--yes").stdout
@@ -150,7 +151,7 @@ def test_a_home_folder_as_store_is_refused_and_loses_nothing(lesionbench):
     os.utime(notes, (three_days_ago, three_days_ago))
     before = everything(lesionbench.cwd)
 
-    said = lesionbench("run", *GRID, "--out", "b", "--store", "home", status=2).stderr
+    said = lesionbench(*RUN, *GRID, "--out", "b", "--store", "home", status=2).stderr
 
     assert "home holds 'project'; choose another --store" in said
     assert everything(lesionbench.cwd) == before
@@ -160,7 +161,7 @@ def test_a_folder_called_store_in_the_output_folder_is_not_taken_for_one(lesionb
     (lesionbench.cwd / "b" / "store" / "photos").mkdir(parents=True)
     before = everything(lesionbench.cwd)
 
-    assert "holds 'photos'" in lesionbench("run", *GRID, "--out", "b", status=2).stderr
+    assert "holds 'photos'" in lesionbench(*RUN, *GRID, "--out", "b", status=2).stderr
     assert everything(lesionbench.cwd) == before
 
 
@@ -183,7 +184,7 @@ def test_a_run_makes_a_damaged_store_whole_and_keeps_its_bytes(lesionbench):
     damage_all(lesionbench.cwd / "a" / "store")
     shutil.rmtree(lesionbench.cwd / "a" / "predictions")  # with these, the predictions in the store are not needed
 
-    lesionbench("run", *GRID, "--out", "a")
+    lesionbench(*RUN, *GRID, "--out", "a")
 
     assert (lesionbench.cwd / "a" / "leaderboard.csv").read_bytes() == before
     assert "every checksum is right" in lesionbench("store", "verify", "a").stdout

@@ -20,7 +20,7 @@ CELL, POOL = "oversample-20_linear_fold0_seed1", "oversample_fold0_seed1"
 @pytest.fixture(scope="module")
 def one_run(tmp_path_factory):
     command_line = CommandLineHere(tmp_path_factory.mktemp("run"))
-    command_line(*RUN, "--out", "o")
+    command_line(*RUN, "--jobs", 1, "--out", "o")
     return command_line.cwd / "o"
 
 

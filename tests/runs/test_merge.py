@@ -23,6 +23,7 @@ from lesionbench.runs.merge import merge
 from lesionbench.store.digests import file_digest
 
 BASE = ("run", "--dataset", "spy-dots", "--classifier", "spy-centroids", "--positive-class", "b", "--seeds", 2)
+BASE = (*BASE, "--jobs", 1)  # what two processes do is tested with runs
 ARMS = {"a": ["--augmenter", "spy-copies"], "b": ["--augmenter", "oversample"]}
 ARMS["ab"] = [*ARMS["a"], *ARMS["b"]]
 

@@ -12,6 +12,7 @@ from lesionbench.experiment.environment import ENVIRONMENT
 from lesionbench.store.digests import file_digest
 
 RUN = ("run", "--dataset", "spy-dots", "--classifier", "spy-centroids", "--positive-class", "b", "--seeds", 1)
+RUN = (*RUN, "--jobs", 1)  # what two processes do is tested with runs
 
 
 @pytest.fixture(scope="module")
