@@ -35,6 +35,7 @@ HEADINGS = {
 
 MOST_NAMED = 10  # cells that failed
 TEXTS = ("augmenter", "on_the_fly", "classifier")
+WITH_INTERVALS = 120  # columns of the screen; on fewer, the rates stand alone
 
 
 def print_tables(tables: Tables) -> None:
@@ -120,10 +121,11 @@ def _points(value: object, sign: bool = True) -> str:
 def print_leaderboard(rows: list[Row]) -> None:
     """Print the leaderboard: rates in percent, the mean over seeds; what is the same in every row stands above it."""
     console = open_console(160)
-    for line in _heading(rows):
+    intervals = console.width >= WITH_INTERVALS
+    for line in _heading(rows, intervals):
         console.print(visible(line), markup=False)
     columns = [name for name in HEADINGS if not _left_out(name, rows)]
-    cells = [[_with_interval(row, name) for name in columns] for row in rows]
+    cells = [[_rate(row, name) + (_interval(row, name) if intervals else "") for name in columns] for row in rows]
     left = [index for index, name in enumerate(columns) if name in TEXTS]
     print_table(console, None, [HEADINGS[name] for name in columns], cells, left=left, fold_numbers=False)
 
@@ -138,12 +140,13 @@ def print_comparison(rows: list[Row]) -> None:
     print_table(open_console(200), "published and measured", headings, lines, left=left)
 
 
-def _heading(rows: list[Row]) -> list[str]:
+def _heading(rows: list[Row], intervals: bool) -> list[str]:
     first = rows[0]
     positive = first["positive_class"]
     what = "each class against the rest, weighted by its size" if positive == "each" else f"positive class {positive}"
     lines = [f"{first['dataset']}, split {first['split']}, groups {first['groups']}, {_tested(rows)}"]
-    lines.append(f"{what}; percent with its 95% interval, mean over seeds; dose: synthetic images per class")
+    percent = "percent with its 95% interval" if intervals else "percent (a wider screen shows intervals)"
+    lines.append(f"{what}; {percent}, mean over seeds; dose: synthetic images per class")
     if first["computed_in"] != "fp32":
         lines.append(f"networks computed in {first['computed_in']}")
     if _left_out("classifier", rows):
@@ -164,7 +167,10 @@ def _left_out(name: str, rows: list[Row]) -> bool:
     return name == "failed_cells" and not any(row[name] for row in rows)
 
 
-def _with_interval(row: Row, name: str) -> str:
+def _rate(row: Row, name: str) -> str:
+    return shown(row[name], 2, percent=True)
+
+
+def _interval(row: Row, name: str) -> str:
     low, high = row.get(f"{name}_low"), row.get(f"{name}_high")
-    ends = f" {100 * low:.1f}-{100 * high:.1f}" if isinstance(low, float) and isinstance(high, float) else ""
-    return shown(row[name], 2, percent=True) + ends
+    return f" {100 * low:.1f}-{100 * high:.1f}" if isinstance(low, float) and isinstance(high, float) else ""
