@@ -1,5 +1,6 @@
 """Running from Python: the same experiment as on the command line, gone on with, refused, or stopped."""
 
+import re
 import subprocess
 import sys
 
@@ -14,7 +15,7 @@ from lesionbench.builtin.controls import Noise, Oversample
 from lesionbench.builtin.linear import Linear
 from lesionbench.builtin.skin_phantom import SkinPhantom
 from lesionbench.experiment.tables import write_tables
-from lesionbench.report.terminal import print_tables
+from lesionbench.report.terminal import print_leaderboard, print_tables
 
 QUICK = {"classifiers": ["linear"], "synthetic": 4, "seeds": 1, "split": 2, "jobs": 1, "quiet": True}
 
@@ -43,6 +44,20 @@ def test_the_leaderboard_says_in_which_precision_networks_computed(tmp_path, cap
     assert header.endswith(",computed_in")
     assert [row.endswith(",bf16") for row in rows] == [True, True]
     assert "networks computed in bf16" in capsys.readouterr().out
+
+
+def test_a_screen_of_80_columns_shows_every_name_and_every_rate_whole(small_run, monkeypatch, capsys):
+    for name, value in {"FORCE_COLOR": "1", "NO_COLOR": "1", "COLUMNS": "80"}.items():  # the first makes it a terminal
+        monkeypatch.setenv(name, value)
+
+    print_leaderboard(write_tables(small_run.folder).leaderboard)
+
+    shown = re.sub("\x1b\\[[0-9;]*m", "", capsys.readouterr().out)
+    names, lines = "".join(re.findall(r"(?m)^ (\S+)", shown)), shown.splitlines()
+    assert max(map(len, lines)) <= 80
+    for row in small_run.leaderboard.itertuples():
+        assert row.augmenter in names
+        assert any(f"{100 * row.auc:.2f}" in line and f"{100 * row.f1:.2f}" in line for line in lines)
 
 
 def test_the_command_line_goes_on_with_a_run_of_arrays(small_run):

@@ -14,6 +14,8 @@ from lesionbench.plain_text import visible
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Sequence
 
+WIDE = 120  # columns of the screen
+
 
 def open_console(width: int) -> Console:
     """The terminal; where the output goes into a file or a pipe, a page this wide."""
@@ -35,7 +37,8 @@ def print_table(
     fold_numbers: whether numbers may be broken over two lines where the table is wider than the screen.
     """
     shown = None if title is None else visible(title)
-    table = Table(box=box.SIMPLE_HEAD, title=shown, title_justify="left", title_style="")
+    space = 1 if console.width >= WIDE else 0  # beside each cell; a narrow screen needs it for what the cells say
+    table = Table(box=box.SIMPLE_HEAD, title=shown, title_justify="left", title_style="", padding=(0, space))
     for index, heading in enumerate(headings):
         text = index in left
         no_wrap = not (text or fold_numbers)

@@ -8,7 +8,7 @@ from lesionbench.evidence.papers.beside_published import beside_published_table
 from lesionbench.pipeline.arm import ArmKey
 from lesionbench.pipeline.augmenter import BASELINE
 from lesionbench.plain_text import visible
-from lesionbench.report.console import open_console, print_table
+from lesionbench.report.console import WIDE, open_console, print_table
 from lesionbench.report.words import count, shown
 
 if TYPE_CHECKING:
@@ -35,7 +35,6 @@ HEADINGS = {
 
 MOST_NAMED = 10  # cells that failed
 TEXTS = ("augmenter", "on_the_fly", "classifier")
-WITH_INTERVALS = 120  # columns of the screen; on fewer, the rates stand alone
 
 
 def print_tables(tables: Tables) -> None:
@@ -121,7 +120,7 @@ def _points(value: object, sign: bool = True) -> str:
 def print_leaderboard(rows: list[Row]) -> None:
     """Print the leaderboard: rates in percent, the mean over seeds; what is the same in every row stands above it."""
     console = open_console(160)
-    intervals = console.width >= WITH_INTERVALS
+    intervals = console.width >= WIDE
     for line in _heading(rows, intervals):
         console.print(visible(line), markup=False)
     columns = [name for name in HEADINGS if not _left_out(name, rows)]
