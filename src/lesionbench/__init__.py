@@ -27,7 +27,7 @@ if TYPE_CHECKING:
         UnreadableImage,
     )
     from lesionbench.hookspecs import hookimpl
-    from lesionbench.pipeline.augmenter import Augmenter, AugmenterInParts, FittedPart, Sampler
+    from lesionbench.pipeline.augmenter import Augmenter, AugmenterInParts, FittedPart, Sampler, StackableAugmenter
     from lesionbench.pipeline.classifier import Classifier, Predictor
     from lesionbench.pipeline.context import Report, RunContext, derive_seed
     from lesionbench.pipeline.dataset import Dataset, LoadedDataset
@@ -67,6 +67,7 @@ _HOME = {
     "Sampler": "pipeline.augmenter",
     "Scores": "pipeline.images",
     "SettingsError": "errors",
+    "StackableAugmenter": "pipeline.augmenter",
     "TrainingDiverged": "errors",
     "TrainingSet": "pipeline.training_set",
     "Try": "errors",
@@ -112,6 +113,7 @@ __all__ = [  # all but `open`: `from lesionbench import *` must not hide the one
     "Sampler",
     "Scores",
     "SettingsError",
+    "StackableAugmenter",
     "TrainingDiverged",
     "TrainingSet",
     "Try",

@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 from pydantic import Field, PrivateAttr
 
-from lesionbench import Augmenter, AugmenterInParts, FittedPart, derive_seed
+from lesionbench import Augmenter, AugmenterInParts, FittedPart, StackableAugmenter, derive_seed
+from lesionbench.pipeline.context import NoCheckpoint
 from lesionbench.testing import Skipped, a_context, augmenter_checks, tiny_images
 
 GUIDE = (Path(__file__).parents[2] / "docs" / "writing-a-plugin.md").read_text(encoding="utf-8")
@@ -238,6 +239,40 @@ class ForgetsThePartsState(OneForEachClass):
         return FittedPart({"seed": fitted.arrays["seed"] + resumed}, fitted.values)
 
 
+class LearnsTogether(OneForEachClass, StackableAugmenter):
+    """A correct augmenter whose parts can be fitted together."""
+
+    def fit_stacked(self, train, context):
+        saved = context.checkpoint.load()
+        seeds = saved.arrays["seeds"].tolist() if saved else []
+        for part in range(len(seeds), len(train.classes)):
+            fitted = self.fit_part(part, train, replace(context, checkpoint=NoCheckpoint()))
+            seeds.append(self.learned(fitted.arrays["seed"][0], context))
+            if context.checkpoint.due():
+                context.checkpoint.save(part + 1, {"seeds": np.array(seeds)})
+        return [FittedPart({"seed": np.array([seed])}, {"shape": train.shape}) for seed in seeds]
+
+    def learned(self, seed, context):
+        return seed
+
+
+class MixesUpItsParts(LearnsTogether):
+    def fit_stacked(self, train, context):
+        return super().fit_stacked(train, context)[::-1]
+
+
+class LosesAFileInAStack(LearnsTogether):
+    def fit_stacked(self, train, context):
+        fitted = super().fit_stacked(train, context)
+        (context.folder / "class0.txt").unlink()
+        return fitted
+
+
+class ForgetsTheStatesOfItsStack(LearnsTogether):
+    def learned(self, seed, context):
+        return seed + (context.checkpoint.load() is not None)
+
+
 def with_sampler(name, **methods):
     """A Noise augmenter whose sampler has these methods instead."""
     return type(name, (Noise,), {"sampler": type(name, (NoiseSampler,), methods), "__module__": __name__})
@@ -303,6 +338,9 @@ BROKEN = {
         "a_killed_fit_goes_on_to_the_same_samples",
     },
     WritesOneFileForAllParts: {"parts_write_files_of_their_own"},
+    MixesUpItsParts: {"a_stacked_fit_learns_what_its_parts_learn"},
+    LosesAFileInAStack: {"a_stacked_fit_learns_what_its_parts_learn"},
+    ForgetsTheStatesOfItsStack: {"a_killed_stacked_fit_goes_on_to_the_same"},
     ForgetsThePartsState: {"a_killed_fit_goes_on_to_the_same_samples"},
     ForgetsItsTotal: {"a_killed_fit_goes_on_to_the_same_samples"},
     CannotGoOn: {"a_killed_fit_goes_on_to_the_same_samples"},
@@ -358,7 +396,7 @@ def torch_as_it_was():
 
 
 @pytest.mark.parametrize("check", augmenter_checks(), ids=lambda check: check.__name__)
-@pytest.mark.parametrize("correct", [Noise, SavesItsState, OneForEachClass])
+@pytest.mark.parametrize("correct", [Noise, SavesItsState, OneForEachClass, LearnsTogether])
 def test_a_correct_augmenter_keeps_the_contract(correct, check):
     check(correct)
 
@@ -375,7 +413,8 @@ def test_the_guides_example_of_a_long_fit_keeps_the_contract():
         except Skipped:
             skipped.add(check.__name__.removeprefix("check_"))
     assert "a_killed_fit_goes_on_to_the_same_samples" not in skipped
-    assert all("transform" in name or "saved" in name or "parts" in name for name in skipped)
+    other = ("transform", "saved", "parts", "stacked")
+    assert all(any(word in name for word in other) for name in skipped)
 
 
 def test_the_guides_example_of_a_fit_in_parts_keeps_the_contract():
@@ -388,7 +427,7 @@ def test_the_guides_example_of_a_fit_in_parts_keeps_the_contract():
             check(names["Means"])
         except Skipped:
             skipped.add(check.__name__.removeprefix("check_"))
-    assert not [name for name in skipped if "parts" in name]
+    assert not [name for name in skipped if "parts" in name and "stacked" not in name]
 
 
 def test_the_parts_of_a_fit_in_one_process_report_as_one(tmp_path):

@@ -180,6 +180,8 @@ def test_weights_that_are_not_finite_are_refused():
         network.bias[0] = float("nan")
     with pytest.raises(TrainingDiverged, match="'bias' is not after step 7"):
         check_weights(network, 7)
+    with pytest.raises(TrainingDiverged, match="'bias' of benign is not after step 7"):
+        check_weights(network, 7, " of benign")
 
 
 def test_moments_run_from_before_the_first_step_to_the_last_and_are_denser_at_first():

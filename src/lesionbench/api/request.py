@@ -52,6 +52,7 @@ class Settings(TypedDict, total=False):
     positive_class: str | int | None
     device: str
     precision: str
+    stack: bool
     baseline: str
     margin: float
     judged_by: str

@@ -42,8 +42,8 @@ def run(
     executor, scheduler: "local", or "dask" with the address of a scheduler.  quiet: show no progress.
     timeout: how long one task may take, in seconds or as text such as "30m"; by default as long as it takes.
     settings: of the experiment: augmenters, synthetic (doses: synthetic images per class), classifiers, controls,
-        on_the_fly, split, validation, seeds, classifier_seeds, seed, positive_class, device, precision, baseline,
-        margin, judged_by, operating_point. Plugins are names, with settings in brackets, or objects:
+        on_the_fly, split, validation, seeds, classifier_seeds, seed, positive_class, device, precision, stack,
+        baseline, margin, judged_by, operating_point. Plugins are names, with settings in brackets, or objects:
         augmenters=["classic", "dcgan[steps=500]", Mirror()].
 
     A cell that fails does not raise: see `Run.failed`. Raises InputError when the arguments are wrong, before anything

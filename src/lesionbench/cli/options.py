@@ -63,10 +63,11 @@ SETTINGS = {
     "seed": Setting("N"),
     "device": Setting("auto|cpu|cuda"),
     "precision": Setting("auto|fp32|bf16"),
+    "stack": Setting(""),
 }
 CONTROLS_HELP = "Add the control arms: oversample, noise, shuffled labels, real-holdout."
 USUAL = ("dataset", "data", "positive_class", "augmenters", "synthetic", "classifiers", "seeds", "split", CONTROLS)
-RARE = ("on_the_fly", "validation", "classifier_seeds", "seed", "device", "precision")
+RARE = ("on_the_fly", "validation", "classifier_seeds", "seed", "device", "precision", "stack")
 
 
 KEYWORD = inspect.Parameter.KEYWORD_ONLY
@@ -116,12 +117,18 @@ def _is_argument(parameter: inspect.Parameter) -> bool:
 def _parameter(setting: str, default: str) -> inspect.Parameter:
     """The option of a setting; the experiment checks its value and knows its default."""
     if setting == CONTROLS:
-        flag = Annotated[bool, typer.Option(f"--{CONTROLS}", help=CONTROLS_HELP)]
-        return inspect.Parameter(CONTROLS, KEYWORD, default=False, annotation=flag)
+        return _flag(CONTROLS, CONTROLS_HELP)
+    if Experiment.model_fields[setting].annotation is bool:
+        return _flag(setting, _help(setting, "off"))
     how = SETTINGS[setting]
     value = list[str] if how.repeated else Path if setting == "data" else str
     annotation = Annotated[value | None, typer.Option(metavar=how.metavar, help=_help(setting, default))]  # type: ignore[valid-type]
     return inspect.Parameter(_option(setting), KEYWORD, default=None, annotation=annotation)
+
+
+def _flag(name: str, text: str) -> inspect.Parameter:
+    annotation = Annotated[bool, typer.Option(f"--{name}", help=text)]
+    return inspect.Parameter(name, KEYWORD, default=False, annotation=annotation)
 
 
 def _help(setting: str, default: str) -> str:

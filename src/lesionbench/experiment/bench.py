@@ -22,6 +22,7 @@ from lesionbench.experiment.stored_dataset import read_dataset
 from lesionbench.experiment.synthesis import (
     fit_part,
     fit_sampler,
+    fit_stacked,
     join_parts,
     sample_pool,
     take_draws,
@@ -218,6 +219,8 @@ class Bench:
             if isinstance(augmenter, AugmenterInParts) and parts:
                 fit.take_over(kept)
                 sampler = join_parts(augmenter, [_fitted(entry) for entry in kept], split, before, fit.context)
+            elif self.prepared.experiment.stacks(augmenter):
+                sampler = fit_stacked(augmenter, split, before, fit.context)
             else:
                 sampler = fit_sampler(augmenter, split, before, fit.context)
         self._keep_sampler(job, sampler, fit)

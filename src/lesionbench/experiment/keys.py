@@ -78,7 +78,9 @@ class Keys:
 
     def inputs_of_fit(self, job: PoolJob) -> Inputs:
         """What an augmenter's fit depends on: the training images it sees, and no other image of the dataset."""
+        is_stacked = self.prepared.experiment.stacks(self.plugins.augmenter(job.augmenter))
         return {
+            **({"stacked": True} if is_stacked else {}),
             "train": self.prepared.train_digests[job.fold],
             "before": self._learned_from(job.before, job.fold, job.seed),
             "augmenter": self._augmenter(job.augmenter),

@@ -188,12 +188,15 @@ def used_controls(experiment: Experiment, plugins: Plugins) -> tuple[str, ...]:
 
 
 def used_parts(experiment: Experiment, plugins: Plugins, classes: tuple[str, ...]) -> dict[str, tuple[str, ...]]:
-    """The parts of the fits that have several, by augmenter; noted, so that tasks are listed without the plugins."""
+    """The parts of the fits that have several, by augmenter; noted, so that tasks are listed without the plugins.
+
+    Parts that are trained together are one task.
+    """
     found = {}
     for spec in dict.fromkeys((*_links(experiment), *experiment.on_the_fly)):
         augmenter = plugins.augmenter(spec)
         names = _parts(spec, augmenter, classes) if isinstance(augmenter, AugmenterInParts) else ()
-        if len(names) > 1:
+        if len(names) > 1 and not experiment.stacks(augmenter):
             found[spec] = names
     return found
 

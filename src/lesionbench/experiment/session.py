@@ -97,7 +97,7 @@ class Finished:
 
 def default_folder(experiment: Experiment) -> Path:
     """The output folder of an experiment when none is named: other settings, another folder."""
-    settings = experiment.model_dump(mode="json", exclude=set(JUDGING))
+    settings = experiment.model_dump(mode="json", exclude={*JUDGING, *([] if experiment.stack else ["stack"])})
     return Path("runs") / f"{experiment.dataset.partition('[')[0]}-{key_of(settings)[:8]}"
 
 

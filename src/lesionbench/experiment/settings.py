@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import tomllib
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeGuard
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
@@ -13,12 +13,13 @@ from lesionbench.errors import SettingsError, Try
 from lesionbench.experiment.chain import canonical, controls, parse_chain
 from lesionbench.experiment.grid import arms
 from lesionbench.given_files import path_problem, read_whole, reason
-from lesionbench.pipeline.augmenter import BASELINE
+from lesionbench.pipeline.augmenter import BASELINE, StackableAugmenter
 from lesionbench.spelling import did_you_mean, spec_of, what_is_wrong
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from lesionbench.pipeline.augmenter import Augmenter
     from lesionbench.plugins import Plugins
 
 OWN_PLUGINS = "own_plugins"  # in RESOLVED: the plugins that were defined in a notebook or script
@@ -109,6 +110,11 @@ class Experiment(BaseModel):
     )
     device: Literal["auto", "cpu", "cuda"] = Field("auto", description="where networks are trained")
     precision: Literal["auto", "fp32", "bf16"] = Field("auto", description="auto: fp32 on the CPU, bf16 on a GPU")
+    stack: bool = Field(
+        False,
+        strict=True,
+        description="train the networks of all classes of a fit together; for GPUs, and not measured on one yet",
+    )
     baseline: str = Field(
         BASELINE, description="the arm that every other is compared with, such as none or classic@480"
     )
@@ -117,6 +123,10 @@ class Experiment(BaseModel):
     operating_point: Share = Field(
         0.9, gt=0, lt=1, description="the specificity at which sensitivity is reported, and the reverse"
     )
+
+    def stacks(self, augmenter: Augmenter) -> TypeGuard[StackableAugmenter]:
+        """Whether an augmenter trains the networks of all classes together."""
+        return self.stack and isinstance(augmenter, StackableAugmenter)
 
 
 def make_experiment(given: Mapping[str, Any], plugins: Plugins) -> Experiment:
@@ -136,6 +146,7 @@ def make_experiment(given: Mapping[str, Any], plugins: Plugins) -> Experiment:
             )
     experiment = validated(given)
     _refuse_on_the_fly(experiment, plugins)
+    _refuse_stack(experiment, plugins)
 
     def spelled(spec: str) -> str:
         return spec_of(plugins.augmenter(spec))
@@ -219,6 +230,18 @@ def _refuse_on_the_fly(experiment: Experiment, plugins: Plugins) -> None:
                 f"an augmenter on the fly changes every training batch, but {spec!r} learns from all images at once",
                 Try("leave out {on_the_fly} or {classifiers}", on_the_fly=changing[0], classifiers=spec),
             )
+
+
+def _refuse_stack(experiment: Experiment, plugins: Plugins) -> None:
+    """Raise SettingsError if networks are to be trained together and no augmenter can do it."""
+    links = [link.augmenter for text in experiment.augmenters for link in parse_chain(text)]
+    if experiment.stack and not any(experiment.stacks(plugins.augmenter(spec)) for spec in links):
+        able = [found.name for found in plugins.of_kind("augmenter") if hasattr(found.cls, "fit_stacked")]
+        raise SettingsError(
+            f"stack trains the networks of all classes of a fit together, but no augmenter here can do that: "
+            f"{', '.join(links) or 'there is none'}",
+            Try(f"leave out {{stack}}, or add one that can: {', '.join(able) or 'none'}"),
+        )
 
 
 def _unique(specs: Any) -> tuple[str, ...]:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from lesionbench.experiment.chain import Draw
-    from lesionbench.pipeline.augmenter import Augmenter, AugmenterInParts, FittedPart, Sampler
+    from lesionbench.pipeline.augmenter import Augmenter, AugmenterInParts, FittedPart, Sampler, StackableAugmenter
     from lesionbench.pipeline.context import RunContext
     from lesionbench.pipeline.split import Split
     from lesionbench.pipeline.training_set import Pool, SyntheticImages
@@ -40,6 +40,14 @@ def take_draws(pools: Sequence[Pool], chain: tuple[Draw, ...], shuffle_seed: int
 def fit_sampler(augmenter: Augmenter, split: Split, before: Sequence[SyntheticImages], context: RunContext) -> Sampler:
     """What the augmenter learns from the training images and from the draws of the links before it."""
     return augmenter.fit(with_synthetic(split.train, before), context)
+
+
+def fit_stacked(
+    augmenter: StackableAugmenter, split: Split, before: Sequence[SyntheticImages], context: RunContext
+) -> Sampler:
+    """What all parts of an augmenter learn together from the same images as `fit_sampler`."""
+    train = with_synthetic(split.train, before)
+    return augmenter.join(augmenter.fit_stacked(train, context), train, context)
 
 
 def fit_part(

@@ -117,6 +117,17 @@ class AugmenterInParts(Augmenter):
         return self.join(fitted, train, context)
 
 
+class StackableAugmenter(AugmenterInParts):
+    """An augmenter in parts that can also train the networks of all parts together, which a GPU may do faster."""
+
+    @abstractmethod
+    def fit_stacked(self, train: LabelledImages, context: RunContext) -> Sequence[FittedPart]:
+        """What `fit_part` returns for every part, but for rounding; it also writes the files of all parts.
+
+        Raises TrainingDiverged, with the name of the part, if a loss is not finite.
+        """
+
+
 def _of_part(context: RunContext, part: int, parts: int) -> RunContext:
     """The context of one of several parts, whose steps are reported as those of the whole fit; it saves no state."""
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from lesionbench.pipeline.augmenter import AugmenterInParts, FittedPart, Saveable, Transformer
+from lesionbench.pipeline.augmenter import AugmenterInParts, FittedPart, Saveable, StackableAugmenter, Transformer
 from lesionbench.testing.fixtures import KeptFolder, a_context, kept_for_other_checks, quick, tiny_images, writable
 from lesionbench.testing.pickles import pickles_in
 from lesionbench.testing.reports import require_sound_reports
@@ -117,6 +117,14 @@ def in_parts(plugin_class: type[Augmenter]) -> AugmenterInParts:
     plugin = quick(plugin_class)
     if not isinstance(plugin, AugmenterInParts):
         raise Skipped("its fit has no parts")
+    return plugin
+
+
+def stackable(plugin_class: type[Augmenter]) -> StackableAugmenter:
+    """The plugin with two steps; raises Skipped for an augmenter that cannot train its parts together."""
+    plugin = quick(plugin_class)
+    if not isinstance(plugin, StackableAugmenter):
+        raise Skipped("its parts are not trained together")
     return plugin
 
 
@@ -238,6 +246,53 @@ def check_parts_write_files_of_their_own(plugin_class: type[Augmenter]) -> None:
     names = Counter(Path(*path.parts[1:]).as_posix() for path in written if path.parts[0] != "whole")
     twice = sorted(name for name, number in names.items() if number > 1)
     require(not twice, f"every part must write files of its own, but {', '.join(twice)} is of several; name the part")
+
+
+def check_a_stacked_fit_learns_what_its_parts_learn(plugin_class: type[Augmenter]) -> None:
+    """Each part of a stacked fit has the arrays and the files of that part alone, and is like no other part."""
+    plugin, images = stackable(plugin_class), writable(tiny_images())
+    with TemporaryDirectory() as folder:
+        together, alone = a_context(Path(folder) / "together", 1), a_context(Path(folder) / "alone", 1)
+        stacked = plugin.fit_stacked(images, together)
+        parts = [plugin.fit_part(part, images, alone) for part in range(len(plugin.parts(images.classes)))]
+        files = [{path.name for path in context.folder.iterdir()} for context in (together, alone)]
+    require(
+        [_form(part) for part in stacked] == [_form(part) for part in parts],
+        "fit_stacked must return a FittedPart for each part, with arrays of the same names, shapes and types, but did "
+        "not; return what fit_part returns",
+    )
+    for number, (part, own) in enumerate(zip(stacked, parts, strict=True)):
+        others = [_distance(part, other) for other in parts[:number] + parts[number + 1 :]]
+        require(
+            2 * _distance(part, own) <= min(others, default=np.inf),
+            "a part must learn in a stack what it learns alone, but did not; give it the same batches, random numbers "
+            "and initial weights",
+        )
+    require(files[0] == files[1], f"fit_stacked must write the files of all parts, {files[1]}, but wrote {files[0]}")
+
+
+def _form(part: FittedPart) -> dict[str, tuple[tuple[int, ...], str]]:
+    return {name: (array.shape, str(array.dtype)) for name, array in part.arrays.items()}
+
+
+def _distance(one: FittedPart, other: FittedPart) -> float:
+    """The sum of all differences between two parts that have the same arrays."""
+    pairs = [(array.astype(float), other.arrays[name].astype(float)) for name, array in one.arrays.items()]
+    return sum(float(np.abs(a - b).sum()) for a, b in pairs)
+
+
+def check_a_killed_stacked_fit_goes_on_to_the_same(plugin_class: type[Augmenter]) -> None:
+    """A stacked fit that is killed when it has saved its state goes on from there and learns the same."""
+    plugin = stackable(plugin_class)
+    with TemporaryDirectory() as folder:
+        whole, killed = a_context(Path(folder) / "whole", 1), a_context(Path(folder) / "killed", 1)
+        parts = plugin.fit_stacked(writable(tiny_images()), whole)
+        resumed = killed_and_resumed(lambda given: plugin.fit_stacked(writable(tiny_images()), given), killed)
+    pairs = zip(parts, resumed, strict=True)
+    require(
+        all(same(part.arrays[name], again.arrays[name]) for part, again in pairs for name in part.arrays),
+        "a stacked fit that goes on from context.checkpoint must learn the same, but did not; save all of its state",
+    )
 
 
 def check_samples_look_like_training_images(plugin_class: type[Augmenter]) -> None:

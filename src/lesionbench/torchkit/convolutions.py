@@ -56,10 +56,15 @@ def _moved(maps: torch.Tensor, by: int, side: int) -> torch.Tensor:
 class _Rows(torch.autograd.Function):
     """`Windows.rows`; its gradient is `Windows.sum`, which for torch's own `unfold` takes several times as long."""
 
+    generate_vmap_rule = True  # for stacks of networks
+
     @staticmethod
-    def forward(ctx: Any, maps: torch.Tensor, windows: Windows) -> torch.Tensor:
-        ctx.windows = windows
+    def forward(maps: torch.Tensor, windows: Windows) -> torch.Tensor:
         return windows.rows(maps)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[torch.Tensor, Windows], _output: torch.Tensor) -> None:
+        ctx.windows = inputs[1]
 
     @staticmethod
     def backward(ctx: Any, gradient: torch.Tensor) -> tuple[torch.Tensor, None]:
@@ -69,10 +74,15 @@ class _Rows(torch.autograd.Function):
 class _Sum(torch.autograd.Function):
     """`Windows.sum`, whose gradient is `Windows.rows`."""
 
+    generate_vmap_rule = True
+
     @staticmethod
-    def forward(ctx: Any, rows: torch.Tensor, windows: Windows) -> torch.Tensor:
-        ctx.windows = windows
+    def forward(rows: torch.Tensor, windows: Windows) -> torch.Tensor:
         return windows.sum(rows)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[torch.Tensor, Windows], _output: torch.Tensor) -> None:
+        ctx.windows = inputs[1]
 
     @staticmethod
     def backward(ctx: Any, gradient: torch.Tensor) -> tuple[torch.Tensor, None]:

@@ -45,16 +45,19 @@ def initialize(network: nn.Module, random: torch.Generator, std: float = 0.02) -
 
 
 def discriminator_bce(real: torch.Tensor, fake: torch.Tensor) -> torch.Tensor:
-    """Cross-entropy of logits (B,), real as 1 plus fake as 0: a scalar (Goodfellow et al. 2014, algorithm 1)."""
-    real, fake = real.float(), fake.float()  # small losses would be lost in bfloat16
-    ones, zeros = torch.ones_like(real), torch.zeros_like(fake)
-    return binary_cross_entropy_with_logits(real, ones) + binary_cross_entropy_with_logits(fake, zeros)
+    """Cross-entropy of logits (..., B), real as 1 plus fake as 0: (...) (Goodfellow et al. 2014, algorithm 1)."""
+    return _bce(real, 1.0) + _bce(fake, 0.0)
 
 
 def generator_bce(fake: torch.Tensor) -> torch.Tensor:
-    """Cross-entropy of fake logits (B,) as 1: the non-saturating loss, a scalar (Goodfellow et al. 2014, sec. 3)."""
-    fake = fake.float()
-    return binary_cross_entropy_with_logits(fake, torch.ones_like(fake))
+    """Cross-entropy of fake logits (..., B) as 1: the non-saturating loss, (...) (Goodfellow et al. 2014, sec. 3)."""
+    return _bce(fake, 1.0)
+
+
+def _bce(logits: torch.Tensor, target: float) -> torch.Tensor:
+    """The mean cross-entropy of logits (..., B): (...)."""
+    logits = logits.float()  # small losses would be lost in bfloat16
+    return binary_cross_entropy_with_logits(logits, torch.full_like(logits, target), reduction="none").mean(-1)
 
 
 @dataclass(frozen=True, eq=False)
@@ -102,6 +105,7 @@ def adversarial_step(
 
     draw: returns a batch from the generator, float (B, C, H, W).  discriminator_loss: a scalar from that batch,
     detached from the generator.  generator_loss: a scalar from that batch, using the updated discriminator.
+    Of stacks of networks, everything has one more dimension in front.
     Returns `generator_loss` and `discriminator_loss`, each computed before its network's own update.
     """
     with autocast(context):
@@ -117,7 +121,7 @@ def adversarial_step(
 
 def _descend(optimizer: Optimizer, loss: torch.Tensor) -> None:
     optimizer.zero_grad()
-    loss.backward()  # type: ignore[no-untyped-call]  # torch's stubs
+    loss.backward(torch.ones_like(loss))  # type: ignore[no-untyped-call]  # torch's stubs
     optimizer.step()
 
 
@@ -188,12 +192,16 @@ def train(
     return history
 
 
-def check_weights(network: nn.Module, step: int) -> None:
-    """Raise TrainingDiverged if a weight or a running statistic is not finite: the losses show it one step late."""
+def check_weights(network: nn.Module, step: int, whose: str = "") -> None:
+    """Raise TrainingDiverged if a weight or a running statistic is not finite: the losses show it one step late.
+
+    whose: for the error, such as ` of malignant`, where several networks are trained together.
+    """
     for name, tensor in network.state_dict().items():
         if not torch.isfinite(tensor).all():
             raise TrainingDiverged(
-                f"every weight must stay finite, but {name!r} is not after step {step}; try a smaller learning_rate"
+                f"every weight must stay finite, but {name!r}{whose} is not after step {step}; "
+                "try a smaller learning_rate"
             )
 
 

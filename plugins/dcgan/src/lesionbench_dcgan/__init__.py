@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 from pydantic import Field
 
-from lesionbench import Augmenter, AugmenterInParts, hookimpl
+from lesionbench import Augmenter, StackableAugmenter, hookimpl
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from lesionbench import FittedPart, LabelledImages, RunContext, Sampler
 
 
-class Dcgan(AugmenterInParts):
+class Dcgan(StackableAugmenter):
     """A deep convolutional GAN for each class (Radford et al. 2016), with the networks of one of two papers."""
 
     name: ClassVar[str] = "dcgan"
@@ -36,6 +36,11 @@ class Dcgan(AugmenterInParts):
         from lesionbench_dcgan.fit import fit_class
 
         return fit_class(self, train, part, context)
+
+    def fit_stacked(self, train: LabelledImages, context: RunContext) -> Sequence[FittedPart]:
+        from lesionbench_dcgan.fit import fit_stacked
+
+        return fit_stacked(self, train, context)
 
     def join(self, parts: Sequence[FittedPart], train: LabelledImages, context: RunContext) -> Sampler:
         from lesionbench_dcgan.fit import join

@@ -56,7 +56,8 @@ class FridAdarGenerator(nn.Module):
 
     def forward(self, noise: torch.Tensor) -> torch.Tensor:
         small = self.project(noise).view(-1, 1024, 4, 4)
-        images: torch.Tensor = self.main(small.contiguous(memory_format=torch.channels_last))
+        channels_last = small.permute(0, 2, 3, 1).contiguous()  # stacks of networks know no memory format
+        images: torch.Tensor = self.main(channels_last.permute(0, 3, 1, 2))
         return images
 
 

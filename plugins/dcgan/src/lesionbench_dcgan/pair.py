@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from lesionbench import derive_seed
+from lesionbench.pictures import IMAGES_PER_ROW
 from lesionbench.torchkit.gan import (
     Players,
     adversarial_step,
@@ -20,6 +21,8 @@ from lesionbench.torchkit.training import Ahead, batches
 from lesionbench_dcgan.networks import ARCHITECTURES
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from lesionbench import Images, RunContext
     from lesionbench.torchkit.loop import Losses
     from lesionbench.torchkit.resuming import Owned
@@ -27,12 +30,30 @@ if TYPE_CHECKING:
     from lesionbench_dcgan import Dcgan
 
 
+def play(
+    players: Players,
+    logits: Callable[[torch.Tensor], torch.Tensor],
+    real: torch.Tensor,
+    noise: torch.Tensor,
+    context: RunContext,
+) -> Losses:
+    """Update the discriminator and then the generator, or stacks of them, on one batch; returns the losses."""
+    return adversarial_step(
+        players,
+        context,
+        draw=lambda: players.generator(noise),
+        # Two passes: batch norm sees real and synthetic images separately, as in both papers' code.
+        discriminator_loss=lambda fake: discriminator_bce(logits(real), logits(fake)),
+        generator_loss=lambda fake: generator_bce(logits(fake)),
+    )
+
+
 class Pair:
     """A generator and a discriminator that learn from the images of one class: uint8 (N, H, W, C), N at least 1."""
 
     def __init__(self, settings: Dcgan, images: Images, seed: int, context: RunContext) -> None:
         self.architecture = ARCHITECTURES[settings.architecture]
-        self.context = context
+        self.seed, self.context = seed, context
         self.random = torch.Generator().manual_seed(seed)  # on the CPU, so that all devices start and draw the same
         self.real = to_tensor(resized(images, self.architecture.size), context.device)  # (N, C, size, size)
         self.batches = batches(len(images), settings.batch_size, derive_seed("dcgan batches", seed), context.device)
@@ -51,22 +72,21 @@ class Pair:
         """The noise of the next steps, (steps, count, 100)."""
         return torch.stack([self.architecture.noise(count, self.random) for _ in range(steps)])
 
+    def next_batch(self) -> tuple[torch.Tensor, torch.Tensor]:
+        """The next real images, (B, C, size, size), and noise, (B, 100)."""
+        return self.real[next(self.batches)], next(self.noise)
+
     def step(self) -> Losses:
         """Update the discriminator and then the generator, on one batch; returns the losses."""
-        real, noise = self.real[next(self.batches)], next(self.noise)  # (B, C, size, size), (B, 100)
-        logits = self.discriminator.logits
-        return adversarial_step(
-            self.players,
-            self.context,
-            draw=lambda: self.generator(noise),
-            # Two passes: batch norm sees real and synthetic images separately, as in both papers' code.
-            discriminator_loss=lambda fake: discriminator_bce(logits(real), logits(fake)),
-            generator_loss=lambda fake: generator_bce(logits(fake)),
-        )
+        return play(self.players, self.discriminator.logits, *self.next_batch(), self.context)
+
+    def sources(self) -> Owned:
+        """What batches and noise come from."""
+        return {"random": self.random, "noise": self.noise, "batches": self.batches}
 
     def owned(self) -> Owned:
         """Everything that a step changes."""
-        return {"players": self.players, "random": self.random, "noise": self.noise, "batches": self.batches}
+        return {"players": self.players, **self.sources()}
 
     @torch.no_grad()
     def draw(self, noise: torch.Tensor) -> Images:
@@ -76,7 +96,12 @@ class Pair:
         self.generator.train()
         return images
 
-    def weights(self, steps: int) -> State:
+    def sketch(self) -> Images:
+        """Images from the same noise at every call: uint8 (IMAGES_PER_ROW, size, size, C)."""
+        random = torch.Generator().manual_seed(derive_seed("dcgan sketch", self.seed))
+        return self.draw(self.architecture.noise(IMAGES_PER_ROW, random))
+
+    def weights(self, steps: int, whose: str = "") -> State:
         """The generator's weights on the CPU after `steps` steps; raises TrainingDiverged if one is not finite."""
-        check_weights(self.generator, steps)
+        check_weights(self.generator, steps, whose)
         return {name: tensor.cpu() for name, tensor in self.generator.state_dict().items()}
