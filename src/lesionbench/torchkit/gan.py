@@ -121,7 +121,7 @@ def adversarial_step(
 
 def _descend(optimizer: Optimizer, loss: torch.Tensor) -> None:
     optimizer.zero_grad()
-    loss.backward(torch.ones_like(loss))  # type: ignore[no-untyped-call]  # torch's stubs
+    loss.sum().backward()  # type: ignore[no-untyped-call]  # torch's stubs
     optimizer.step()
 
 
