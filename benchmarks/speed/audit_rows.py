@@ -35,7 +35,7 @@ def _eight_searches(synthetic: NDArray[np.float32], train: NDArray[np.float32]) 
     distances = []
     for number in range(8):
         turned = symmetry(train, number).reshape(len(train), -1)
-        distances.append(NearestNeighbors(n_neighbors=2, algorithm="brute").fit(turned).kneighbors(rows)[0])
+        distances.append(NearestNeighbors(n_neighbors=1, algorithm="brute").fit(turned).kneighbors(rows)[0])
     return np.min(distances, axis=0)[:, 0] / np.sqrt(rows.shape[1])
 
 
