@@ -3,6 +3,7 @@
 import csv
 import json
 import shutil
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,7 @@ from lesionbench.experiment.grid import cells
 from lesionbench.experiment.prepare import prepare, used_parts
 from lesionbench.experiment.progress_log import Progress
 from lesionbench.experiment.settings import make_experiment
-from lesionbench.experiment.tasks import do
+from lesionbench.experiment.tasks import RUNNING, do
 from lesionbench.pipeline.augmenter import AugmenterInParts
 from lesionbench.plugins import Plugins
 from lesionbench.store.addresses import open_store
@@ -131,10 +132,10 @@ class Parts(AugmenterInParts):
         return self.names() if callable(self.names) else self.names
 
     def fit_part(self, part, train, context):
-        raise NotImplementedError
+        context.report(3, 3, loss=1.0, label=7.0)
 
     def join(self, parts, train, context):
-        raise NotImplementedError
+        return len(parts)
 
 
 @pytest.mark.parametrize("names", [None, "ab", (1, 2), {"a", "b"}, lambda: 1 / 0])
@@ -144,6 +145,12 @@ def test_parts_that_are_not_named_are_refused_in_one_message(monkeypatch, names)
     monkeypatch.setattr(Plugins, "augmenter", lambda *_: Parts(names=names))
     with pytest.raises(SettingsError, match=r"parts of (its|a) fit"):
         used_parts(experiment, plugins, ("a", "b"))
+
+
+def test_the_label_of_a_report_is_the_part_in_a_fit_in_one_piece_too(tmp_path):
+    context = a_context(tmp_path / "whole", 1)
+    assert Parts().fit(SimpleNamespace(classes=("a", "b")), context) == 2
+    assert [(step, scalars["label"]) for step, _, scalars in context.report.rows] == [(3, 0.0), (6, 1.0)]
 
 
 def test_a_fit_in_parts_has_taken_the_steps_that_its_parts_have_taken(tmp_path):
@@ -170,6 +177,15 @@ def test_a_run_fits_each_part_once_and_keeps_the_whole_fit_alone(noting):
     assert (row["status"], row["augmenter_steps"]) == ("done", "6")
     assert not list((out / "store" / PARTS).iterdir())
     assert [run.missing for run in take_inventory(out / "store").runs] == [0]
+
+
+def test_whoever_cancels_a_fit_in_parts_is_told_its_running_parts(noting):
+    noting("jobs", *GRID, "--out", "o")
+    running = noting.cwd / "o" / RUNNING
+    running.mkdir(exist_ok=True)
+    (running / f"{POOL}_a.txt").touch()
+    refused = noting("cancel", "o", POOL, status=2)
+    assert f"of {POOL}, these parts run, and each is cancelled by its name: {POOL}_a" in refused.stderr
 
 
 def test_a_part_that_fails_is_named_and_is_all_that_is_fitted_again(noting):

@@ -45,6 +45,13 @@ def test_arrays_texts_json_and_folders_come_back_as_they_were_written(tmp_path):
     assert not entry.has("other")
 
 
+def test_an_array_of_python_objects_is_refused_because_it_would_be_pickled(tmp_path):
+    store, key = Store(tmp_path / "s"), key_of([1])
+    with pytest.raises(ValueError, match="pickle"), store.write("fits", key) as draft:
+        draft.put_array("objects", np.array([{}, None]))
+    assert not store.has("fits", key)
+
+
 def test_an_entry_whose_writing_fails_is_not_there(tmp_path):
     store = Store(tmp_path)
 

@@ -132,6 +132,6 @@ def _of_part(context: RunContext, part: int, parts: int) -> RunContext:
     """The context of one of several parts, whose steps are reported as those of the whole fit; it saves no state."""
 
     def report(step: int, total: int, **scalars: float) -> None:
-        context.report(part * total + step, parts * total, **scalars, label=float(part))
+        context.report(part * total + step, parts * total, **{**scalars, "label": float(part)})
 
     return replace(context, report=report, checkpoint=NoCheckpoint())

@@ -6,7 +6,7 @@ import time
 from typing import TYPE_CHECKING
 
 from lesionbench.errors import SettingsError
-from lesionbench.experiment.grid import Cell, find_task, tasks_of
+from lesionbench.experiment.grid import Cell, PoolJob, find_task, tasks_of
 from lesionbench.experiment.output import predictions_path, read_settings
 from lesionbench.experiment.tasks import RUNNING, task_files
 
@@ -24,8 +24,12 @@ def cancel(out: Path, name: str) -> None:
     Raises SettingsError when the run has no such task or it does not run now, OutputError when `out` holds no run.
     """
     experiment, resolved = read_settings(out)
-    if name not in (path.stem for path in (out / RUNNING).glob("*.txt")):
+    running = sorted(path.stem for path in (out / RUNNING).glob("*.txt"))
+    if name not in running:
         task = find_task(tasks_of(experiment, int(resolved["folds"])), name, out)
+        parts = [one for one in running if isinstance(task, PoolJob) and one.startswith(f"{name}_")]
+        if parts:
+            raise SettingsError(f"of {name}, these parts run, and each is cancelled by its name: {', '.join(parts)}")
         done = isinstance(task, Cell) and predictions_path(out, task).exists()
         raise SettingsError(f"only a running task can be cancelled, but {name} {'is done' if done else 'does not run'}")
     _, asked = task_files(name, out)

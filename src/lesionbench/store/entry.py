@@ -71,8 +71,8 @@ class Draft:
     _place: Path
 
     def put_array(self, name: str, array: np.ndarray[Any, Any]) -> None:
-        """Write an array."""
-        np.save(self._place / f"{name}.npy", array)
+        """Write an array; raises ValueError for one of Python objects, which could only be pickled."""
+        np.save(self._place / f"{name}.npy", array, allow_pickle=False)
 
     def put_text(self, name: str, text: str) -> None:
         """Write a text file; line ends stay as they are."""
