@@ -181,8 +181,9 @@ class Comparison:
     def table(self) -> str:
         """Both precisions beside each other, and the verdicts on the difference in AUC, as Markdown."""
         rows = [_row(_name(dose), metric, *sides) for dose, sides in self.arms.items() for metric in METRICS]
-        kid = np.array(list(self.kid.values())).T
-        rows.append(_columns("DCGAN images", "KID", kid, _interval(kid[1] - kid[0])))
+        if self.kid:
+            kid = np.array(list(self.kid.values())).T
+            rows.append(_columns("DCGAN images", "KID", kid, _interval(kid[1] - kid[0])))
         return "\n".join([*_markdown(COLUMNS, rows), "", *_markdown(JUDGED, list(self._verdicts()))])
 
     def _verdicts(self) -> Iterator[list[str]]:
@@ -231,17 +232,23 @@ def _row(name: str, metric: str, fp32: ArmScores, bf16: ArmScores) -> list[str]:
 def _interval(differences: Numbers) -> tuple[float, float]:
     """The 95% t-interval of the mean of paired differences (R,)."""
     count = len(differences)
+    if count < 2:
+        return -np.inf, np.inf
     half = student.ppf(0.975, count - 1) * differences.std(ddof=1) / count**0.5
     return differences.mean() - half, differences.mean() + half
 
 
 def _columns(arm: str, metric: str, values: Numbers, interval: tuple[float, float]) -> list[str]:
     """A line of the table; values: of both precisions in every repeat, (2, R)."""
-    means, spread, change = values.mean(axis=1), values.std(axis=1, ddof=1), values[1] - values[0]
-    return [
-        *(arm, metric, f"{means[0]:.4f}", f"{means[1]:.4f}", f"{spread[0]:.4f}, {spread[1]:.4f}"),
-        *(f"{change.mean():+.4f}", f"{interval[0]:+.4f} to {interval[1]:+.4f}", f"{change.std(ddof=1):.4f}"),
-    ]
+    means, change = values.mean(axis=1), values[1] - values[0]
+    ends = f"{interval[0]:+.4f} to {interval[1]:+.4f}" if np.isfinite(interval).all() else ""
+    spread = ", ".join(map(_spread, values))
+    return [arm, metric, f"{means[0]:.4f}", f"{means[1]:.4f}", spread, f"{change.mean():+.4f}", ends, _spread(change)]
+
+
+def _spread(values: Numbers) -> str:
+    """The standard deviation of values of several repeats; one says nothing of it."""
+    return f"{values.std(ddof=1):.4f}" if len(values) > 1 else "unknown"
 
 
 def _markdown(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:

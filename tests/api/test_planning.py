@@ -53,19 +53,20 @@ def test_a_plan_of_a_finished_run_has_nothing_to_do(small_run):
 
 
 @pytest.mark.parametrize(
-    ("in_hardware", "precision", "classifier", "note"),
+    ("flags", "precision", "classifier", "note"),
     [
-        (True, "auto", "kth-cnn", "note: this processor computes in bf16"),
-        (True, "fp32", "kth-cnn", ""),
-        (True, "bf16", "kth-cnn", ""),
-        (True, "auto", "linear", ""),
-        (False, "bf16", "kth-cnn", "note: this processor does not compute in bf16"),
-        (False, "auto", "kth-cnn", ""),
+        ("avx512_bf16 amx_bf16", "auto", "kth-cnn", "note: this processor computes in bf16"),
+        ("avx512_bf16 amx_bf16", "fp32", "kth-cnn", ""),
+        ("avx512_bf16 amx_bf16", "bf16", "kth-cnn", ""),
+        ("avx512_bf16 amx_bf16", "auto", "linear", ""),
+        ("avx512_bf16", "auto", "kth-cnn", "note: this processor has instructions for bf16"),
+        ("avx2", "bf16", "kth-cnn", "note: this processor does not compute in bf16"),
+        ("avx2", "auto", "kth-cnn", ""),
         (None, "bf16", "kth-cnn", ""),
     ],
 )
-def test_a_plan_says_which_precision_is_faster_on_this_processor(monkeypatch, in_hardware, precision, classifier, note):
-    monkeypatch.setattr("lesionbench.experiment.precision.computes_in_bf16", lambda: in_hardware)
+def test_a_plan_says_which_precision_is_faster_on_this_processor(monkeypatch, flags, precision, classifier, note):
+    monkeypatch.setattr("lesionbench.experiment.machine._cpuinfo", {"flags": flags}.get)
     plan = lesionbench.plan(small_images(), device="cpu", precision=precision, **{**QUICK, "classifiers": classifier})
 
     notes = [line for line in repr(plan).splitlines() if "bf16" in line]

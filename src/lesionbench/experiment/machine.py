@@ -38,6 +38,11 @@ def computes_in_bf16() -> bool | None:
     return None if flags is None else not {"amx_bf16", "avx512_bf16"}.isdisjoint(flags.split())
 
 
+def has_amx() -> bool:
+    """Whether the processor multiplies matrices of bf16 numbers (AMX)."""
+    return "amx_bf16" in (_cpuinfo("flags") or "").split()
+
+
 def _cpuinfo(field: str) -> str | None:
     """What Linux says about the first processor under this name; None if it says nothing, and on other systems."""
     try:
