@@ -11,7 +11,9 @@ import torch
 from lesionbench import TrainingDiverged, derive_seed
 from lesionbench.testing import a_context, tiny_images
 from lesionbench.torchkit.resuming import of_fitted_part
+from lesionbench.torchkit.stacking import Stacked
 from lesionbench_dcgan import Dcgan, pair
+from lesionbench_dcgan.networks import ARCHITECTURES, NOISE
 from lesionbench_dcgan.pair import Pair
 
 
@@ -59,6 +61,17 @@ def test_a_stack_learns_in_bf16_with_float32_weights(tmp_path):
     for state, curves in learned(Dcgan(steps=2, batch_size=2).fit_stacked(tiny_images(), context)):
         assert {torch.float32, torch.int64} == {tensor.dtype for tensor in state.values()}
         assert np.isfinite(curves["generator_loss"]).all()
+
+
+@pytest.mark.parametrize("architecture", ["kth", pytest.param("frid-adar", marks=pytest.mark.slow)])
+def test_a_stack_computes_in_the_types_of_a_single_network(architecture):
+    make = ARCHITECTURES[architecture].generator
+    networks, noise = [make(1), make(1)], torch.randn(2, 4, NOISE)
+    with torch.autocast("cpu", torch.bfloat16), torch.no_grad():
+        expected = torch.stack([network(own) for network, own in zip(networks, noise, strict=True)])
+        found = Stacked(networks)(noise)
+    assert found.dtype == expected.dtype == torch.bfloat16
+    assert (found - expected).abs().mean() < 0.01
 
 
 def test_a_class_that_diverges_is_named(tmp_path, monkeypatch):
