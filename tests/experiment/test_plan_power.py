@@ -10,7 +10,7 @@ from lesionbench.cli.plan import shares
 from lesionbench.errors import OutputError, SettingsError
 from lesionbench.evidence.statistics.power import smallest_difference
 from lesionbench.experiment.plan_power import PowerRequest, power, power_request
-from lesionbench.report.plan import power_lines
+from lesionbench.report.plan import how_long, power_lines
 
 
 def planned(*arguments):
@@ -153,3 +153,11 @@ def test_arms_that_agree_and_classes_that_are_not_there_are_reported():
         "no discordance: the two arms were right on the same images, so no smallest difference can be computed"
         == lines[-1]
     )
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [(56, "under a minute"), (60, "about 1.0 minutes"), (7199, "about 120.0 minutes"), (23364, "about 6.5 hours")],
+)
+def test_long_times_are_told_in_hours(seconds, words):
+    assert how_long(seconds) == words

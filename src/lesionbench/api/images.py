@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from lesionbench.pipeline.images import Images
 
 LARGEST = 2**62  # of whole-number labels, which become int64
-SHAPES = "images are uint8 (N, H, W) or (N, H, W, C) with C = 1 (grey) or 3 (colour)"
+SHAPES = "images are uint8 (N, H, W) or (N, H, W, C) with C = 1 (grey) or 3 (color)"
 
 
 @dataclass(frozen=True, eq=False, repr=False)

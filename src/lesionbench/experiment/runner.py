@@ -190,7 +190,7 @@ class Run:
         jobs = dict.fromkeys(job for cell in todo for job in cell.needs)  # the links of a chain in their order
         missing = [job for job in jobs if not self.bench.has_pool(job)]
         if len(missing) < len(jobs):
-            self._say(f"of the {len(jobs)} augmenter fits that these cells need, {len(jobs) - len(missing)} are there")
+            self._say(f"these cells need {len(jobs)} augmenter fits; the store has {len(jobs) - len(missing)} of them")
         tasks: list[Task] = []
         for job in missing:
             tasks += [part for part in self.bench.parts_of(job) if not self.bench.has_part(part)]

@@ -40,7 +40,7 @@ def dataset_lines(dataset: Dataset, root: Path | None, data: LoadedDataset, writ
     height, width, channels = images.shape
     lines = [
         f"{spec_of(dataset)}  ({root or 'made, needs no data'})",
-        f"images   {len(images)}, {height} x {width}, {'grey' if channels == 1 else 'colour'}",
+        f"images   {len(images)}, {height} x {width}, {'grey' if channels == 1 else 'color'}",
         *_class_table(data),
     ]
     if len(images.classes) == 2:

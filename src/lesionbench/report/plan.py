@@ -47,9 +47,15 @@ def _described(arm: Arm) -> str:
     return f"{arm.augmenter} {arm.synthetic_per_class} per class{changed}, {arm.classifier}"
 
 
+def how_long(seconds: float) -> str:
+    """The estimated time in words, in hours from two hours on."""
+    if seconds < 57:
+        return "under a minute"
+    return f"about {seconds / 60:.1f} minutes" if seconds < 7200 else f"about {seconds / 3600:.1f} hours"
+
+
 def _time(plan: Plan, write: Write) -> str:
-    how_long = "under a minute" if plan.seconds < 57 else f"about {plan.seconds / 60:.1f} minutes"
-    known = f"{how_long} with {write('jobs', plan.jobs)}"
+    known = f"{how_long(plan.seconds)} with {write('jobs', plan.jobs)}"
     words = known if plan.seconds else "time not known yet"
     if plan.experiment.on_the_fly != (BASELINE,):
         words += " (changes on the fly not counted)"

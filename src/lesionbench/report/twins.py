@@ -48,7 +48,7 @@ def _heading(audit: SplitAudit) -> str:
     if audit.mode is None:
         return f"{audit.name}: {_sizes(audit.divided)}"
     _, height, width, channels = audit.divided.images.shape
-    shape = f"{height} x {width}, {'grey' if channels == 1 else 'colour'}"
+    shape = f"{height} x {width}, {'grey' if channels == 1 else 'color'}"
     return f"{audit.name}, split {audit.mode}: {_sizes(audit.divided)}, {shape}"
 
 
