@@ -1,5 +1,7 @@
 """What `--help` prints: commands and options in the order people need them, on 80 columns."""
 
+from importlib.metadata import version
+
 import pytest
 from typer.testing import CliRunner
 
@@ -21,6 +23,12 @@ def test_the_commands_stand_in_order_and_each_fits_its_line():
 
     assert [line.split()[0] for line in listed] == list(COMMANDS)
     assert not any(line.endswith("...") for line in listed)
+
+
+def test_the_version_is_that_of_the_package():
+    result = CliRunner().invoke(app, ["--version"])
+
+    assert (result.exit_code, result.output) == (0, f"lesionbench {version('lesionbench')}\n")
 
 
 @pytest.mark.parametrize("group", ["audit", "data"])

@@ -73,7 +73,7 @@ def test_a_signal_ends_the_run_and_its_workers_and_says_how_to_go_on(hanging_run
         command_line(*HANGS, "--timeout", "1s", status=1)
         assert not (command_line.cwd / "o" / ".running").exists()
     else:
-        assert "stopped; 1 of 2 cells are done and kept. To go on: lesionbench run o/experiment.toml" in said
+        assert "stopped; what is finished is kept (1 of 2 cells). To go on: lesionbench run o/experiment.toml" in said
         assert {row["status"] for row in rows(command_line.cwd).values()} == {"done", "waiting"}
 
 

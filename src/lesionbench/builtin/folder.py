@@ -28,7 +28,7 @@ class Folder(Dataset):
 
     size: int = Field(64, ge=8, le=1024, description="Height and width of the images, in pixels.")
     channels: Annotated[Literal["auto", "1", "3"], BeforeValidator(str)] = Field(
-        "auto", description="1 (grey), 3 (colour), or auto: 1 if no image has any colour."
+        "auto", description="1 (grey), 3 (color), or auto: 1 if no image has any color."
     )
     table: str = Field("", description="CSV file in the folder with one row for each image; empty: class folders.")
     path_column: str = Field("path", min_length=1, description="Column of the table with the image's path.")

@@ -5,8 +5,9 @@ from __future__ import annotations
 import errno
 import os
 import sys
+from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import typer
 from typer.core import TyperGroup
@@ -73,6 +74,21 @@ for command in (run, plan, leaderboard, explain, cancel, reproduce, merge, jobs,
 app.add_typer(audit, name="audit")
 app.add_typer(data, name="data")
 app.add_typer(store, name="store")
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"lesionbench {version('lesionbench')}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    _: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None:
+    """The options of `lesionbench` itself."""
 
 
 def main() -> None:

@@ -96,5 +96,5 @@ def _stopped(folder: Path) -> NoReturn:
     if not (folder / SETTINGS).exists():
         raise KeyboardInterrupt
     done, total = finished_cells(folder)
-    kept = f"{done} of {total} cells are done and kept" if total else "what is finished is kept"
+    kept = f"what is finished is kept ({done} of {total} cells)" if total else "what is finished is kept"
     end_stopped(kept, f"lesionbench run {shlex.quote(f'{folder}/{SETTINGS}')}")

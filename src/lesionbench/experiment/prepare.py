@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lesionbench.errors import ANOTHER_OUT, DatasetError, LesionbenchError, OutputError, SettingsError, Try
+from lesionbench.errors import DatasetError, LesionbenchError, OutputError, SettingsError, Try
 from lesionbench.experiment.chain import held_back, parse_chain
 from lesionbench.experiment.code_digest import code_digest, module_digests, read_again
 from lesionbench.experiment.data_folder import find_data
@@ -164,7 +164,10 @@ def _sources(dataset: Dataset, root: Path | None, earlier: str | None) -> str:
     """The digest of the dataset's files; raises OutputError if an earlier run noted another."""
     digest = _digest(dataset, root)
     if earlier not in (None, digest):
-        raise OutputError(f"the images in {root} are not those that the run in this folder used", ANOTHER_OUT)
+        raise OutputError(
+            f"the images in {root} are not those that the run in this folder used",
+            Try("put these back, or choose another {out} for the new ones"),
+        )
     return digest
 
 
