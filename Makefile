@@ -24,7 +24,7 @@ lint: .installed
 slow: .installed
 	$(BIN)/pytest -m slow
 
-# Every line of docs/speed.md, beside its reference: 20 minutes on 2 cores on which nothing else runs.
+# Every row of docs/speed.md, beside its reference: 35 minutes on 2 cores on which nothing else runs.
 bench: .installed
 	$(BIN)/python benchmarks/speed/bench.py
 

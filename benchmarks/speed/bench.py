@@ -1,6 +1,6 @@
 """Measure how fast lesionbench is, beside what a researcher would write instead: `make bench`, or one row by name.
 
-python benchmarks/speed/bench.py                    all rows, into results.json and the pages: 20 minutes
+python benchmarks/speed/bench.py                    all rows, into results.json and the pages: 35 minutes
 python benchmarks/speed/bench.py kth-cnn resnet18   these rows, on the screen alone
 python benchmarks/speed/bench.py --list             the names of the rows
 """

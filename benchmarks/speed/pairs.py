@@ -53,6 +53,7 @@ class Row:
 
     name: what to type to measure it alone.  unit: `images/s`, or `s` for seconds.
     reference: in a sentence, what the reference does.  sides: prepares the two functions, and cleans up.
+    limit: the reference does less; it only shows what no command can be faster than.
     """
 
     name: str
@@ -60,6 +61,7 @@ class Row:
     unit: str
     reference: str
     sides: Callable[[Options], AbstractContextManager[Sides]]
+    limit: bool = False
 
 
 def measured(row: Row, options: Options) -> dict[str, Any]:
@@ -73,7 +75,7 @@ def measured(row: Row, options: Options) -> dict[str, Any]:
                     costs.append(measure())
     found: dict[str, Any] = {"title": row.title, "unit": row.unit, "says": row.reference}
     found["ours"], found["reference"] = _numbers(ours), _numbers(reference)
-    if reference:
+    if reference and not row.limit:
         found["ratio"] = {kind: _ratio(ours, reference, kind) for kind in ("wall", "processor")}
     return found
 

@@ -51,8 +51,15 @@ def _beside_python(folder: Path, *command: str) -> Sides:
 
 SAYS = "`python -c ''`: the start of Python alone, below which no command can be"
 ROWS = [
-    Row("help", "`lesionbench --help`", "s", SAYS, partial(only_looks, "--help")),
-    Row("plugins", "`lesionbench plugins`", "s", SAYS, partial(only_looks, "plugins")),
-    Row("finished-kth", "the finished KTH experiment, run again", "s", SAYS, partial(finished_kth, KTH)),
-    Row("leaderboard", "`lesionbench leaderboard` of it", "s", SAYS, partial(finished_kth, ("leaderboard", "o"))),
+    Row("help", "`lesionbench --help`", "s", SAYS, partial(only_looks, "--help"), limit=True),
+    Row("plugins", "`lesionbench plugins`", "s", SAYS, partial(only_looks, "plugins"), limit=True),
+    Row("finished-kth", "the finished KTH experiment, run again", "s", SAYS, partial(finished_kth, KTH), limit=True),
+    Row(
+        "leaderboard",
+        "`lesionbench leaderboard` of it",
+        "s",
+        SAYS,
+        partial(finished_kth, ("leaderboard", "o")),
+        limit=True,
+    ),
 ]

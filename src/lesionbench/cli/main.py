@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import os
 import sys
-from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -78,6 +77,8 @@ app.add_typer(store, name="store")
 
 def _show_version(wanted: bool) -> None:
     if wanted:
+        from importlib.metadata import version  # takes 40 ms
+
         typer.echo(f"lesionbench {version('lesionbench')}")
         raise typer.Exit
 
